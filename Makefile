@@ -1,0 +1,41 @@
+# One .venv, made when it is missing and re-used afterwards. PYTHON chooses the
+# interpreter it is made from.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help setup demo test test-all lint format clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(READY) ## Make .venv with everything needed to train, serve, test
+
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
+		--editable '.[all,dev]'
+	@touch $@
+
+demo: $(READY) ## Train, export, serve and query LeNet-5 on MNIST
+	$(BIN)/fovea demo
+
+test: $(READY) ## Run the tests
+	$(BIN)/python -m pytest
+
+test-all: $(READY) ## Run the tests and the whole matrix of models
+	$(BIN)/python -m pytest -m ""
+
+lint: $(READY) ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY) ## Put the source into the house's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove .venv and what tools leave behind
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
