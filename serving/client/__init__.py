@@ -1,0 +1,75 @@
+"""Ask a model server: the slim client of TensorFlow Serving's gRPC protocol.
+
+    from serving.client import Client
+
+    with Client("127.0.0.1:8500") as client:
+        for answer in client.classify_images(["seven.png"], model="mnist"):
+            print(answer.label, answer.probability)
+
+It needs grpcio, protobuf, NumPy and Pillow, and nothing of TensorFlow. Importing this
+package loads none of them yet: each name below is imported when first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from serving.client.answers import (
+        ClassScore,
+        ModelMetadata,
+        Prediction,
+        PredictResult,
+        Signature,
+        TensorSpec,
+        VersionStatus,
+    )
+    from serving.client.client import Client
+    from serving.client.errors import (
+        BadImage,
+        ClientError,
+        DeadlineExceeded,
+        InvalidRequest,
+        ModelNotFound,
+        ServerUnavailable,
+    )
+    from serving.client.images import encode_image
+
+__all__ = [
+    "BadImage",
+    "ClassScore",
+    "Client",
+    "ClientError",
+    "DeadlineExceeded",
+    "InvalidRequest",
+    "ModelMetadata",
+    "ModelNotFound",
+    "PredictResult",
+    "Prediction",
+    "ServerUnavailable",
+    "Signature",
+    "TensorSpec",
+    "VersionStatus",
+    "encode_image",
+]
+
+_HOME = {"Client": "client", "encode_image": "images"}
+_HOME.update(
+    dict.fromkeys(
+        (
+            "BadImage",
+            "ClientError",
+            "DeadlineExceeded",
+            "InvalidRequest",
+            "ModelNotFound",
+            "ServerUnavailable",
+        ),
+        "errors",
+    )
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = _HOME.get(name, "answers")
+    return getattr(import_module(f"{__name__}.{home}"), name)

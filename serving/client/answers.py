@@ -1,0 +1,119 @@
+"""The values that a client hands back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class PredictResult:
+    """What a signature returned.
+
+    Attributes:
+        outputs: one array per output of the signature, by name.
+        model_version: the version that answered.
+    """
+
+    outputs: dict[str, np.ndarray]
+    model_version: int
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """One class and how probable the model finds it.
+
+    Attributes:
+        label: the class's name; None if the server does not tell it.
+        class_id: index of the class, 0..K-1.
+        probability: 0..1.
+    """
+
+    label: str | None
+    class_id: int
+    probability: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The classification of one image.
+
+    Attributes:
+        label: name of the most probable class.
+        class_id: its index, 0..K-1.
+        probability: its probability, 0..1.
+        top: the most probable classes, the most probable first.
+        model_version: the version that answered.
+    """
+
+    label: str
+    class_id: int
+    probability: float
+    top: tuple[ClassScore, ...]
+    model_version: int
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """Type and shape of one input or output of a signature.
+
+    Attributes:
+        name: the tensor's name inside the graph.
+        dtype: "uint8", "float32", "string", ...
+        shape: None for a dimension of any size; None instead of the tuple if even
+            the rank is unknown.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...] | None
+
+
+@dataclass(frozen=True)
+class Signature:
+    """One way of asking a model.
+
+    Attributes:
+        inputs: what it needs, by name.
+        outputs: what it returns, by name.
+        method_name: such as "tensorflow/serving/predict".
+    """
+
+    inputs: dict[str, TensorSpec]
+    outputs: dict[str, TensorSpec]
+    method_name: str
+
+
+@dataclass(frozen=True)
+class ModelMetadata:
+    """What a model says about itself.
+
+    Attributes:
+        name: the model's name.
+        version: the version that answered.
+        signatures: by signature name.
+    """
+
+    name: str
+    version: int
+    signatures: dict[str, Signature]
+
+
+@dataclass(frozen=True)
+class VersionStatus:
+    """Where one version of a model stands.
+
+    Attributes:
+        version: its number.
+        state: "START", "LOADING", "AVAILABLE", "UNLOADING" or "END".
+        error_code: "OK", or the gRPC status code's name that loading ended with.
+        error_message: the load error's text, "" if there is none.
+    """
+
+    version: int
+    state: str
+    error_code: str
+    error_message: str

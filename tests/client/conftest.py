@@ -1,0 +1,263 @@
+"""A small, real gRPC server that speaks TensorFlow Serving's protocol.
+
+It is built upon the official stubs, so that what the client sends and reads is judged
+by code that is not its own. Its `mnist` sorts images by brightness into ten classes.
+"""
+
+import io
+import os
+import time
+import warnings
+from collections import Counter
+from concurrent import futures
+from types import SimpleNamespace
+
+import grpc
+import numpy as np
+import pytest
+from PIL import Image
+
+CLASSES = [f"shade-{n}" for n in range(10)]
+LABELS = {"stable": 1}
+VERSIONS = (1, 2)
+
+
+@pytest.fixture(scope="session")
+def official():
+    """TensorFlow and the official messages, whose import warns of its own affairs."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import tensorflow as tf
+        from tensorflow.core.example import example_pb2
+        from tensorflow_serving.apis import (
+            get_model_metadata_pb2,
+            get_model_status_pb2,
+            model_service_pb2_grpc,
+            predict_pb2,
+            prediction_service_pb2_grpc,
+        )
+    return SimpleNamespace(
+        tf=tf,
+        example=example_pb2,
+        predict=predict_pb2,
+        metadata=get_model_metadata_pb2,
+        status=get_model_status_pb2,
+        model_service=model_service_pb2_grpc,
+        prediction_service=prediction_service_pb2_grpc,
+    )
+
+
+class Servicer:
+    """PredictionService and ModelService, for a model under several names.
+
+    mnist: two versions, typed fields. content: answers in tensor_content. slow: takes
+    2 s. busy: unavailable twice, then answers. plain: a Keras export without our
+    signatures. odd: answers something else.
+    """
+
+    def __init__(self, official):
+        self.official = official
+        self.calls = Counter()
+        self.batches = []
+
+    def __getattr__(self, method):
+        # the stubs want all methods of the services, the client asks three
+        if not method[0].isupper():
+            raise AttributeError(method)
+        return None
+
+    def Predict(self, request, context):
+        spec = request.model_spec
+        self.calls[spec.name] += 1
+        if spec.name == "slow":
+            time.sleep(2)
+        if spec.name == "busy" and self.calls["busy"] % 3:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "The batch queue is full")
+        response = self.official.predict.PredictResponse()
+        response.model_spec.name = spec.name
+        response.model_spec.version.value = self._version(spec, context)
+        response.model_spec.signature_name = spec.signature_name
+        for name, array in self._outputs(request, context).items():
+            response.outputs[name].CopyFrom(self._tensor(array, spec.name))
+        return response
+
+    def _version(self, spec, context):
+        if spec.name not in ("mnist", "content", "slow", "busy", "plain", "odd"):
+            context.abort(
+                grpc.StatusCode.NOT_FOUND,
+                f"Servable not found for request: Latest({spec.name})",
+            )
+        choice = spec.WhichOneof("version_choice")
+        if choice == "version_label":
+            if spec.version_label not in LABELS:
+                context.abort(
+                    grpc.StatusCode.INVALID_ARGUMENT,
+                    f"Unrecognized servable version label: {spec.version_label}",
+                )
+            return LABELS[spec.version_label]
+        if choice == "version" and spec.version.value not in VERSIONS:
+            context.abort(
+                grpc.StatusCode.NOT_FOUND,
+                "Servable not found for request: "
+                f"Specific({spec.name}, {spec.version.value})",
+            )
+        return spec.version.value if choice == "version" else max(VERSIONS)
+
+    def _outputs(self, request, context):
+        tf, signature = self.official.tf, request.model_spec.signature_name
+        inputs = {name: tf.make_ndarray(t) for name, t in request.inputs.items()}
+        if request.model_spec.name == "odd":
+            return {"output_0": np.zeros((1, 2), np.float32)}
+        if signature == "serving_default":
+            if inputs["images"].dtype != np.uint8:
+                context.abort(
+                    grpc.StatusCode.INVALID_ARGUMENT,
+                    "Expects arg[0] to be uint8 but float is provided",
+                )
+            images = list(inputs["images"])
+        elif signature in ("encoded", "classify") and (
+            request.model_spec.name != "plain"
+        ):
+            images = [
+                self._decode(data, signature, context)
+                for data in inputs[
+                    "image_bytes" if signature == "encoded" else "inputs"
+                ]
+            ]
+        else:
+            context.abort(
+                grpc.StatusCode.FAILED_PRECONDITION,
+                f'Serving signature key "{signature}" not found.',
+            )
+        self.batches.append(len(images))
+        scores = np.stack([probabilities(image) for image in images])
+        if signature == "classify":
+            classes = np.array([[name.encode() for name in CLASSES]] * len(images))
+            return {"classes": classes.astype(object), "scores": scores}
+        ids = scores.argmax(1)
+        labels = np.array([CLASSES[n].encode() for n in ids], dtype=object)
+        return {
+            "probabilities": scores,
+            "class_id": ids.astype(np.int64),
+            "label": labels,
+        }
+
+    def _decode(self, data, signature, context):
+        tf = self.official.tf
+        if signature == "classify":
+            features = self.official.example.Example.FromString(data).features
+            (data,) = features.feature["image/encoded"].bytes_list.value
+        image = tf.io.decode_image(data, channels=3, expand_animations=False).numpy()
+        if image.shape[0] == 13:  # stands for what a graph may refuse
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "13 rows bring bad luck")
+        return image
+
+    def _tensor(self, array, model):
+        tf = self.official.tf
+        if model == "content" or array.dtype == object:
+            return tf.make_tensor_proto(array)
+        tensor = tf.make_tensor_proto(array[:0], shape=None)
+        tensor.Clear()
+        tensor.dtype = tf.as_dtype(array.dtype).as_datatype_enum
+        for size in array.shape:
+            tensor.tensor_shape.dim.add(size=size)
+        field = {"float32": "float_val", "int64": "int64_val"}[array.dtype.name]
+        getattr(tensor, field).extend(array.ravel().tolist())
+        return tensor
+
+    def GetModelMetadata(self, request, context):
+        version = self._version(request.model_spec, context)
+        assert list(request.metadata_field) == ["signature_def"]
+        tf = self.official.tf
+        signatures = self.official.metadata.SignatureDefMap()
+        signature = signatures.signature_def["serving_default"]
+        signature.method_name = "tensorflow/serving/predict"
+        images = signature.inputs["images"]
+        images.name, images.dtype = "images:0", tf.uint8.as_datatype_enum
+        for size in (-1, 28, 28, 1):
+            images.tensor_shape.dim.add(size=size)
+        label = signature.outputs["label"]
+        label.dtype = tf.string.as_datatype_enum
+        label.tensor_shape.unknown_rank = True
+        signatures.signature_def["__saved_model_init_op"].SetInParent()
+        response = self.official.metadata.GetModelMetadataResponse()
+        response.model_spec.name = request.model_spec.name
+        response.model_spec.version.value = version
+        response.metadata["signature_def"].Pack(signatures)
+        return response
+
+    def GetModelStatus(self, request, context):
+        response = self.official.status.GetModelStatusResponse()
+        for version, state in ((2, "AVAILABLE"), (1, "END")):
+            wanted = request.model_spec.version.value
+            if not request.model_spec.HasField("version") or wanted == version:
+                each = response.model_version_status.add(version=version, state=state)
+                if state == "END":
+                    each.status.error_code = 5
+                    each.status.error_message = "no variables"
+        return response
+
+
+def probabilities(image):
+    """Ten scores of an image [H, W, C]: most at the class of its mean brightness."""
+    scores = np.full(10, 0.01, np.float32)
+    scores[round(float(image.mean()) / 255 * 9)] = 0.91
+    return scores
+
+
+@pytest.fixture(scope="session")
+def server(official):
+    """The running server: `.target` is its address, `.servicer` what it has seen."""
+    servicer = Servicer(official)
+    server = grpc.server(
+        futures.ThreadPoolExecutor(4),
+        options=[("grpc.max_receive_message_length", -1)],
+    )
+    services = official.prediction_service, official.model_service
+    services[0].add_PredictionServiceServicer_to_server(servicer, server)
+    services[1].add_ModelServiceServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield SimpleNamespace(target=f"127.0.0.1:{port}", servicer=servicer)
+    server.stop(None).wait()
+
+
+@pytest.fixture
+def client(server):
+    from serving.client import Client
+
+    with Client(server.target) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def shade():
+    """shade(n) -> a grey Pillow image that `mnist` puts into class n."""
+
+    def make(n, mode="L", size=(28, 28)):
+        value = round(n * 255 / 9)
+        return Image.new("L", size, value).convert(mode)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def save():
+    """save(image, format) -> the bytes of an image file."""
+
+    def to_bytes(image, format, **options):
+        buffer = io.BytesIO()
+        image.save(buffer, format, **options)
+        return buffer.getvalue()
+
+    return to_bytes
+
+
+@pytest.fixture(scope="session")
+def photo():
+    """A smooth RGB picture, 50 rows of 70 pixels: neither side symmetric."""
+    rng = np.random.default_rng(0)
+    small = Image.fromarray(rng.integers(0, 256, (5, 7, 3), dtype=np.uint8))
+    return small.resize((70, 50), Image.Resampling.BICUBIC)

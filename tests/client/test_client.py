@@ -1,0 +1,299 @@
+"""The client against a real server on a real socket."""
+
+import http.server
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from serving.client import (
+    BadImage,
+    Client,
+    ClientError,
+    DeadlineExceeded,
+    InvalidRequest,
+    ModelNotFound,
+    ServerUnavailable,
+    Signature,
+    TensorSpec,
+    VersionStatus,
+)
+
+
+def shades(count):
+    """A uint8 array of `count` images: image n belongs to class n % 10."""
+    values = [round((n % 10) * 255 / 9) for n in range(count)]
+    return np.array(values, np.uint8).reshape(-1, 1, 1, 1) * np.ones(
+        (1, 4, 4, 1), np.uint8
+    )
+
+
+@pytest.mark.parametrize("model", ["mnist", "content"])
+def test_predict_any_signature(client, model):
+    result = client.predict({"images": shades(3)}, model=model)
+    assert result.model_version == 2
+    assert result.outputs["probabilities"].shape == (3, 10)
+    assert result.outputs["probabilities"].dtype == np.float32
+    assert result.outputs["class_id"].tolist() == [0, 1, 2]
+    assert result.outputs["label"].tolist() == [b"shade-0", b"shade-1", b"shade-2"]
+
+
+def test_version_and_label(client):
+    ask = {"inputs": {"images": shades(1)}, "model": "mnist"}
+    assert client.predict(**ask, version=1).model_version == 1
+    assert client.predict(**ask, label="stable").model_version == 1
+    with pytest.raises(ValueError, match="by version or by label, not both"):
+        client.predict(**ask, version=1, label="stable")
+
+
+@pytest.mark.parametrize("model", ["mnist", "content"])
+def test_classify_files_of_all_kinds(client, model, shade, tmp_path):
+    sources = []
+    for n, suffix in enumerate(["png", "jpg", "bmp", "gif", "webp", "tif"]):
+        path = tmp_path / f"{n}.{suffix}"
+        shade(n, "RGB", (20 + n, 30)).save(path)
+        sources.append(path)
+    sources += [shade(6), np.asarray(shade(7)), sources[0].read_bytes()]
+    answers = client.classify_images(sources, model=model)
+    assert [answer.class_id for answer in answers] == [*range(8), 0]
+    first = answers[0]
+    assert first.label == "shade-0"
+    assert first.probability == pytest.approx(0.91)
+    assert first.model_version == 2
+    assert [score.label for score in first.top] == ["shade-0"]
+
+
+def test_classify_an_array_through_serving_default(client):
+    answers = client.classify_images(shades(12), model="mnist")
+    assert [answer.label for answer in answers] == [
+        f"shade-{n % 10}" for n in range(12)
+    ]
+
+
+def test_top_classes_have_labels(client):
+    (answer,) = client.classify_images(shades(1), model="mnist", top=3, version=1)
+    assert answer.model_version == 1
+    assert answer.top[0].label == answer.label == "shade-0"
+    assert len(answer.top) == 3
+    assert all(score.label == f"shade-{score.class_id}" for score in answer.top)
+    assert len(client.classify_images(shades(1), model="mnist", top=99)[0].top) == 10
+
+
+def test_labels(client):
+    assert client.labels("mnist") == tuple(f"shade-{n}" for n in range(10))
+    with pytest.raises(ClientError, match="does not name its classes"):
+        client.labels("odd")
+
+
+def test_splitting_keeps_order(server, client):
+    server.servicer.batches.clear()
+    answers = client.classify_images(shades(150), model="mnist", batch_size=32)
+    assert [answer.class_id for answer in answers] == [n % 10 for n in range(150)]
+    assert sorted(server.servicer.batches) == [22, 32, 32, 32, 32]
+
+
+def test_large_images_travel_in_smaller_requests(server, client):
+    server.servicer.batches.clear()
+    images = np.repeat(np.repeat(shades(5), 250, axis=1), 1000, axis=2)  # 4 MB each
+    answers = client.classify_images(images, model="mnist")
+    assert [answer.class_id for answer in answers] == [0, 1, 2, 3, 4]
+    assert server.servicer.batches == [1] * 5
+
+
+def test_nothing_to_ask(client):
+    assert client.classify_images([], model="mnist") == []
+    assert client.classify_images(shades(0), model="mnist") == []
+
+
+def test_metadata(client):
+    metadata = client.metadata("mnist")
+    assert (metadata.name, metadata.version) == ("mnist", 2)
+    assert metadata.signatures["serving_default"] == Signature(
+        inputs={"images": TensorSpec("images:0", "uint8", (None, 28, 28, 1))},
+        outputs={"label": TensorSpec("", "string", None)},
+        method_name="tensorflow/serving/predict",
+    )
+    assert "__saved_model_init_op" in metadata.signatures
+    assert client.metadata("mnist", label="stable").version == 1
+
+
+def test_status(client):
+    assert client.status("mnist") == [
+        VersionStatus(2, "AVAILABLE", "OK", ""),
+        VersionStatus(1, "END", "NOT_FOUND", "no variables"),
+    ]
+    assert [each.version for each in client.status("mnist", version=1)] == [1]
+
+
+def test_wrong_model_version_and_label(client, server):
+    def error(**which):
+        with pytest.raises(ModelNotFound) as caught:
+            client.predict({"images": shades(1)}, **{"model": "mnist", **which})
+        return caught.value
+
+    unknown = error(model="mnsit")
+    assert unknown.code == "NOT_FOUND"
+    assert unknown.details == "Servable not found for request: Latest(mnsit)"
+    assert str(unknown) == (
+        f"The server at {server.target} has no model 'mnsit' that is ready "
+        "(Servable not found for request: Latest(mnsit))."
+    )
+    assert "no model 'mnist' version 7 that is ready" in str(error(version=7))
+    assert str(error(version=7)).endswith("Versions that are ready: 2.")
+    assert str(error(label="beta")).endswith("Versions that are ready: 2.")
+    assert "has no version labelled 'beta' for model 'mnist'" in str(
+        error(label="beta")
+    )
+
+
+def test_wrong_signature_and_inputs(client):
+    with pytest.raises(InvalidRequest, match="does not have this signature") as caught:
+        client.predict({"a": [1]}, model="mnist", signature="a")
+    assert caught.value.code == "FAILED_PRECONDITION"
+    with pytest.raises(InvalidRequest, match="uint8 but float is provided"):
+        client.predict({"images": np.zeros((1, 4, 4, 1), np.float32)}, model="mnist")
+    with pytest.raises(InvalidRequest, match="'plain' .* does not have this"):  # noqa: RUF043
+        client.classify_images([shades(1)[0]], model="plain")
+    with pytest.raises(ClientError, match="does not answer as a classifier") as caught:
+        client.classify_images([shades(1)[0]], model="odd")
+    assert "N=1 rows. Received: output_0" in str(caught.value)
+
+
+def test_images_that_cannot_be_asked_about(client):
+    with pytest.raises(BadImage, match="Received: dtype=float64"):
+        client.classify_images(np.zeros((1, 2, 2, 1)), model="mnist")
+    with pytest.raises(BadImage, match="a sequence of images, not a single one"):
+        client.classify_images("a.png", model="mnist")
+    with pytest.raises(ValueError, match="Received: top=0, batch_size=1"):
+        client.classify_images([], model="mnist", top=0, batch_size=1)
+
+
+def test_deadline(server):
+    start = time.monotonic()
+    with (
+        Client(server.target, timeout=0.2) as client,
+        pytest.raises(DeadlineExceeded, match="did not answer within 0.2 s") as caught,  # noqa: RUF043
+    ):
+        client.predict({"images": shades(1)}, model="slow")
+    assert caught.value.code == "DEADLINE_EXCEEDED"
+    assert time.monotonic() - start < 1.5
+
+
+def test_a_busy_server_is_asked_again(server, client):
+    """Even with a request above the 256 KiB that gRPC retries by default."""
+    server.servicer.calls.clear()
+    images = np.zeros((1, 1000, 1000, 1), np.uint8)
+    (answer,) = client.classify_images(images, model="busy")
+    assert answer.class_id == 0
+    assert server.servicer.calls["busy"] == 3
+
+
+def failure(target, **options):
+    start = time.monotonic()
+    with Client(target, **options) as client, pytest.raises(ClientError) as caught:
+        client.status("mnist")
+    return caught.value, time.monotonic() - start
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def test_nobody_answers():
+    target = f"127.0.0.1:{free_port()}"
+    error, seconds = failure(target)
+    assert isinstance(error, ServerUnavailable)
+    assert error.code == "UNAVAILABLE"
+    assert str(error) == (
+        f"No server answers at {target} (Connection refused); start one with "
+        "`fovea serve`, or check the address."
+    )
+    assert seconds < 2.5
+
+
+def test_somebody_listens_but_never_speaks():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        error, seconds = failure(f"127.0.0.1:{silent.getsockname()[1]}")
+    assert isinstance(error, ServerUnavailable)
+    assert "does not speak gRPC" in str(error)
+    assert seconds < 4
+
+
+class Quiet(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+def test_the_rest_port_is_recognised():
+    with http.server.HTTPServer(("127.0.0.1", 0), Quiet) as rest:
+        thread = threading.Thread(target=rest.serve_forever)
+        thread.start()
+        error, _ = failure(f"127.0.0.1:{rest.server_port}")
+        rest.shutdown()
+        thread.join()
+    assert "is it the REST port?" in str(error)
+
+
+def test_an_unknown_host():
+    error, seconds = failure("no-such-host.invalid:8500")
+    assert "host name in no-such-host.invalid:8500 cannot be resolved" in str(error)
+    assert seconds < 5
+
+
+def test_another_grpc_service():
+    from concurrent.futures import ThreadPoolExecutor
+
+    import grpc
+    from grpc_health.v1 import health_pb2_grpc
+    from grpc_health.v1.health import HealthServicer
+
+    other = grpc.server(ThreadPoolExecutor(1))
+    health_pb2_grpc.add_HealthServicer_to_server(HealthServicer(), other)
+    port = other.add_insecure_port("127.0.0.1:0")
+    other.start()
+    error, _ = failure(f"127.0.0.1:{port}")
+    other.stop(None).wait()
+    assert error.code == "UNIMPLEMENTED"
+    assert "is not a TensorFlow Serving gRPC server" in str(error)
+
+
+def test_waiting_for_a_server_ends_at_the_deadline():
+    error, seconds = failure(
+        f"127.0.0.1:{free_port()}", timeout=1.5, wait_for_ready=True
+    )
+    assert isinstance(error, DeadlineExceeded)
+    assert 1.4 < seconds < 3
+
+
+def test_a_proxy_is_not_asked_for_this_machine(server):
+    code = (
+        "from serving.client import Client\n"
+        f"with Client({server.target!r}) as client: client.status('mnist')"
+    )
+    proxied = {**os.environ, "http_proxy": f"http://127.0.0.1:{free_port()}"}
+    subprocess.run([sys.executable, "-c", code], env=proxied, check=True)
+
+
+@pytest.mark.parametrize(
+    "target", ["", "127.0.0.1", "host:0", "host:99999", "http://host:8500", "a b:1"]
+)
+def test_addresses_that_are_none(target):
+    with pytest.raises(ValueError, match="HOST:PORT, such as"):
+        Client(target)
+
+
+def test_unix_sockets_and_ipv6_are_addresses():
+    for target in ("unix:/tmp/fovea.sock", "[::1]:8500", "dns:///host:8500"):
+        Client(target).close()
+
+
+def test_timeout_must_be_positive():
+    with pytest.raises(ValueError, match="Received: timeout=0"):
+        Client("127.0.0.1:8500", timeout=0)

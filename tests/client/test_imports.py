@@ -1,0 +1,50 @@
+"""The client stays slim: what its import loads, and what it never does."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("tensorflow", "keras", "tensorflow_serving", "models", "training")
+EVERYTHING = """
+from serving.client import *
+from serving.client import cli, tensors
+"""
+
+
+def modules_after(code):
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules, sep='\\n')"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return {name.split(".")[0] for name in done.stdout.split()}
+
+
+@pytest.mark.parametrize("code", ["import serving.client", EVERYTHING])
+def test_nothing_heavy_is_imported(code):
+    assert modules_after(code).isdisjoint(HEAVY)
+
+
+def test_importing_the_package_costs_nothing():
+    loaded = modules_after("import serving.client")
+    assert loaded.isdisjoint({"grpc", "google", "numpy", "PIL"})
+
+
+def test_asking_about_files_needs_no_numpy(server, shade, tmp_path):
+    path = tmp_path / "a.png"
+    shade(3).save(path)
+    code = (
+        "from serving.client import Client\n"
+        f"with Client({server.target!r}) as client:\n"
+        f"    client.classify_images([{str(path)!r}], model='mnist')\n"
+    )
+    assert "numpy" not in modules_after(code)
+
+
+def test_unknown_name_is_an_attribute_error():
+    import serving.client
+
+    with pytest.raises(AttributeError, match="no attribute 'Clent'"):
+        serving.client.Clent  # noqa: B018
