@@ -1,0 +1,60 @@
+"""The TCP port, before gRPC listens on it."""
+
+from __future__ import annotations
+
+import socket
+
+import grpc
+
+from serving.server.errors import ServingError
+
+
+def reserve(host: str, port: int) -> socket.socket:
+    """Hold a port from the start, so that one in use is told before any loading.
+
+    The socket does not listen: until the server is ready, connections are refused.
+
+    Args:
+        host: The address or name to bind, an IPv6 address with or without brackets.
+        port: The port; 0 holds any.
+
+    Returns:
+        The bound socket, to be closed right before gRPC takes the port.
+
+    Raises:
+        ServingError: The address cannot be had.
+    """
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(
+            host.strip("[]"), port, type=socket.SOCK_STREAM
+        )[0]
+    except OSError as error:
+        raise ServingError(
+            grpc.StatusCode.INVALID_ARGUMENT,
+            f"--bind={host} is not an address: {error.strerror}",
+        ) from None
+    holder = socket.socket(family, kind)
+    if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):  # Windows, where REUSEADDR steals
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+    else:  # as gRPC does: connections of a former server may still linger
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        holder.bind(address)
+    except OSError as error:
+        holder.close()
+        raise cannot_listen(join(host, port), str(error.strerror)) from None
+    return holder
+
+
+def cannot_listen(address: str, reason: str) -> ServingError:
+    """The error of an address that is taken or not ours."""
+    return ServingError(
+        grpc.StatusCode.UNAVAILABLE,
+        f"cannot listen on {address}: {reason}; stop what uses it or choose another",
+    )
+
+
+def join(host: str, port: int) -> str:
+    """``host:port``, with the brackets that an IPv6 address needs."""
+    host = host.strip("[]")
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,55 @@
+"""Refuse new calls while the accepted ones are answered.
+
+``grpc.Server.stop`` drops the calls that have arrived but are not yet handled: their
+clients see CANCELLED, which nobody retries. So before it is called, every new call is
+answered UNAVAILABLE, until none comes any more or a moment has passed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+
+QUIET_SECONDS = 0.05
+PATIENCE_SECONDS = 1.0
+
+
+class Refusal(grpc.ServerInterceptor):
+    """Lets every call through until ``start``; from then on only health checks."""
+
+    def __init__(self) -> None:
+        self._refusing = False
+        self._refused = 0
+        # A pool of its own: a refusal must not wait behind the calls that run.
+        pool = ThreadPoolExecutor(1, "refusal")
+
+        def refuse(request: Any, context: grpc.ServicerContext) -> None:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "The server is shutting down")
+
+        refuse.experimental_thread_pool = pool  # type: ignore[attr-defined]
+        self._handler = grpc.unary_unary_rpc_method_handler(refuse)
+
+    def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Any],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        if self._refusing and not handler_call_details.method.startswith(
+            "/grpc.health.v1.Health/"
+        ):
+            self._refused += 1
+            return self._handler
+        return continuation(handler_call_details)
+
+    def start(self) -> None:
+        """Refuse from now on; return when no more calls come, or after a second."""
+        self._refusing = True
+        end = time.monotonic() + PATIENCE_SECONDS
+        before = -1
+        while before != self._refused and time.monotonic() < end:
+            before = self._refused
+            time.sleep(QUIET_SECONDS)

@@ -1,0 +1,160 @@
+"""The runner: one loaded SavedModel, run as the C++ server runs it.
+
+``tf.saved_model.load`` words its errors differently and knows no deadline. A v1 Session
+reaches the same ``DirectSession::Run`` that TensorFlow Serving calls, so the texts of
+wrong dtypes and failing operations, and the time-outs, are TensorFlow Serving's own.
+Its Python ``run`` would wrap the errors; ``_call_tf_sessionrun`` does not. It is
+private: this module is its only user and tests/server/test_runner.py its contract.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
+from tensorflow.python.client import pywrap_tf_session as c_api
+
+from serving.server.errors import ServingError, code_of, invalid_argument
+from serving.server.saved_model import choose_meta_graph, ops, read_saved_model
+
+# oneDNN's kernels of these abort the whole process when their input's rank is wrong.
+_ABORTING_OPS = {"Conv2D", "Conv3D", "DepthwiseConv2dNative"}
+
+
+class Runner:
+    """A SavedModel in a graph and a session of its own.
+
+    Initialisation operations have run, tables and assets are in place.
+
+    Args:
+        path: The version directory.
+        tags: The tags of the meta graph to load.
+        config: The session's configuration.
+
+    Attributes:
+        signatures: Every signature of the graph, the initialisation one too.
+
+    Raises:
+        ServingError: It cannot be loaded.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        tags: Sequence[str] = ("serve",),
+        config: config_pb2.ConfigProto | None = None,
+    ) -> None:
+        meta_graph = choose_meta_graph(read_saved_model(path), tags)
+        self.signatures: Mapping[str, meta_graph_pb2.SignatureDef] = {
+            key: meta_graph.signature_def[key] for key in meta_graph.signature_def
+        }
+        self._ranks = _ranks_to_guard(meta_graph)
+        self._graph = tf.Graph()
+        self._session = tf.compat.v1.Session(graph=self._graph, config=config)
+        try:
+            with self._graph.as_default():
+                tf.compat.v1.saved_model.loader.load(self._session, tags, str(path))
+        except tf.errors.OpError as error:
+            self.close()
+            raise _serving_error(error) from None
+        except Exception as error:
+            self.close()
+            raise invalid_argument(f"{path} cannot be loaded: {error}") from None
+        self._session._extend_graph()
+        self._endpoints: dict[str, Any] = {}
+
+    def run(
+        self,
+        feeds: Mapping[str, np.ndarray],
+        fetches: Sequence[str],
+        timeout: float | None = None,
+    ) -> list[Any]:
+        """Run the graph once.
+
+        Args:
+            feeds: Arrays by the names of the tensors that they replace.
+            fetches: The names of the tensors to compute.
+            timeout: Seconds after which to give up.
+
+        Returns:
+            The values in the order of ``fetches``; of rank 0, bare scalars.
+
+        Raises:
+            ServingError: TensorFlow's own code and text.
+        """
+        for name, array in feeds.items():
+            rank = self._ranks.get(name)
+            if rank is not None and array.ndim != rank:
+                shape = ",".join(map(str, array.shape))
+                raise invalid_argument(
+                    f"convolution input must be {rank}-dimensional: [{shape}]\n"
+                    f"\t [[{{{{node {name.partition(':')[0]}}}}}]]"
+                )
+        feed = {
+            self._endpoint(name, "FeedInputs: unable to find feed output {}"): array
+            for name, array in feeds.items()
+        }
+        fetch = [
+            self._endpoint(name, "FetchOutputs node {}: not found") for name in fetches
+        ]
+        options = _options(timeout)
+        try:
+            return self._session._call_tf_sessionrun(options, feed, fetch, [], None)
+        except tf.errors.OpError as error:
+            raise _serving_error(error) from None
+        finally:
+            if options is not None:
+                c_api.TF_DeleteBuffer(options)
+
+    def _endpoint(self, name: str, missing: str) -> Any:
+        endpoint = self._endpoints.get(name)
+        if endpoint is None:
+            full_name = name if ":" in name else f"{name}:0"
+            try:
+                tensor = self._graph.get_tensor_by_name(full_name)
+            except (KeyError, ValueError):
+                raise ServingError(
+                    grpc.StatusCode.NOT_FOUND, missing.format(full_name)
+                ) from None
+            endpoint = self._endpoints[name] = tensor._as_tf_output()
+        return endpoint
+
+    def close(self) -> None:
+        """Free the session and the graph."""
+        self._session.close()
+        self._endpoints = {}
+        del self._session, self._graph
+        gc.collect()  # a graph is full of cycles: do not let it wait for its turn
+
+
+def _options(timeout: float | None) -> Any:
+    if timeout is None:
+        return None
+    options = config_pb2.RunOptions(timeout_in_ms=max(1, int(timeout * 1000)))
+    return c_api.TF_NewBufferFromString(options.SerializeToString())
+
+
+def _ranks_to_guard(meta_graph: meta_graph_pb2.MetaGraphDef) -> dict[str, int]:
+    """The ranks to insist on, by feed: those that a oneDNN kernel might abort on."""
+    if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0":
+        return {}
+    if _ABORTING_OPS.isdisjoint(ops(meta_graph)):
+        return {}
+    ranks = {}
+    for signature in meta_graph.signature_def.values():
+        for info in signature.inputs.values():
+            rank = len(info.tensor_shape.dim)
+            if rank >= 3 and not info.tensor_shape.unknown_rank:
+                ranks[info.name] = rank
+    return ranks
+
+
+def _serving_error(error: tf.errors.OpError) -> ServingError:
+    return ServingError(code_of(error.error_code), error.message)

@@ -1,0 +1,172 @@
+"""The server: version source, manager and gRPC services put together."""
+
+from __future__ import annotations
+
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health_pb2_grpc
+from tensorflow.core.protobuf import config_pb2
+from tensorflow_serving.apis import (
+    model_service_pb2_grpc,
+    prediction_service_pb2_grpc,
+)
+
+from serving.server import port
+from serving.server.cpus import usable_cpus
+from serving.server.errors import invalid_argument
+from serving.server.flags import Flags
+from serving.server.health import Health
+from serving.server.manager import Manager
+from serving.server.refusal import Refusal
+from serving.server.runner import Runner
+from serving.server.saved_model import missing_part
+from serving.server.services import ModelService, PredictionService
+from serving.server.versions import AspiredVersion, VersionSource
+from serving.server.warmup import warm_up
+
+log = logging.getLogger(__name__)
+
+MAX_MESSAGE_BYTES = 2**31 - 1
+
+# Calls that may be accepted per thread: one that runs and the rest in the queue.
+# Beyond it a call is refused (RESOURCE_EXHAUSTED) rather than left to wait.
+CALLS_PER_THREAD = 8
+
+
+class Server:
+    """Serves one model: ``load``, ``open``, and in the end ``drain``.
+
+    Args:
+        flags: The command line, checked.
+    """
+
+    def __init__(self, flags: Flags) -> None:
+        self._flags = flags
+        self._health = Health()
+        self._manager = Manager(self._load_version, self._health.model)
+        self._source = VersionSource(
+            flags.model_name,
+            Path(flags.model_base_path),
+            lambda versions: self._manager.aspire(flags.model_name, versions),
+            missing_part,
+        )
+        threads = flags.grpc_max_threads or 4 * usable_cpus()
+        self._refusal = Refusal()
+        self._grpc = grpc.server(
+            ThreadPoolExecutor(threads, "grpc"),
+            interceptors=[self._refusal],
+            maximum_concurrent_rpcs=threads * CALLS_PER_THREAD,
+            options=[
+                # Else a second server would get half of the connections, not an error.
+                ("grpc.so_reuseport", 0),
+                ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+                ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+                *_channel_arguments(flags.grpc_channel_arguments),
+            ],
+        )
+        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
+            PredictionService(self._manager), self._grpc
+        )
+        model_service_pb2_grpc.add_ModelServiceServicer_to_server(
+            ModelService(self._manager), self._grpc
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, self._grpc)
+
+    def load(self) -> None:
+        """Load the model and keep looking for new versions.
+
+        Blocks until a version serves: an empty base path is waited for.
+
+        Raises:
+            ServingError: The version that is there cannot be loaded.
+        """
+        self._source.start(self._flags.file_system_poll_wait_seconds)
+        self._manager.wait_until_available(self._flags.model_name)
+
+    def open(self) -> None:
+        """Listen, and answer from now on.
+
+        Raises:
+            ServingError: The port or the socket cannot be had.
+        """
+        addresses = []
+        if self._flags.port:
+            addresses.append(port.join(self._flags.bind, self._flags.port))
+        if self._flags.grpc_socket_path:
+            addresses.append(f"unix:{self._flags.grpc_socket_path}")
+        for address in addresses:
+            try:
+                self._grpc.add_insecure_port(address)
+            except RuntimeError as error:
+                raise port.cannot_listen(address, str(error)) from None
+        self._health.server_ready()
+        self._grpc.start()
+
+    def drain(self, seconds: float) -> bool:
+        """Refuse new calls, answer the accepted ones, unload.
+
+        Args:
+            seconds: How long all of this may take.
+
+        Returns:
+            Whether every accepted call was answered and everything unloaded.
+        """
+        end = time.monotonic() + seconds
+        self._health.drain()
+        self._source.stop()
+        self._refusal.start()
+        stopped = self._grpc.stop(grace=seconds)  # longer than is waited for it
+        if not stopped.wait(max(0.0, end - time.monotonic())):
+            return False
+        return self._manager.close(max(0.0, end - time.monotonic()))
+
+    def _load_version(self, aspired: AspiredVersion) -> Runner:
+        started = time.monotonic()
+        runner = Runner(
+            aspired.path,
+            self._flags.saved_model_tags.split(","),
+            _session_config(self._flags),
+        )
+        try:
+            replayed = 0
+            if self._flags.enable_model_warmup:
+                replayed = warm_up(runner, aspired.path, aspired.version)
+        except BaseException:
+            runner.close()
+            raise
+        log.info(
+            "Read %s in %.2f s, %d warm-up requests",
+            aspired.path,
+            time.monotonic() - started,
+            replayed,
+        )
+        return runner
+
+
+def _session_config(flags: Flags) -> config_pb2.ConfigProto:
+    # TensorFlow knows of the CPU affinity but not of a container's quota.
+    both = flags.tensorflow_session_parallelism or usable_cpus()
+    return config_pb2.ConfigProto(
+        intra_op_parallelism_threads=flags.tensorflow_intra_op_parallelism or both,
+        inter_op_parallelism_threads=flags.tensorflow_inter_op_parallelism or both,
+    )
+
+
+def _channel_arguments(text: str) -> list[tuple[str, int | str]]:
+    arguments: list[tuple[str, int | str]] = []
+    for pair in filter(None, text.split(",")):
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise invalid_argument(
+                "--grpc_channel_arguments must be key=value,key=value. "
+                f"Received: {text}"
+            )
+        try:
+            arguments.append((key, int(value)))
+        except ValueError:
+            arguments.append((key, value))
+    return arguments

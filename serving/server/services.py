@@ -1,0 +1,103 @@
+"""The gRPC services, on the official stubs.
+
+Methods that are not overridden (Classify, Regress, MultiInference,
+HandleReloadConfigRequest) answer UNIMPLEMENTED, as the official base classes do.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+from tensorflow_serving.apis import (
+    model_service_pb2_grpc,
+    prediction_service_pb2_grpc,
+)
+
+from serving.server.errors import ServingError
+from serving.server.manager import Manager
+from serving.server.metadata import check_fields, metadata
+from serving.server.model_spec import missing_model_spec, resolve
+from serving.server.predict import predict
+from serving.server.runner import Runner
+from serving.server.status import status
+
+log = logging.getLogger(__name__)
+
+# Deadlines further off than this are none.
+_FOREVER = 10**7
+
+Method = Callable[[Any, Any, grpc.ServicerContext], Any]
+
+
+def _answering(method: Method) -> Method:
+    """Let a method raise ServingError, and no client see any other exception."""
+
+    @functools.wraps(method)
+    def answer(self: Any, request: Any, context: grpc.ServicerContext) -> Any:
+        try:
+            return method(self, request, context)
+        except ServingError as error:
+            failure = error
+        except Exception as error:
+            log.exception("%s failed unexpectedly", method.__name__)
+            failure = ServingError(grpc.StatusCode.INTERNAL, str(error))
+        return context.abort(failure.code, failure.details)
+
+    return answer
+
+
+def _time_left(context: grpc.ServicerContext) -> float | None:
+    """Seconds until the client's deadline, None without one.
+
+    Raises:
+        ServingError: It has passed: what nobody waits for is not run.
+    """
+    left = context.time_remaining()
+    if left is None or left > _FOREVER:
+        return None
+    if left <= 0:
+        raise ServingError(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
+    return left
+
+
+class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
+    """``tensorflow.serving.PredictionService`` over the models of a manager."""
+
+    def __init__(self, manager: Manager[Runner]) -> None:
+        self._manager = manager
+
+    @_answering
+    def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:
+        if not request.HasField("model_spec"):
+            raise missing_model_spec()
+        name, wanted = resolve(request.model_spec)
+        timeout = _time_left(context)
+        with self._manager.servable(name, wanted) as (version, runner):
+            return predict(runner, version, request, timeout)
+
+    @_answering
+    def GetModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:
+        if not request.HasField("model_spec"):
+            raise missing_model_spec()
+        check_fields(request)
+        name, wanted = resolve(request.model_spec)
+        with self._manager.servable(name, wanted) as (version, runner):
+            return metadata(runner, name, version)
+
+
+class ModelService(model_service_pb2_grpc.ModelServiceServicer):
+    """``tensorflow.serving.ModelService`` over the models of a manager."""
+
+    def __init__(self, manager: Manager[Runner]) -> None:
+        self._manager = manager
+
+    @_answering
+    def GetModelStatus(self, request: Any, context: grpc.ServicerContext) -> Any:
+        if not request.HasField("model_spec"):
+            raise missing_model_spec()
+        spec = request.model_spec
+        return status(spec, self._manager.statuses(spec.name))

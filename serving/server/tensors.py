@@ -1,0 +1,241 @@
+"""TensorProto to numpy array and back, as TF Serving's Tensor class does it.
+
+Reading accepts all that ``Tensor::FromProto`` accepts: raw ``tensor_content``, or the
+typed field, where missing values repeat the last one and none at all means zeros.
+Writing fills the typed field (``float_val`` ...), as TF Serving's replies do.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.framework import tensor_pb2, types_pb2
+
+TensorProto = tensor_pb2.TensorProto
+
+# More than any message can carry: a few bytes must not make the server fill its memory.
+MAX_BYTES = 2**31 - 1
+MAX_DIMENSIONS = 254
+MAX_INT64 = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """How one dtype lies in a TensorProto.
+
+    Attributes:
+        enum: The DataType.
+        dtype: numpy's dtype of the tensor.
+        field: The repeated field of its values.
+        wire: numpy's dtype of one entry of that field.
+        per_value: Entries per value: 2 for complex numbers.
+        bits: Whether an entry is the bit pattern of the value, not the value.
+        packed_tag: The first byte of the packed field on the wire, where an array's
+            memory is the wire format already; else None.
+    """
+
+    enum: int
+    dtype: np.dtype
+    field: str
+    wire: np.dtype
+    per_value: int = 1
+    bits: bool = False
+    packed_tag: bytes | None = None
+
+
+def _kinds() -> dict[int, _Kind]:
+    def packed(field: str) -> bytes:
+        number = TensorProto.DESCRIPTOR.fields_by_name[field].number
+        return bytes([number << 3 | 2])  # wire type 2: length, then bytes
+
+    kinds = {}
+
+    def add(name: str, field: str, wire: Any, **how: Any) -> None:
+        dtype = tf.dtypes.as_dtype(name)
+        enum = dtype.as_datatype_enum
+        kinds[enum] = _Kind(
+            enum, np.dtype(dtype.as_numpy_dtype), field, np.dtype(wire), **how
+        )
+
+    add("float32", "float_val", "<f4", packed_tag=packed("float_val"))
+    add("float64", "double_val", "<f8", packed_tag=packed("double_val"))
+    add(
+        "complex64",
+        "scomplex_val",
+        "<f4",
+        per_value=2,
+        bits=True,
+        packed_tag=packed("scomplex_val"),
+    )
+    add(
+        "complex128",
+        "dcomplex_val",
+        "<f8",
+        per_value=2,
+        bits=True,
+        packed_tag=packed("dcomplex_val"),
+    )
+    add("bool", "bool_val", "?", packed_tag=packed("bool_val"))
+    for name in ("float16", "bfloat16"):
+        add(name, "half_val", "<u2", bits=True)
+    for name in ("int8", "uint8", "int16", "uint16", "int32", "int4", "uint4"):
+        add(name, "int_val", "<i4")
+    for name, wire in (
+        ("qint8", "i1"),
+        ("quint8", "u1"),
+        ("qint16", "<i2"),
+        ("quint16", "<u2"),
+        ("qint32", "<i4"),
+    ):
+        add(name, "int_val", wire, bits=True)
+    add("uint32", "uint32_val", "<u4")
+    add("int64", "int64_val", "<i8")
+    add("uint64", "uint64_val", "<u8")
+    return kinds
+
+
+_KINDS = _kinds()
+_BY_DTYPE = {kind.dtype: kind for kind in _KINDS.values()}
+
+
+def to_array(proto: tensor_pb2.TensorProto) -> np.ndarray:
+    """The array that a TensorProto stands for.
+
+    Args:
+        proto: A tensor of any shape and any dtype but resource and variant.
+
+    Returns:
+        An array of the proto's shape; strings are ``bytes`` in an object array. It
+        may be read-only and share memory with the proto.
+
+    Raises:
+        ValueError: The proto does not describe a tensor.
+    """
+    shape = _shape(proto)
+    count = math.prod(shape)
+    if proto.dtype == types_pb2.DT_STRING:
+        return _strings(proto, count).reshape(shape)
+    kind = _KINDS.get(proto.dtype)
+    if kind is None:
+        raise ValueError(f"dtype {proto.dtype} has no values")
+    if count == 0:
+        return np.empty(shape, kind.dtype)
+    if proto.tensor_content:
+        # frombuffer refuses a length that is no multiple, reshape any other mismatch.
+        return np.frombuffer(proto.tensor_content, kind.dtype).reshape(shape)
+    return _from_field(proto, kind, count).reshape(shape)
+
+
+def _shape(proto: tensor_pb2.TensorProto) -> tuple[int, ...]:
+    shape = tuple(dim.size for dim in proto.tensor_shape.dim)
+    if len(shape) > MAX_DIMENSIONS or any(size < 0 for size in shape):
+        raise ValueError(f"shape {shape}")
+    count = 1
+    for size in shape:
+        count *= size
+        if count > MAX_INT64:
+            raise ValueError(f"shape {shape} overflows")
+    return shape
+
+
+def _from_field(proto: tensor_pb2.TensorProto, kind: _Kind, count: int) -> np.ndarray:
+    if count * kind.dtype.itemsize > MAX_BYTES:
+        raise ValueError(f"{count} values of {kind.dtype} are too many")
+    entries = getattr(proto, kind.field)
+    given = len(entries) // kind.per_value
+    if given == 0:
+        return np.zeros(count, kind.dtype)
+    if kind.wire.itemsize < 4:  # the field is of int32: let larger values wrap
+        values = np.array(entries, np.int64).astype(kind.wire)
+    else:
+        values = np.array(entries, kind.wire)
+    values = values[: given * kind.per_value]
+    values = values.view(kind.dtype) if kind.bits else values.astype(kind.dtype)
+    if given < count:
+        return np.concatenate([values, np.full(count - given, values[-1])])
+    return values[:count]
+
+
+def _strings(proto: tensor_pb2.TensorProto, count: int) -> np.ndarray:
+    if count * 8 > MAX_BYTES:
+        raise ValueError(f"{count} strings are too many")
+    if count and proto.tensor_content:
+        given = _string_list(proto.tensor_content, count)
+    else:
+        given = list(proto.string_val[:count]) or [b""]
+    array = np.empty(count, object)
+    array[: len(given)] = given[:count]
+    array[len(given) :] = given[-1]
+    return array
+
+
+def _string_list(content: bytes, count: int) -> list[bytes]:
+    """Undo ``EncodeStringList``: all lengths as varints, then all bytes."""
+    lengths, at = [], 0
+    for _ in range(count):
+        length = shift = 0
+        while True:
+            if at == len(content) or shift > 28:
+                raise ValueError("string lengths cut off")
+            byte = content[at]
+            at += 1
+            length |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                break
+        lengths.append(length)
+    if at + sum(lengths) != len(content):
+        raise ValueError("string bytes do not match their lengths")
+    strings = []
+    for length in lengths:
+        strings.append(content[at : at + length])
+        at += length
+    return strings
+
+
+def fill_proto(proto: tensor_pb2.TensorProto, array: Any) -> None:
+    """Write an array into an empty TensorProto, in the typed field of its dtype.
+
+    Args:
+        proto: The message to fill.
+        array: What a session returned: an array, or a bare scalar for rank 0.
+
+    Raises:
+        ValueError: The dtype has no typed field.
+    """
+    if isinstance(array, bytes):
+        array = np.array(array, object)
+    array = np.asarray(array)
+    proto.tensor_shape.SetInParent()  # a scalar has a shape too: []
+    for size in array.shape:
+        proto.tensor_shape.dim.add().size = size
+    if array.dtype == object:
+        proto.dtype = types_pb2.DT_STRING
+        proto.string_val.extend(array.ravel().tolist())
+        return
+    kind = _BY_DTYPE.get(array.dtype)
+    if kind is None:
+        raise ValueError(f"Outputs of dtype {array.dtype} cannot be sent.")
+    proto.dtype = kind.enum
+    flat = np.ascontiguousarray(array).ravel()
+    if kind.bits:
+        flat = flat.view(kind.wire)
+    if kind.packed_tag is not None:
+        # The array's memory is the wire format: 100 times faster than by element.
+        raw = flat.tobytes()
+        proto.MergeFromString(kind.packed_tag + _varint(len(raw)) + raw)
+    else:
+        getattr(proto, kind.field).extend(flat.tolist())
+
+
+def _varint(number: int) -> bytes:
+    encoded = bytearray()
+    while number > 0x7F:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)

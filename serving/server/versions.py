@@ -1,0 +1,187 @@
+"""The version source: what lies under a base path -> the versions that are aspired.
+
+A version is a child directory whose name is a number. The newest complete one is
+aspired. A directory is complete when nothing that its graph names is missing and,
+for one that appeared or changed while the server runs, when two looks found the same
+files: a version that is still being copied is never loaded.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+Fingerprint = tuple[tuple[str, int, int], ...]
+
+
+@dataclass(frozen=True)
+class AspiredVersion:
+    """A version that should be served.
+
+    Attributes:
+        version: The number.
+        path: Its directory.
+        fingerprint: Names, sizes and times of its files: it differs when any changed.
+    """
+
+    version: int
+    path: Path
+    fingerprint: Fingerprint
+
+
+@dataclass
+class VersionSource:
+    """Looks under one base path for versions, once or again and again.
+
+    Args:
+        model: The model's name, for the log.
+        base_path: The directory that holds the versions.
+        publish: Is told the aspired versions after each look that found out.
+        missing_part: Tells what a version directory still lacks, None for nothing.
+    """
+
+    model: str
+    base_path: Path
+    publish: Callable[[Sequence[AspiredVersion]], None]
+    missing_part: Callable[[Path], str | None]
+    _seen: dict[int, Fingerprint] = field(default_factory=dict)
+    _aspired: dict[int, AspiredVersion] = field(default_factory=dict)
+    _waiting_for: tuple[int, str] | None = None
+    _looked: bool = False
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def start(self, interval: float) -> None:
+        """Look now and then every ``interval`` seconds; 0: once; negative: never."""
+        if interval < 0:
+            return
+        self.poll()
+        if interval > 0:
+            self._thread = threading.Thread(
+                target=self._poll_until_stopped,
+                args=(interval,),
+                name=f"versions of {self.model}",
+                daemon=True,
+            )
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _poll_until_stopped(self, interval: float) -> None:
+        while not self._stop.wait(interval):
+            try:
+                self.poll()
+            except Exception:  # a source that died would silently serve old versions
+                log.exception("Looking for versions of %s failed", self.model)
+
+    def poll(self) -> None:
+        """Look once, and publish when it is known what to aspire to."""
+        found = numbered_children(self.model, self.base_path)
+        newest = self._newest_complete(found) if found else None
+        self._looked = True
+        if found is None:
+            return
+        if newest is None and found:  # all still being copied: keep what there is
+            return
+        self._aspired = {newest.version: newest} if newest else {}
+        self.publish(list(self._aspired.values()))
+
+    def _newest_complete(self, found: dict[int, Path]) -> AspiredVersion | None:
+        self._seen = {
+            number: self._seen[number] for number in self._seen if number in found
+        }
+        waiting = None
+        newest = None
+        for number in sorted(found, reverse=True):
+            looked_at = self._look_at(number, found[number])
+            if isinstance(looked_at, AspiredVersion):
+                newest = looked_at
+                break
+            waiting = waiting or (number, looked_at)
+        if waiting is not None and waiting != self._waiting_for:
+            number, missing = waiting
+            log.info(
+                "Version %d of %s is not loaded yet: waiting for %s",
+                number,
+                self.model,
+                missing,
+            )
+        self._waiting_for = waiting
+        return newest
+
+    def _look_at(self, number: int, path: Path) -> AspiredVersion | str:
+        """The version in a directory, or what it is waiting for."""
+        fingerprint = _fingerprint(path)
+        settled = not self._looked or self._seen.get(number) == fingerprint
+        self._seen[number] = fingerprint
+        aspired = self._aspired.get(number)
+        if not settled:
+            return aspired or "its files to stop changing"
+        if aspired is not None and aspired.fingerprint == fingerprint:
+            return aspired
+        missing = self.missing_part(path)
+        if missing is None:
+            return AspiredVersion(number, path, fingerprint)
+        return aspired or missing  # once complete: what is loaded needs no file
+
+
+def numbered_children(model: str, base_path: Path) -> dict[int, Path] | None:
+    """The directories of a model's versions; a warning when there are none.
+
+    Returns:
+        Paths by version, or None when the base path cannot be read.
+    """
+    try:
+        children = sorted(base_path.iterdir())
+    except OSError as error:
+        if isinstance(error, FileNotFoundError):
+            cause = f"NOT_FOUND: {base_path} not found"
+        else:
+            cause = f"PERMISSION_DENIED: {base_path}; {error.strerror}"
+        log.warning(
+            "FileSystemStoragePathSource encountered a filesystem access error: "
+            "Could not find base path %s for servable %s with error %s",
+            base_path,
+            model,
+            cause,
+        )
+        return None
+    found: dict[int, Path] = {}
+    for child in children:
+        if child.name.isascii() and child.name.isdecimal():
+            number = int(child.name)
+            if number < 2**63:
+                found.setdefault(number, child)
+    if not found:
+        log.warning(
+            "No versions of servable %s found under base path %s. Did you forget to "
+            "name your leaf directory as a number (eg. '/1/')?",
+            model,
+            base_path,
+        )
+    return found
+
+
+def _fingerprint(path: Path) -> Fingerprint:
+    files = []
+    for folder, _, names in os.walk(path):
+        for name in names:
+            file = Path(folder, name)
+            try:
+                status = file.stat()
+            except OSError:  # went away between the two calls
+                continue
+            files.append(
+                (str(file.relative_to(path)), status.st_size, status.st_mtime_ns)
+            )
+    return tuple(sorted(files))

@@ -1,0 +1,89 @@
+"""Warm-up: replay recorded requests on a version before it serves.
+
+The first run of a graph is slow: kernels are chosen, constants folded, memory taken.
+``assets.extra/tf_serving_warmup_requests`` holds requests (a TFRecord file of
+PredictionLog) that pay for this before a client has to. A request that fails is a
+version that does not work, so it fails the load.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import grpc
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tensorflow_serving.apis import prediction_log_pb2
+
+from serving.server.errors import ServingError, code_of, invalid_argument
+from serving.server.predict import predict
+from serving.server.runner import Runner
+
+log = logging.getLogger(__name__)
+
+WARMUP_FILE = Path("assets.extra", "tf_serving_warmup_requests")
+MAX_RECORDS = 1000
+_NOT_SERVED_YET = {"classify_log", "regress_log", "multi_inference_log"}
+
+
+def warm_up(runner: Runner, path: Path, version: int) -> int:
+    """Replay the warm-up requests of a version directory, if it has any.
+
+    Args:
+        runner: The loaded version.
+        path: Its directory.
+        version: Its number.
+
+    Returns:
+        How many requests were replayed.
+
+    Raises:
+        ServingError: The file cannot be read, or a request failed.
+    """
+    file = path / WARMUP_FILE
+    if not file.is_file():
+        return 0
+    replayed = 0
+    for number, record in enumerate(_records(file)):
+        if number == MAX_RECORDS:
+            raise invalid_argument(
+                "Number of warmup records exceeds the maximum "
+                f"({MAX_RECORDS}) at {file}"
+            )
+        replayed += _replay(runner, version, record, file)
+    return replayed
+
+
+def _records(file: Path) -> list[bytes]:
+    # The reader that does not pull in the whole data pipeline; deprecated since 2018.
+    try:
+        return list(tf.compat.v1.io.tf_record_iterator(str(file)))
+    except tf.errors.DataLossError as error:
+        raise ServingError(
+            grpc.StatusCode.DATA_LOSS,
+            f"{error.message}. Please verify your warmup data is in TFRecord format.",
+        ) from None
+    except tf.errors.OpError as error:
+        raise ServingError(code_of(error.error_code), error.message) from None
+
+
+def _replay(runner: Runner, version: int, record: bytes, file: Path) -> bool:
+    entry = prediction_log_pb2.PredictionLog()
+    try:
+        entry.ParseFromString(record)
+    except DecodeError:
+        raise invalid_argument(
+            f"Failed to parse warmup record: {record[:64]!r} from {file}"
+        ) from None
+    kind = entry.WhichOneof("log_type")
+    if kind == "predict_log":
+        predict(runner, version, entry.predict_log.request)
+        return True
+    if kind in _NOT_SERVED_YET:
+        log.warning("%s: a %s record is not replayed", file, kind)
+        return False
+    field = entry.DESCRIPTOR.fields_by_name[kind].number if kind else 0
+    raise ServingError(
+        grpc.StatusCode.UNIMPLEMENTED, f"Unsupported log_type for warmup: {field}"
+    )

@@ -1,0 +1,118 @@
+import logging
+import shutil
+
+import pytest
+
+from serving.server.saved_model import missing_part
+from serving.server.versions import VersionSource
+
+
+@pytest.fixture
+def log(caplog):
+    caplog.set_level(logging.INFO, logger="serving.server")
+    return caplog
+
+
+@pytest.fixture
+def source(tmp_path):
+    base_path = tmp_path / "model"
+    base_path.mkdir()
+    published = []
+    source = VersionSource(
+        "m",
+        base_path,
+        lambda versions: published.append([v.version for v in versions]),
+        missing_part,
+    )
+    source.published = published
+    return source
+
+
+def test_the_newest_number_is_aspired(source, toys):
+    for name in ("1", "00000002", "10x", "-3", "٣"):
+        shutil.copytree(toys[1], source.base_path / name)
+    source.poll()
+    assert source.published == [[2]]
+
+
+def test_a_missing_base_path_changes_nothing(source, toys, log):
+    shutil.copytree(toys[1], source.base_path / "1")
+    source.poll()
+    source.base_path.rename(source.base_path.with_name("away"))
+    source.poll()
+    assert source.published == [[1]]
+    assert (
+        f"Could not find base path {source.base_path} for servable m with error "
+        f"NOT_FOUND: {source.base_path} not found"
+    ) in log.text
+
+
+def test_an_empty_base_path_aspires_to_nothing(source, log):
+    source.poll()
+    assert source.published == [[]]
+    assert (
+        f"No versions of servable m found under base path {source.base_path}. Did you "
+        "forget to name your leaf directory as a number (eg. '/1/')?"
+    ) in log.text
+
+
+def test_a_version_is_aspired_only_when_every_file_is_there(source, toys, log):
+    shutil.copytree(toys[1], source.base_path / "1")
+    source.poll()
+    files = sorted(f for f in toys[2].rglob("*") if f.is_file())
+    assert len(files) >= 3
+    # saved_model.pb comes first and the fingerprint last: the order that misleads.
+    files.sort(key=lambda file: file.name != "saved_model.pb")
+    for file in files:
+        source.poll()
+        source.poll()
+        if file.name != "fingerprint.pb":
+            assert source.published[-1] == [1]
+        copy = source.base_path / "2" / file.relative_to(toys[2])
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, copy)
+    source.poll()
+    source.poll()
+    assert source.published[-1] == [2]
+    assert (
+        "Version 2 of m is not loaded yet: waiting for variables/variables" in log.text
+    )
+
+
+def test_a_version_that_still_grows_is_left_alone(source, toys):
+    shutil.copytree(toys[1], source.base_path / "1")
+    source.poll()
+    shutil.copytree(toys[2], source.base_path / "2")
+    for size in range(3):
+        (source.base_path / "2" / "notes").write_bytes(b"x" * size)
+        source.poll()
+        assert source.published[-1] == [1]
+    source.poll()
+    assert source.published[-1] == [2]
+
+
+def test_missing_parts(toys, tmp_path):
+    assert missing_part(toys[1]) is None
+    assert missing_part(tmp_path) == "saved_model.pb"
+    copy = shutil.copytree(toys[1], tmp_path / "copy")
+    shard = copy / "variables" / "variables.data-00000-of-00001"
+    shard.rename(shard.with_name("variables.data-00000-of-00002"))
+    assert missing_part(copy) == "variables/variables.data-00001-of-00002"
+    (copy / "variables" / "variables.index").unlink()
+    assert missing_part(copy) == "variables/variables.index"
+    shutil.rmtree(copy / "variables")
+    assert missing_part(copy) == "variables/variables.index"
+    (copy / "saved_model.pb").write_bytes(b"not a saved model")
+    assert missing_part(copy) is None  # loading tells what is wrong
+
+
+def test_a_graph_without_variables_needs_none(kit, tmp_path):
+    class Plain(kit.tf.Module):
+        @kit.tf.function(input_signature=[kit.tf.TensorSpec([], kit.tf.float32)])
+        def add(self, x):
+            return x + 1.0
+
+    module = Plain()
+    kit.tf.saved_model.save(module, str(tmp_path / "1"), signatures=module.add)
+    shutil.rmtree(tmp_path / "1" / "variables")
+    assert missing_part(tmp_path / "1") is None
