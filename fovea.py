@@ -1,0 +1,135 @@
+"""The command `fovea`: its subcommands are imported when they are called."""
+
+import argparse
+import difflib
+import importlib
+import sys
+
+# command -> (module with add_arguments(parser) and run(args), one line of help)
+COMMANDS = {
+    "demo": ("fovea_demo", "train, export, serve and query LeNet-5 on MNIST"),
+    "train": ("training.train", "train a model into a run directory"),
+    "evaluate": ("training.evaluate", "judge a run on its test split"),
+    "export": ("training.export", "write a run's model as a servable version"),
+    "serve": ("serving.server.main", "answer TensorFlow Serving's protocol"),
+    "predict": ("serving.client.cli", "ask a server what images show"),
+    "models": ("models.catalogue", "list the architectures"),
+    "describe": ("models.describe", "show an architecture layer by layer"),
+    "augment": ("training.contact_sheet", "draw what a policy does to images"),
+}
+# These read their own command line: TensorFlow Serving's flags have a syntax
+# that argparse does not.
+OWN_SYNTAX = {"serve"}
+# A package that is missing -> the extra that brings it.
+EXTRAS = {
+    "tensorflow": "train",
+    "keras": "train",
+    "matplotlib": "train",
+    "tensorflow_serving": "serve",
+    "grpc_health": "serve",
+    "mlxtend": "sample",
+}
+
+
+def main(argv: "list[str] | None" = None) -> int:
+    """Run a subcommand.
+
+    Args:
+        argv: The command line without the program's name; default: sys.argv's.
+
+    Returns:
+        The process's exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+    """
+    argv = sys.argv[1:] if argv is None else list(argv)
+    debug = "--debug" in argv
+    argv = [word for word in argv if word != "--debug"]
+    if not argv or argv[0] in ("-h", "--help"):
+        print(_help())
+        return 0
+    if argv[0] in ("-V", "--version"):
+        from importlib import metadata
+
+        print(f"fovea {metadata.version('fovea')}")
+        return 0
+    name, rest = argv[0], argv[1:]
+    if name not in COMMANDS:
+        close = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
+        return _fail(
+            f"unknown command{f' (did you mean {close[0]}?)' if close else ''}; the "
+            f"commands are {', '.join(COMMANDS)}. Received: {name}",
+            exit_code=2,
+        )
+    try:
+        module = importlib.import_module(COMMANDS[name][0])
+        if name in OWN_SYNTAX:
+            return module.run(rest)
+        parser = argparse.ArgumentParser(
+            prog=f"fovea {name}", description=f"{_sentence(COMMANDS[name][1])}."
+        )
+        module.add_arguments(parser)
+        args = parser.parse_args(rest)
+        args.debug = debug
+        return module.run(args)
+    except KeyboardInterrupt:
+        return _fail("interrupted", exit_code=130)
+    except Exception as error:
+        if debug:
+            import traceback
+
+            traceback.print_exc()
+        return _fail(_explain(error))
+
+
+def _explain(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if isinstance(error, ModuleNotFoundError):
+        extra = EXTRAS.get((error.name or "").partition(".")[0])
+        if extra:
+            return (
+                f"this command needs the package {error.name}, which is not "
+                f"installed; pip install 'fovea[{extra}]'"
+            )
+    if isinstance(error, (ValueError, OSError)) and text:
+        return text
+    if _raised_by_client(error):
+        return text
+    return (
+        f"unexpected {type(error).__name__}: {text}; --debug shows where it came from"
+    )
+
+
+def _raised_by_client(error: Exception) -> bool:
+    # Its errors exist only if its module does: nothing is imported to find out.
+    errors = sys.modules.get("serving.client.errors")
+    return errors is not None and isinstance(error, errors.ClientError)
+
+
+def _fail(message: str, exit_code: int = 1) -> int:
+    print(f"fovea: error: {message}", file=sys.stderr)
+    return exit_code
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [
+        "usage: fovea COMMAND ...",
+        "",
+        "Train small image classifiers with Keras, export them, and serve them",
+        "through TensorFlow Serving's protocol.",
+        "",
+    ]
+    lines += [f"  {name:<{width}}  {text}" for name, (_, text) in COMMANDS.items()]
+    lines += [
+        "",
+        "fovea COMMAND --help tells a command's arguments; --debug anywhere shows",
+        "the traceback of an error; --version prints the version.",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

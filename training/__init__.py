@@ -1,0 +1,1 @@
+"""How models are trained, judged and exported. Imports models/, never serving/."""

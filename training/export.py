@@ -1,0 +1,191 @@
+"""`fovea export`: write a run's model as a version that a server can load."""
+
+import argparse
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from training import run as runs
+from training import runtime
+
+
+def export(run: Path, repository: Path) -> Path:
+    """Export a run as the next version of a model.
+
+    The version is written under a hidden name, flushed to disk and then renamed,
+    so that a server watching the directory sees all of it or nothing.
+
+    Args:
+        run: A run directory.
+        repository: The model's directory, `exported/NAME`; made if missing.
+
+    Returns:
+        The version's directory, `repository/N`.
+
+    Raises:
+        ValueError: If `run` is not a run directory, or holds no model.
+        OSError: If the repository cannot be written; no version appears then.
+    """
+    config = runs.read_config(run)
+    model = runs.load_inference_model(run)
+    new = not repository.exists()
+    repository.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=".exporting-", dir=repository))
+    try:
+        write_version(partial, repository.name, model, config)
+        write_model_card(partial, config, runs.read_metrics(run))
+        _flush(partial)
+        return _publish(partial, repository)
+    # TensorFlow reports a full disk as an error of its own kind.
+    except Exception as error:
+        if isinstance(error, OSError):
+            raise
+        raise OSError(
+            f"The version could not be written to {repository}: "
+            f"{' '.join(str(error).split())}"
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        if new and not any(repository.iterdir()):
+            repository.rmdir()
+
+
+def write_version(version: Path, model_name: str, model, config: dict) -> None:
+    """Write SavedModel, labels and warm-up requests into a directory.
+
+    Args:
+        version: An existing directory.
+        model_name: The name it will be served under.
+        model: A Keras model: uint8 images -> logits.
+        config: The run's, for `class_names`.
+    """
+    import tensorflow as tf
+
+    from training import signatures, warmup
+
+    module, functions = signatures.servable(model, config["class_names"])
+    with tempfile.TemporaryDirectory() as directory:
+        labels = Path(directory) / "labels.txt"
+        labels.write_text(
+            "".join(f"{name}\n" for name in config["class_names"]), encoding="utf-8"
+        )
+        module.labels = tf.saved_model.Asset(str(labels))
+        tf.saved_model.save(module, str(version), signatures=functions)
+    if "classify" in functions:
+        # tf.saved_model.save calls every signature a prediction.
+        updater = tf.compat.v1.saved_model.signature_def_utils.MethodNameUpdater(
+            str(version)
+        )
+        updater.replace_method_name("classify", signatures.CLASSIFY_METHOD)
+        updater.save()
+    warmup.write(version, model_name, np.zeros(model.input_shape[1:], np.uint8))
+
+
+def write_model_card(version: Path, config: dict, metrics: dict) -> None:
+    """Write assets.extra/model_card.md: what the model is and how well it does."""
+    height, width, channels = config["input_shape"]
+    lines = [
+        "---",
+        "pipeline_tag: image-classification",
+        "library_name: keras",
+        f"model: {config['model']}",
+        f"dataset: {config['dataset']}",
+    ]
+    if "test" in metrics:
+        lines.append(f"test_accuracy: {metrics['test']['accuracy']:.4f}")
+    lines += [
+        "---",
+        "",
+        f"# {config['model']} trained on {config['dataset']}",
+        "",
+        f"Data: {config['data_source']}.",
+        f"Input: {height} x {width} images with {channels} channel(s), uint8.",
+        f"Classes: {', '.join(config['class_names'])}.",
+        "",
+        f"Trained for {metrics.get('epochs_completed', 0)} epochs with batches of "
+        f"{config['batch_size']}, Adam at {config['learning_rate']}, augmentation "
+        f"policy `{config['augmentation']}`, seed {config['seed']}.",
+        "",
+    ]
+    for name, title in (("validation", "Held-out training"), ("test", "Test")):
+        if name in metrics:
+            figures = metrics[name]
+            lines.append(
+                f"{title} images: {figures['images']:,}; accuracy "
+                f"{figures['accuracy']:.4f}, cross-entropy {figures['loss']:.4f}."
+            )
+    lines += [
+        "",
+        "Limits: the model answers with one of its classes whatever it is shown, "
+        "and knows only images like those it was trained on.",
+        "",
+    ]
+    card = version / "assets.extra" / "model_card.md"
+    card.parent.mkdir(exist_ok=True)
+    card.write_text("\n".join(lines), encoding="utf-8")
+
+
+def next_version(repository: Path) -> int:
+    """Return the number after the highest version in a model's directory."""
+    taken = (int(path.name) for path in repository.iterdir() if path.name.isdecimal())
+    return max(taken, default=0) + 1
+
+
+def _publish(partial: Path, repository: Path) -> Path:
+    partial.chmod(0o755)  # mkdtemp's 0700 would lock out a server's own user
+    while True:
+        version = repository / str(next_version(repository))
+        try:
+            partial.rename(version)
+        except OSError:
+            if not version.exists():
+                raise
+            continue  # another export took that number meanwhile
+        _flush_directory(repository)
+        return version
+
+
+def _flush(directory: Path) -> None:
+    """Have the operating system write a tree to disk before it gets its name."""
+    for path in [*directory.rglob("*"), directory]:
+        if path.is_dir():
+            _flush_directory(path)
+        else:
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+
+
+def _flush_directory(directory: Path) -> None:
+    if os.name != "posix":
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("run", type=Path, metavar="RUN", help="a run directory")
+    parser.add_argument(
+        "--to",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="the model's directory, e.g. exported/mnist; its next version is written",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out the command; return the exit code."""
+    runs.read_config(args.run)
+    runtime.prepare(args.debug)
+    version = export(args.run, args.to)
+    model = version.parent.resolve()
+    print(f"version {version.name} of {model.name}: {version}")
+    print(f"next: fovea serve --model_name {model.name} --model_base_path {model}")
+    return 0

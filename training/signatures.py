@@ -1,0 +1,140 @@
+"""The functions of an exported model: preprocessing and answers inside the graph.
+
+| signature | inputs | outputs |
+|---|---|---|
+| serving_default | images uint8 [N,H,W,C] | probabilities, label, class_id |
+| encoded | image_bytes string [N] | the same |
+| classify | inputs string [N], serialised tf.Example | classes, scores |
+
+Images of another depth than 1 or 3 channels are no pictures and have no file
+format: such a model has only the first.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+CLASSIFY_METHOD = "tensorflow/serving/classify"
+# The feature of a tf.Example that holds a JPEG, PNG, BMP or GIF.
+FEATURE = "image/encoded"
+# Grey and colour.
+PICTURE_CHANNELS = (1, 3)
+
+
+def servable(model, class_names: "list[str]") -> "tuple[tf.Module, dict]":
+    """Return what `tf.saved_model.save` saves: an object and its signatures.
+
+    Args:
+        model: A Keras model: uint8 images (N, H, W, C) -> logits (N, K).
+        class_names: K strings.
+
+    Returns:
+        A `tf.Module` that holds the model's variables, and a dict of signature
+        names to `tf.function`s.
+    """
+    image_shape = tuple(model.input_shape[1:])
+    names = list(class_names)
+
+    def predict(images):
+        probabilities = tf.nn.softmax(model(images, training=False))
+        class_id = tf.argmax(probabilities, axis=1)
+        return {
+            "probabilities": probabilities,
+            "label": tf.gather(tf.constant(names), class_id),
+            "class_id": class_id,
+        }
+
+    def predict_encoded(image_bytes):
+        return predict(decode_images(image_bytes, image_shape))
+
+    def classify(inputs):
+        features = tf.io.parse_example(
+            inputs, {FEATURE: tf.io.FixedLenFeature([], tf.string)}
+        )
+        scores = predict_encoded(features[FEATURE])["probabilities"]
+        classes = tf.broadcast_to(tf.constant(names), tf.shape(scores))
+        return {"classes": classes, "scores": scores}
+
+    images = tf.TensorSpec((None, *image_shape), tf.uint8, "images")
+    functions = {"serving_default": _function(predict, images)}
+    if image_shape[2] in PICTURE_CHANNELS:
+        image_bytes = tf.TensorSpec([None], tf.string, "image_bytes")
+        functions["encoded"] = _function(predict_encoded, image_bytes)
+        inputs = tf.TensorSpec([None], tf.string, "inputs")
+        functions["classify"] = _function(classify, inputs)
+    module = tf.Module(name="servable")
+    # Only the variables themselves are saved: Keras' own bookkeeping would add
+    # objects that no server needs.
+    module.variables_of_model = [variable.value for variable in model.variables]
+    return module, functions
+
+
+def _function(function, spec):
+    return tf.function(function, input_signature=[spec], autograph=False)
+
+
+def decode_images(image_bytes, image_shape: "tuple[int, int, int]"):
+    """Decode and fit encoded images, in the graph.
+
+    Transparency is laid on white, colour becomes grey by ITU-R 601-2 (the
+    integers that Pillow uses), another size is resampled by the antialiased
+    triangle filter without keeping the aspect ratio, and the first frame of an
+    animation counts.
+
+    Args:
+        image_bytes: string [N]: JPEG, PNG, BMP or GIF of any size.
+        image_shape: (height, width, channels) to arrive at.
+
+    Returns:
+        uint8 [N, height, width, channels].
+    """
+    return tf.map_fn(
+        lambda encoded: decode_image(encoded, image_shape),
+        image_bytes,
+        fn_output_signature=tf.TensorSpec(image_shape, tf.uint8),
+    )
+
+
+def decode_image(encoded, image_shape: "tuple[int, int, int]"):
+    """Decode and fit one encoded image; see `decode_images`."""
+    height, width, channels = image_shape
+    image = tf.io.decode_image(encoded, expand_animations=False)
+    image.set_shape([None, None, None])
+    colour, alpha = _split_alpha(tf.cast(image, tf.int32))
+    # Integer arithmetic with rounding: colour * alpha + white * (1 - alpha).
+    colour = (colour * alpha + 255 * (255 - alpha) + 127) // 255
+    if channels == 1:
+        red, green, blue = tf.unstack(colour, axis=-1)
+        grey = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) // 0x10000
+        colour = grey[..., tf.newaxis]
+    colour = tf.cast(colour, tf.float32)
+    colour = tf.image.resize(colour, (height, width), antialias=True)
+    image = tf.cast(tf.clip_by_value(tf.round(colour), 0, 255), tf.uint8)
+    return tf.ensure_shape(image, image_shape)
+
+
+def _split_alpha(image):
+    """Split int32 [h, w, 1..4] into colour [h, w, 3] and alpha [h, w, 1]."""
+    channels = tf.shape(image)[2]
+    has_alpha = tf.equal(channels % 2, 0)
+    opaque = tf.fill(tf.concat([tf.shape(image)[:2], [1]], 0), 255)
+    alpha = tf.cond(has_alpha, lambda: image[..., -1:], lambda: opaque)
+    # Grey counts as three equal colours; the weights above keep it unchanged.
+    colour = tf.cond(
+        channels < 3,
+        lambda: tf.repeat(image[..., :1], 3, axis=2),
+        lambda: image[..., :3],
+    )
+    colour = tf.ensure_shape(colour, [None, None, 3])
+    return colour, tf.ensure_shape(alpha, [None, None, 1])
+
+
+def example_of(encoded: bytes) -> bytes:
+    """Return a serialised tf.Example that holds one encoded image."""
+    feature = tf.train.Feature(bytes_list=tf.train.BytesList(value=[encoded]))
+    features = tf.train.Features(feature={FEATURE: feature})
+    return tf.train.Example(features=features).SerializeToString()
+
+
+def encode_png(image: np.ndarray) -> bytes:
+    """Return a uint8 image (height, width, 1 or 3) as PNG bytes."""
+    return tf.io.encode_png(image).numpy()

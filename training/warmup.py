@@ -1,0 +1,67 @@
+"""Requests that a server replays before it calls a version ready."""
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_serving.apis import (
+    classification_pb2,
+    model_pb2,
+    predict_pb2,
+    prediction_log_pb2,
+)
+
+from training import signatures
+
+FILE = "assets.extra/tf_serving_warmup_requests"
+# A single request and a batch: the sizes that run through different kernels.
+BATCH_SIZES = (1, 32)
+
+
+def write(version: Path, model_name: str, image: np.ndarray) -> None:
+    """Write warm-up requests for every signature of an exported version.
+
+    Args:
+        version: The version's directory.
+        model_name: Written into the requests for people to read; a server
+            replays them on the version that holds them.
+        image: uint8 (height, width, channels).
+    """
+    path = version / FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tf.io.TFRecordWriter(str(path)) as file:
+        for record in _records(model_name, image):
+            file.write(record.SerializeToString())
+
+
+def _records(model_name: str, image: np.ndarray):
+    def predict(signature, **inputs):
+        return prediction_log_pb2.PredictionLog(
+            predict_log=prediction_log_pb2.PredictLog(
+                request=predict_pb2.PredictRequest(
+                    model_spec=model_pb2.ModelSpec(
+                        name=model_name, signature_name=signature
+                    ),
+                    inputs={
+                        name: tf.make_tensor_proto(value)
+                        for name, value in inputs.items()
+                    },
+                )
+            )
+        )
+
+    for size in BATCH_SIZES:
+        batch = np.repeat(image[np.newaxis], size, axis=0)
+        yield predict("serving_default", images=batch)
+    if image.shape[2] not in signatures.PICTURE_CHANNELS:
+        return
+    encoded = signatures.encode_png(image)
+    yield predict("encoded", image_bytes=np.array([encoded], object))
+    request = classification_pb2.ClassificationRequest(
+        model_spec=model_pb2.ModelSpec(name=model_name, signature_name="classify")
+    )
+    example = tf.train.Example.FromString(signatures.example_of(encoded))
+    request.input.example_list.examples.append(example)
+    yield prediction_log_pb2.PredictionLog(
+        classify_log=prediction_log_pb2.ClassifyLog(request=request)
+    )
