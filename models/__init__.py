@@ -1,0 +1,9 @@
+"""What is trained: Keras functional builders, layers and augmentation.
+
+Knows nothing of data sets, files or servers. Importing this package imports
+neither Keras nor TensorFlow; building a model does.
+"""
+
+from models.registry import build, names
+
+__all__ = ["build", "names"]

@@ -1,0 +1,152 @@
+"""AlexNet: the network that brought deep learning to vision."""
+
+import keras
+from keras import layers
+
+from models.blocks import NORMALISATIONS, Steps, choose, form, whole
+from models.local_response_normalization import LocalResponseNormalization
+from models.stem import image_input
+
+
+def alexnet(
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    *,
+    augmentation: "str | list[keras.Layer] | None" = None,
+    stem: str | None = None,
+    towers: int = 2,
+    fc_units: int | None = None,
+    activation: str = "relu",
+    pooling: str = "max",
+    normalisation: str = "local_response",
+    dropout: float = 0.5,
+    l1: float = 0.0,
+    l2: float = 0.0,
+    padding: str | None = None,
+    stride: int | None = None,
+    initialiser: str = "he_normal",
+) -> keras.Model:
+    """Build AlexNet.
+
+    Krizhevsky, Sutskever, Hinton: "ImageNet Classification with Deep
+    Convolutional Neural Networks", NIPS 2012, section 3.5 and figure 2.
+    Published: 18.2 % top-5 and 40.7 % top-1 error on ImageNet's validation set
+    for one network, 15.3 % top-5 on the test set for an ensemble.
+
+    Layers and shapes at 227x227x3 with two towers, as the paper has them on two
+    GPUs. A tower's layer sees its own tower only, but for conv3 and the fully
+    connected layers, which see both:
+
+        conv1   2 x 48 filters 11x11, stride 4    55x55    34,944 parameters
+        norm1, pool1  3x3, stride 2               27x27
+        conv2   2 x 128 filters 5x5               27x27    307,456
+        norm2, pool2  3x3, stride 2               13x13
+        conv3   2 x 192 filters 3x3, cross        13x13    885,120
+        conv4   2 x 192 filters 3x3               13x13    663,936
+        conv5   2 x 128 filters 3x3               13x13    442,624
+        pool5   3x3, stride 2                     6x6
+        fc6     fully connected                   4096     37,752,832
+        fc7     fully connected                   4096     16,781,312
+        logits  fully connected                   1000     4,097,000
+                                                  (60,965,224 in all)
+
+    `towers=1` gives the ungrouped net of much later code, 62,378,344 parameters.
+    (torchvision's 61,100,840 are another net: "One weird trick", 2014.) The paper
+    says 224x224, from which no 55x55 follows; 227 does, and everybody uses it.
+
+    The CIFAR form, for images below 67x67, begins with 5x5 filters at stride 1
+    and has 1,024 units in fc6 and fc7.
+
+    What differs from the paper: He's initialisation with zero biases instead of
+    a deviation of 0.01 with biases of one; pixels scaled to -1..1 instead of the
+    training set's mean subtracted.
+
+    Args:
+        input_shape: (height, width, channels), at least 15x15.
+        num_classes: Number of logits.
+        augmentation: Policy name, list of layers or None.
+        stem: "imagenet" or "cifar"; None goes by the image size.
+        towers: 2, or 1 for a network that is not split.
+        fc_units: Units of fc6 and fc7; None for the stem's 4,096 or 1,024.
+        normalisation: "local_response" (the paper's, after conv1 and conv2) or
+            one of `models.blocks.Steps`, then at every layer.
+        activation, pooling, dropout, l1, l2, padding, stride, initialiser: See
+            `models.blocks.Steps`; None for padding or stride is the paper's.
+            Dropout follows fc6 and fc7.
+
+    Returns:
+        A `keras.Model`: uint8 images (N, H, W, C) -> float32 logits (N, K).
+
+    Raises:
+        ValueError: If a size or an option is unusable.
+    """
+    stem = form(stem, input_shape, smallest=67)
+    choose("towers", towers, (1, 2))
+    choose("normalisation", normalisation, ("local_response", *NORMALISATIONS))
+    local_response = normalisation == "local_response"
+    if stem == "imagenet":
+        kernel, paper_stride, frame, units = 11, 4, "valid", 4096
+    else:
+        kernel, paper_stride, frame, units = 5, 1, "same", 1024
+    if fc_units is not None:
+        units = fc_units
+    whole("fc_units", units)
+    step = Steps(
+        activation=activation,
+        pooling=pooling,
+        normalisation="none" if local_response else normalisation,
+        dropout=dropout,
+        l1=l1,
+        l2=l2,
+        padding=padding,
+        stride=paper_stride if stride is None else stride,
+        initialiser=initialiser,
+    )
+    # The paper's figure 2 has one GPU's layers on top, the other's below.
+    tags = ("_top", "_bottom") if towers == 2 else ("",)
+
+    def conv(inputs, filters, kernel, *, name, **options):
+        return [
+            step.conv(x, filters // towers, kernel, name=name + tag, **options)
+            for x, tag in zip(inputs, tags, strict=True)
+        ]
+
+    def normalise(inputs, *, name):
+        if not local_response:
+            return inputs
+        return [
+            LocalResponseNormalization(name=name + tag)(x)
+            for x, tag in zip(inputs, tags, strict=True)
+        ]
+
+    def pool(inputs, *, name):
+        return [
+            step.pool(x, 3, strides=2, name=name + tag)
+            for x, tag in zip(inputs, tags, strict=True)
+        ]
+
+    def join(inputs, *, name):
+        return layers.Concatenate(name=name)(inputs) if towers == 2 else inputs[0]
+
+    images, image = image_input(
+        input_shape, num_classes, augmentation=augmentation, min_size=15
+    )
+    x = conv(
+        [image] * towers, 96, kernel, strides=step.stride, padding=frame, name="conv1"
+    )
+    x = normalise(x, name="norm1")
+    x = pool(x, name="pool1")
+    x = conv(x, 256, 5, name="conv2")
+    x = normalise(x, name="norm2")
+    x = pool(x, name="pool2")
+    x = conv([join(x, name="cross")] * towers, 384, 3, name="conv3")
+    x = conv(x, 384, 3, name="conv4")
+    x = conv(x, 256, 3, name="conv5")
+    x = pool(x, name="pool5")
+
+    x = layers.Flatten(name="flatten")(join(x, name="both"))
+    x = step.dense(x, units, name="fc6")
+    x = step.drop(x, name="drop6")
+    x = step.dense(x, units, name="fc7")
+    x = step.drop(x, name="drop7")
+    return keras.Model(images, step.logits(x, num_classes), name="alexnet")

@@ -1,0 +1,51 @@
+"""Augmentation: layers that vary training images and do nothing otherwise.
+
+A policy is a named list of Keras layers that a builder puts behind its
+normalisation layer, so that augmentation is part of the model file, runs on the
+device and needs no second implementation anywhere. Every layer here
+
+- draws anew for every image of a batch,
+- compiles under XLA and computes in float32 whatever the compute dtype,
+- is the identity unless it is called with `training=True`,
+- has no weights (its random state is no weight to Keras), so that the weights of
+  a model fit the same model built without augmentation.
+
+None of Keras' own random image layers does all of that. RandomTranslation,
+RandomRotation and RandomZoom do not compile under XLA; RandomCrop takes one offset
+for a batch and RandAugment one choice of operations; RandomSaturation is only right
+where black is 0; and all of them default to `training=True`, so that `model(images)`
+would answer about distorted images (tests/models/test_augmentation_keras.py).
+
+Mixing layers would have to change labels, which a layer inside a model never sees:
+`mixup` and `cutmix` are functions of (images, labels) for the input pipeline.
+"""
+
+from models.augmentation.alternating_flip import AlternateFlips, AlternatingFlip
+from models.augmentation.color_jitter import ColorJitter
+from models.augmentation.cutmix import cutmix
+from models.augmentation.cutout import Cutout
+from models.augmentation.horizontal_flip import HorizontalFlip
+from models.augmentation.mixup import mixup
+from models.augmentation.policies import MIXINGS, POLICIES, resolve, resolve_mixing
+from models.augmentation.rand_augment import RandAugment
+from models.augmentation.random_affine import RandomAffine
+from models.augmentation.random_resized_crop import RandomResizedCrop
+from models.augmentation.random_shift import RandomShift
+
+__all__ = [
+    "MIXINGS",
+    "POLICIES",
+    "AlternateFlips",
+    "AlternatingFlip",
+    "ColorJitter",
+    "Cutout",
+    "HorizontalFlip",
+    "RandAugment",
+    "RandomAffine",
+    "RandomResizedCrop",
+    "RandomShift",
+    "cutmix",
+    "mixup",
+    "resolve",
+    "resolve_mixing",
+]

@@ -1,0 +1,22 @@
+"""Mirroring left and right."""
+
+import keras
+from keras import ops
+
+from models.augmentation.per_image import PerImageLayer
+
+
+@keras.saving.register_keras_serializable(package="fovea")
+class HorizontalFlip(PerImageLayer):
+    """Mirror every image with probability one half.
+
+    Input shape:
+        (N, H, W, C)
+
+    Output shape:
+        The same.
+    """
+
+    def augment(self, images):
+        flipped = self.draw(images, (1, 1, 1)) < 0.5
+        return ops.where(flipped, ops.flip(images, axis=2), images)

@@ -1,0 +1,117 @@
+"""What a Keras layer costs: its weights, its multiply-adds, and what it saves.
+
+The saving of a convolution is twofold: a unit sees a small field instead of the
+whole image, and all units share one set of weights. `cost` gives, beside the
+multiply-adds, the weights that the same mapping would need without the first
+(fully connected) and without the second (locally connected).
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from models import arithmetic
+from models.geometry import is_augmentation, known_class
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The price of one call of a layer on one image.
+
+    Args:
+        multiply_adds: Products with weights; None where the layer is unknown.
+        fully_connected: Weights of a layer in which each output sees each
+            input; None where the layer is no linear map with weights.
+        locally_connected: Weights of a layer with the same fields, unshared.
+    """
+
+    multiply_adds: int | None
+    fully_connected: int | None = None
+    locally_connected: int | None = None
+
+
+def cost(operation: Any, inputs: list, output: Any) -> Cost:
+    """Return what one call of a layer or operation costs for one image.
+
+    Normalisation, activation, pooling and resampling count as nothing, as in
+    the literature: what they do is no product with a weight, or can be folded
+    into the neighbouring one.
+
+    Args:
+        operation: Keras layer or operation.
+        inputs: Shapes of its input tensors, batch axis included.
+        output: Shape of its output tensor.
+    """
+    kind = known_class(operation)
+    if getattr(operation, "data_format", None) == "channels_first":
+        return Cost(None)
+    if kind == "Dense":
+        return _dense(operation, inputs[0], output)
+    if kind == "SeparableConv2D":
+        return _separable(operation, inputs[0], output)
+    if kind in ("Conv2D", "DepthwiseConv2D", "LocallyConnected2D"):
+        return _convolution(operation, kind, inputs[0], output)
+    if kind == "Conv2DTranspose":
+        return _transposed(operation, inputs[0], output)
+    if kind or is_augmentation(operation):
+        return Cost(0)
+    return Cost(None)
+
+
+def _dense(layer: Any, source: Any, output: Any) -> Cost:
+    positions = math.prod(source[1:-1])  # more than one on a map: a 1x1 convolution
+    channels, units = source[-1], output[-1]
+    own = arithmetic.fully_connected_parameters(channels, units, bias=layer.use_bias)
+    return Cost(
+        positions * arithmetic.fully_connected_multiply_adds(channels, units),
+        _everything_to_everything(layer, source, output),
+        positions * own,
+    )
+
+
+def _convolution(layer: Any, kind: str, source: Any, output: Any) -> Cost:
+    groups = source[-1] if kind == "DepthwiseConv2D" else getattr(layer, "groups", 1)
+    size, kernel = output[1:3], layer.kernel_size
+    kernel = (kernel, kernel) if isinstance(kernel, int) else kernel
+    channels, filters = source[-1], output[-1]
+    return Cost(
+        arithmetic.convolution_multiply_adds(
+            size, kernel, channels, filters, groups=groups
+        ),
+        _everything_to_everything(layer, source, output),
+        arithmetic.locally_connected_parameters(
+            size, kernel, channels, filters, groups=groups, bias=layer.use_bias
+        ),
+    )
+
+
+def _separable(layer: Any, source: Any, output: Any) -> Cost:
+    size, channels = output[1:3], source[-1]
+    between = channels * layer.depth_multiplier
+    depthwise = (size, layer.kernel_size, channels, between)
+    pointwise = (size, (1, 1), between, output[-1])
+    return Cost(
+        arithmetic.convolution_multiply_adds(*depthwise, groups=channels)
+        + arithmetic.convolution_multiply_adds(*pointwise),
+        _everything_to_everything(layer, source, output),
+        arithmetic.locally_connected_parameters(*depthwise, groups=channels, bias=False)
+        + arithmetic.locally_connected_parameters(*pointwise, bias=layer.use_bias),
+    )
+
+
+def _transposed(layer: Any, source: Any, output: Any) -> Cost:
+    # Every input unit is multiplied with the whole kernel; what falls beyond the
+    # output's edge is counted, as it is computed.
+    products = arithmetic.convolution_multiply_adds(
+        source[1:3], layer.kernel_size, source[-1], output[-1]
+    )
+    biases = math.prod(output[1:]) if layer.use_bias else 0
+    return Cost(
+        products, _everything_to_everything(layer, source, output), products + biases
+    )
+
+
+def _everything_to_everything(layer: Any, source: Any, output: Any) -> int:
+    return arithmetic.fully_connected_parameters(
+        math.prod(source[1:]), math.prod(output[1:]), bias=layer.use_bias
+    )

@@ -1,0 +1,226 @@
+"""`fovea describe`: one network's anatomy as a table, as JSON, as a picture."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from models import backend, registry
+from models.options import parse_options
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from models.parts import Anatomy, LayerAnatomy
+
+# For the table: the names of Keras' layers without what every reader adds.
+SHORT = {
+    "2D": "",
+    "GlobalAveragePooling": "GlobalAvg",
+    "GlobalMaxPooling": "GlobalMax",
+    "AveragePooling": "AvgPool",
+    "MaxPooling": "MaxPool",
+    "LocalResponseNormalization": "LRN",
+    "Normalization": "Norm",
+    "Concatenate": "Concat",
+    "InputLayer": "Input",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `fovea describe`."""
+    parser.add_argument("model", help="name of an architecture; see `fovea models`")
+    parser.add_argument(
+        "--input",
+        default="32x32x3",
+        metavar="HxWxC",
+        help="height, width and channels of the images (default: 32x32x3)",
+    )
+    parser.add_argument("--classes", type=int, default=10, help="default: 10")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="OPTION=VALUE",
+        help="an option of the architecture; may be repeated",
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=int,
+        default=128,
+        help="for the memory estimate (default: 128)",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE", help="draw the network: .png or .svg"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Describe the model that the arguments name.
+
+    Raises:
+        ValueError: If an argument is unusable; nothing has been written then.
+    """
+    shape = parse_input(args.input)
+    options = parse_options(args.set)
+    registry.check(args.model)
+    if args.plot:
+        from models.drawing import check_target
+
+        check_target(args.plot)
+    backend.prepare(args.debug)
+    parts = anatomy_of(args.model, shape, args.classes, options)
+    values = parts.as_dict(args.batch_size)
+    if args.plot:
+        from models.drawing import draw
+
+        draw(parts, args.plot)
+    if args.json:
+        json.dump(values, sys.stdout, indent=2)
+        print()
+    else:
+        _print(parts, args.batch_size)
+    return 0
+
+
+def anatomy_of(
+    name: str, input_shape: tuple[int, int, int], num_classes: int, options: dict
+) -> "Anatomy":
+    """Return the anatomy of an architecture, built without weights' values."""
+    from models.anatomy import anatomy
+    from models.skeleton import skeleton
+
+    with skeleton():
+        model = registry.build(name, input_shape, num_classes, **options)
+    return anatomy(model)
+
+
+def parse_input(text: str) -> tuple[int, int, int]:
+    """Return (height, width, channels) of a text such as "32x32x3".
+
+    Raises:
+        ValueError: If the text is not of this form.
+    """
+    sizes = text.lower().replace("×", "x").split("x")
+    if len(sizes) != 3 or not all(size.isdecimal() and int(size) for size in sizes):
+        raise ValueError(
+            "The input must be given as height x width x channels, three positive "
+            f"integers such as 32x32x3. Received: input={text}"
+        )
+    height, width, channels = map(int, sizes)
+    return height, width, channels
+
+
+def short(number: float) -> str:
+    """Return a number in three digits, such as 160.6 M."""
+    for unit in ("", " K", " M", " G", " T", " P"):
+        if number < 999.95 or unit == " P":
+            digits = 0 if not unit or number >= 99.95 else 1
+            return f"{number:,.{digits}f}{unit}"
+        number /= 1000
+    raise AssertionError
+
+
+def times(sizes: Any) -> str:
+    """Return sizes such as 28×28×6; one number if there is only one."""
+    return "×".join(f"{size:g}" for size in sizes)
+
+
+def console() -> "Console":
+    """Return where tables are printed: at most 100 columns when piped."""
+    from rich.console import Console
+
+    out = Console(highlight=False, soft_wrap=False)
+    return out if out.is_terminal else Console(highlight=False, width=100)
+
+
+def table(out: "Console") -> "Table":
+    """Return an empty table: ruled on a terminal, plain when piped."""
+    from rich import box
+    from rich.table import Table
+
+    style = box.SIMPLE_HEAD if out.is_terminal else None
+    return Table(box=style, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+
+
+def _print(parts: "Anatomy", batch_size: int) -> None:
+    out = console()
+    grid = table(out)
+    grid.add_column("layer", overflow="fold")
+    grid.add_column("kind", overflow="fold")
+    grid.add_column("window", no_wrap=True)
+    for name in ("output", "params", "full", "local", "work", "sees", "jump"):
+        grid.add_column(name, justify="right", no_wrap=True)
+    for layer in parts.layers:
+        grid.add_row(*_row(layer))
+    out.print(f"{parts.name}, {times(parts.input_shape)} images", style="bold")
+    out.print(grid)
+    out.print()
+    memory = parts.memory(batch_size)
+    field = parts.receptive_field
+    work = f"{parts.multiply_adds:,}" + (" and unknown ones" if parts.unknown else "")
+    facts = {
+        "parameters": f"{parts.parameters:,} ({parts.trainable_parameters:,} trained)",
+        "full": f"{parts.fully_connected:,} if each output saw each input",
+        "local": f"{parts.locally_connected:,} without shared weights",
+        "work": f"{work} multiply-adds for an image",
+        "sees": times(field) + " pixels, a unit of the last map"
+        if field
+        else "the whole image",
+        f"memory at {batch_size}": f"{_mb(memory.inference)} inference, "
+        f"{_mb(memory.training_momentum)} training (Adam {_mb(memory.training_adam)}), "
+        "estimated",
+    }
+    for name, fact in facts.items():
+        out.print(f"{name + ':':<16}{fact}")
+    for warning in parts.warnings:
+        out.print(f"! {warning}", style="yellow")
+
+
+def _row(layer: "LayerAnatomy") -> list[str]:
+    def compact(count: int | None) -> str:
+        return "" if count is None else short(count).replace(" ", "")
+
+    kind = layer.kind
+    for long, abbreviation in SHORT.items():
+        kind = kind.replace(long, abbreviation)
+    seen = layer.receptive_field
+    work = "?" if layer.multiply_adds is None else compact(layer.multiply_adds)
+    return [
+        layer.name,
+        kind,
+        window(layer),
+        times(layer.output_shape),
+        f"{layer.parameters:,}" if layer.parameters else "",
+        compact(layer.fully_connected),
+        compact(layer.locally_connected),
+        work if layer.multiply_adds != 0 else "",
+        "?" if seen is None else times(seen.size) if seen.jump else "all",
+        ("?" if seen is None else "") if not (seen and seen.jump) else _one(seen.jump),
+    ]
+
+
+def window(layer: "LayerAnatomy") -> str:
+    """Return a window such as "5×5 s2 p1 d2": kernel, stride, padding, dilation."""
+    if not (layer.kernel and layer.stride and layer.padding and layer.dilation):
+        return ""
+    text = times(layer.kernel)
+    if layer.stride != (1, 1):
+        text += f" s{_one(layer.stride)}"
+    if layer.padding != ((0, 0), (0, 0)):
+        sides = sorted({side for pair in layer.padding for side in pair})
+        text += f" p{'/'.join(map(str, sides))}"
+    if layer.dilation != (1, 1):
+        text += f" d{_one(layer.dilation)}"
+    return text
+
+
+def _one(pair: Any) -> str:
+    return f"{pair[0]:g}" if pair[0] == pair[1] else times(pair)
+
+
+def _mb(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB"

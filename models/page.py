@@ -1,0 +1,438 @@
+"""The page that a network is drawn on: boxes, rows, lines, labels.
+
+Every box is the tensor that a layer makes: its height and depth follow the
+map's, its width the channels. Rows are read like text.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from models.describe import short, times, window
+from models.layout import Cell, Node, cells
+from models.parts import Anatomy, LayerAnatomy
+
+# Okabe and Ito's palette, told apart with any kind of colour vision.
+COLOURS = {
+    "image": "#E5E5E5",
+    "convolution": "#56B4E9",
+    "pooling": "#E69F00",
+    "fully connected": "#009E73",
+    "merge": "#CC79A7",
+    "other": "#F0E442",
+}
+LINE = "#555555"
+
+# Inches.
+PAGE = 15.0
+MARGIN = 0.3
+GAP = 0.34  # between two columns: the arrow
+TEXT = 0.125  # a line of a label
+LETTER = 0.066
+BOLD_LETTER = 0.079
+LEAD = 0.22  # room for the lines to part in front of a block's lanes
+BYPASS = 0.3  # height of the lane of a connection that leads past a block
+SLANT = 0.35  # of the depth, to the right and upwards
+
+
+class _Scale:
+    """Sizes of boxes in inches: sides grow with the square root of sizes."""
+
+    def __init__(self, found: list[Cell]):
+        nodes = [node for cell in found for node in [*cell.inner, cell.last]]
+        shapes = [node.layer.output_shape for node in nodes]
+        maps = [shape for shape in shapes if len(shape) == 3]
+        self.side = max((max(shape[:2]) for shape in maps), default=1)
+        self.channels = max((shape[-1] for shape in maps), default=1)
+        self.units = max((math.prod(s) for s in shapes if len(s) != 3), default=1)
+        lanes = max(cell.lanes for cell in found)
+        self.height = {1: 1.5, 2: 0.85}.get(lanes, 0.6)
+
+    def box(self, shape: tuple[int, ...]) -> tuple[float, float, float]:
+        """Return (width, height, slant) of a tensor's box."""
+        if len(shape) != 3:
+            return 0.1, 0.15 + self.height * _root(math.prod(shape), self.units), 0.04
+        rows, columns, channels = shape
+        return (
+            0.05 + 0.6 * _root(channels, self.channels),
+            0.04 + self.height * _root(rows, self.side),
+            0.02 + SLANT * self.height * _root(columns, self.side),
+        )
+
+
+def _root(size: int, largest: int) -> float:
+    return math.sqrt(size / largest)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """Cells drawn side by side.
+
+    Args:
+        cells: The cells.
+        tallest: Height of the tallest box outside of blocks.
+        inner: Height of the tallest box inside of blocks.
+        label: Height of the labels below the boxes.
+    """
+
+    cells: list[Cell]
+    tallest: float
+    inner: float
+    label: float
+
+    def lanes(self, cell: Cell) -> list[float]:
+        """Return the middles of the boxes in a cell's lanes, from 0 downwards."""
+        heights = [self.inner + self.label] * cell.lanes
+        if cell.bypassed:
+            heights[0] = BYPASS
+        tops = [sum(heights) / 2 - sum(heights[:i]) for i in range(cell.lanes)]
+        middles = [top - self.inner / 2 for top in tops]
+        if cell.bypassed:
+            middles[0] = tops[0] - BYPASS / 2
+        return middles
+
+    def reach(self, cell: Cell) -> tuple[float, float]:
+        """Return how far a cell reaches above and below the row's middle."""
+        lane = self.inner + self.label
+        lanes = lane * (cell.lanes - cell.bypassed) + BYPASS * cell.bypassed
+        half = lanes / 2 if cell.inner else 0
+        above = self.tallest / 2
+        if cell.times > 1 and not cell.inner:
+            above += BYPASS  # for the number
+        return max(half, above), max(half, self.tallest / 2 + self.label)
+
+
+class Page:
+    """Lays a network's cells out in rows and draws them on `figure`."""
+
+    def __init__(self, parts: Anatomy):
+        from matplotlib.figure import Figure
+
+        self.cells = cells(parts)
+        self.scale = _Scale(self.cells)
+        rows = [self._measure(row) for row in self._rows()]
+        reaches = [[row.reach(cell) for cell in row.cells] for row in rows]
+        above = [max(up for up, _ in reach) + 0.1 for reach in reaches]
+        below = [max(down for _, down in reach) + 0.1 for reach in reaches]
+        self.width = 2 * MARGIN + max(
+            5.2, *(sum(self._width(cell) for cell in row.cells) for row in rows)
+        )
+        self.height = sum(above) + sum(below) + 1.15
+        self.figure = Figure(figsize=(self.width, self.height), facecolor="white")
+        self.axes = self.figure.add_axes((0, 0, 1, 1))
+        self.axes.set_xlim(0, self.width)
+        self.axes.set_ylim(0, self.height)
+        self.axes.set_axis_off()
+        # Of every box: left, right, middle.
+        self.places: dict[int, tuple[float, float, float]] = {}
+        self._title(parts)
+        top = self.height - 0.65
+        previous: Node | None = None
+        for row, up, down in zip(rows, above, below, strict=True):
+            if previous is not None:
+                self._turn(previous, top, top - up)
+            previous = self._row(row, top - up, previous)
+            top -= up + down
+        self._legend(parts)
+
+    def _measure(self, row: list[Cell]) -> _Row:
+        outer = [cell.last for cell in row]
+        inner = [node for cell in row for node in cell.inner]
+        lines = max(len(_label(node)) for node in [*outer, *inner])
+        return _Row(
+            row,
+            max(self._height(node) for node in outer),
+            max((self._height(node) for node in inner), default=0),
+            lines * TEXT + 0.15,
+        )
+
+    def _height(self, node: Node) -> float:
+        _, height, slant = self._box(node)
+        return height + slant
+
+    def _box(self, node: Node) -> tuple[float, float, float]:
+        return self.scale.box(node.layer.output_shape)
+
+    def _column(self, nodes: list[Node]) -> float:
+        """Return the width of a column: of its boxes or of its labels."""
+        wide = 0.0
+        for node in nodes:
+            width, _, slant = self._box(node)
+            name, *lines = _label(node)
+            letters = max(map(len, lines)) * LETTER
+            wide = max(wide, width + slant, len(name) * BOLD_LETTER, letters)
+        return wide + GAP
+
+    def _columns(self, cell: Cell) -> list[float]:
+        count = 1 + max((node.column for node in cell.inner), default=-1)
+        inner = [
+            self._column([node for node in cell.inner if node.column == column])
+            for column in range(count)
+        ]
+        return [*inner, self._column([cell.last])]
+
+    def _width(self, cell: Cell) -> float:
+        return sum(self._columns(cell)) + 2 * LEAD * (cell.lanes > 1)
+
+    def _rows(self) -> list[list[Cell]]:
+        """Break the cells into as few rows as possible, about equally long."""
+        fewest = len(self._broken(PAGE))
+        inches = 1.0
+        while len(self._broken(inches)) > fewest:
+            inches += 0.1
+        return self._broken(inches)
+
+    def _broken(self, page: float) -> list[list[Cell]]:
+        rows: list[list[Cell]] = [[]]
+        room = page
+        for cell in self.cells:
+            width = self._width(cell)
+            if rows[-1] and width > room:
+                rows.append([])
+                room = page
+            rows[-1].append(cell)
+            room -= width
+        return rows
+
+    def _row(self, row: _Row, middle: float, previous: Node | None) -> Node:
+        left = MARGIN
+        for cell in row.cells:
+            self._cell(cell, row, left, middle, previous)
+            left += self._width(cell)
+            previous = cell.last
+        assert previous is not None
+        return previous
+
+    def _turn(self, previous: Node, top: float, middle: float) -> None:
+        """Lead the line from the end of one row to the start of the next."""
+        _, right, y = self.places[id(previous)]
+        start = MARGIN - 0.14
+        end = self.width - MARGIN + 0.14
+        self.axes.plot(
+            [right, end, end, start, start],
+            [y, y, top, top, middle],
+            color=LINE,
+            linewidth=0.8,
+            solid_joinstyle="round",
+            zorder=0,
+        )
+        self.places[id(previous)] = (start, start, middle)
+
+    def _cell(
+        self, cell: Cell, row: _Row, left: float, middle: float, previous: Node | None
+    ) -> None:
+        lead = LEAD * (cell.lanes > 1)
+        columns = self._columns(cell)
+        starts = [left + lead + sum(columns[:i]) for i in range(len(columns))]
+        starts[-1] += lead
+        lanes = [middle + y for y in row.lanes(cell)]
+        for node in cell.inner:
+            x, y = starts[node.column], lanes[node.lane]
+            self._node(node, x, columns[node.column], y, row.inner)
+        self._node(cell.last, starts[-1], columns[-1], middle, row.tallest)
+        if cell.times > 1:
+            self._repeat(cell, row, left, middle)
+        inside = {id(node) for node in cell.inner}
+        for node in [*cell.inner, cell.last]:
+            start = starts[-1] if node is cell.last else starts[node.column]
+            for source in node.inputs:
+                # Whatever comes from outside comes from the cell before, which
+                # may stand for several.
+                outside = id(source) not in inside
+                origin = previous if outside else source
+                assert origin is not None
+                stops = [(start, self.places[id(node)][2])]
+                if inside and outside and node is cell.last:
+                    stops.insert(0, (starts[0], lanes[0]))
+                self._arrow(origin, node, stops, lead)
+
+    def _node(
+        self, node: Node, x: float, column: float, y: float, tallest: float
+    ) -> None:
+        width, height, slant = self._box(node)
+        left = x + GAP / 2 + (column - GAP - width - slant) / 2
+        bottom = y - (height + slant) / 2
+        colour = COLOURS[_role(node.layer)]
+        faces = (
+            ([(0, 0), (width, 0), (width, height), (0, height)], 0),
+            (
+                [
+                    (0, height),
+                    (width, height),
+                    (width + slant, height + slant),
+                    (slant, height + slant),
+                ],
+                0.35,
+            ),
+            (
+                [
+                    (width, 0),
+                    (width + slant, slant),
+                    (width + slant, height + slant),
+                    (width, height),
+                ],
+                -0.18,
+            ),
+        )
+        for corners, light in faces:
+            points = [(left + dx, bottom + dy) for dx, dy in corners]
+            self.axes.fill(
+                *zip(*points, strict=True),
+                facecolor=_shade(colour, light),
+                edgecolor="#333333",
+                linewidth=0.6,
+                joinstyle="round",
+                zorder=2,
+            )
+        self.places[id(node)] = (left, left + width + slant / 2, y)
+        label_top = y - tallest / 2 - 0.05
+        for i, line in enumerate(_label(node)):
+            self.axes.text(
+                x + column / 2,
+                label_top - i * TEXT,
+                line,
+                ha="center",
+                va="top",
+                fontsize=7,
+                fontweight="bold" if i == 0 else "normal",
+                color="black" if i < 2 else "#444444",
+            )
+
+    def _arrow(
+        self, source: Node, node: Node, stops: list[tuple[float, float]], lead: float
+    ) -> None:
+        """Lead a line from box to box.
+
+        Args:
+            source: Box at its beginning.
+            node: Box at its end.
+            stops: (x, y): in front of the column at x it changes to height y,
+                where no label is in its way.
+            lead: Additional room in front of that column.
+        """
+        from matplotlib.patches import FancyArrowPatch
+        from matplotlib.path import Path as Curve
+
+        _, x, y = self.places[id(source)]
+        points, codes = [(x, y)], [Curve.MOVETO]
+        for column, height in stops:
+            if height != y:
+                begin, end = max(x, column - GAP / 2 - lead), column + GAP / 2
+                half = (begin + end) / 2
+                points += [(begin, y), (half, y), (half, height), (end, height)]
+                codes += [Curve.LINETO, *[Curve.CURVE4] * 3]
+                y = height
+        points.append((self.places[id(node)][0], y))
+        codes.append(Curve.LINETO)
+        self.axes.add_patch(
+            FancyArrowPatch(
+                path=Curve(points, codes),
+                arrowstyle="-|>",
+                mutation_scale=6,
+                color=LINE,
+                linewidth=0.8,
+                shrinkA=0,
+                shrinkB=0,
+                zorder=1,
+            )
+        )
+
+    def _repeat(self, cell: Cell, row: _Row, left: float, middle: float) -> None:
+        from matplotlib.patches import FancyBboxPatch
+
+        above, below = row.reach(cell)
+        width, height, bottom = self._width(cell), above + below, middle - below
+        self.axes.add_patch(
+            FancyBboxPatch(
+                (left + 0.06, bottom),
+                width - 0.08,
+                height,
+                boxstyle="round,pad=0,rounding_size=0.08",
+                facecolor="#F6F6F6",
+                edgecolor="#999999",
+                linestyle=(0, (3, 2)),
+                linewidth=0.8,
+                zorder=-1,
+            )
+        )
+        self.axes.text(
+            left + width - 0.1,
+            bottom + height - 0.06,
+            f"× {cell.times}",
+            ha="right",
+            va="top",
+            fontsize=10,
+            fontweight="bold",
+        )
+
+    def _title(self, parts: Anatomy) -> None:
+        top = self.height - 0.18
+        self.axes.text(
+            MARGIN, top, parts.name, fontsize=13, fontweight="bold", va="top"
+        )
+        work = short(parts.multiply_adds) + (" and more" if parts.unknown else "")
+        self.axes.text(
+            MARGIN,
+            top - 0.26,
+            f"{times(parts.input_shape)} images, {parts.parameters:,} parameters, "
+            f"{work} multiply-adds",
+            fontsize=8,
+            va="top",
+        )
+
+    def _legend(self, parts: Anatomy) -> None:
+        nodes = [node for cell in self.cells for node in [*cell.inner, cell.last]]
+        used = {_role(node.layer) for node in nodes}
+        x, y = MARGIN, 0.34
+        for role, colour in COLOURS.items():
+            if role in used:
+                self.axes.fill(
+                    [x, x + 0.12, x + 0.12, x],
+                    [y, y, y + 0.12, y + 0.12],
+                    facecolor=colour,
+                    edgecolor="#333333",
+                    linewidth=0.6,
+                )
+                self.axes.text(x + 0.18, y + 0.01, role, fontsize=7)
+                x += 0.4 + len(role) * LETTER
+        caption = (
+            "Sides follow the square root of height, width and channels. s stride, "
+            "p padding, d dilation; the last line counts parameters.\nNormalisation, "
+            "activation and dropout belong to the box before them."
+        )
+        if any(cell.times > 1 for cell in self.cells):
+            caption += " × n: so many equal ones in a row, named after the first."
+        if len(parts.trunk) < len(parts.layers):
+            caption += " Side heads are not drawn."
+        self.axes.text(MARGIN, 0.24, caption, fontsize=6, color="#444444", va="top")
+
+
+def _label(node: Node) -> list[str]:
+    layer = node.layer
+    lines = [layer.name.rsplit("/", 1)[-1], times(layer.output_shape)]
+    if layer.kernel:
+        lines.append(window(layer))
+    if node.parameters:
+        lines.append(f"{node.parameters:,}")
+    return lines
+
+
+def _role(layer: LayerAnatomy) -> str:
+    if not layer.inputs:
+        return "image"
+    if layer.fully_connected is not None:
+        return "convolution" if layer.kernel else "fully connected"
+    if layer.kernel or "Pooling" in layer.kind:
+        return "pooling"
+    if len(layer.inputs) > 1 and layer.kind != "SpatialTransformer":
+        return "merge"
+    return "other"
+
+
+def _shade(colour: str, light: float) -> Any:
+    """Return the colour mixed with white (light > 0) or black (light < 0)."""
+    from matplotlib.colors import to_rgb
+
+    other = 1.0 if light > 0 else 0.0
+    share = abs(light)
+    return tuple((1 - share) * part + share * other for part in to_rgb(colour))

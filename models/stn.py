@@ -1,0 +1,115 @@
+"""Spatial transformer network: first learn where to look, then look."""
+
+import keras
+from keras import layers
+
+from models.blocks import Steps
+from models.spatial_transformer import SpatialTransformer
+from models.stem import image_input
+
+_IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+
+
+def stn(
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    *,
+    augmentation: "str | list[keras.Layer] | None" = None,
+    activation: str = "relu",
+    pooling: str = "max",
+    normalisation: str = "none",
+    dropout: float = 0.0,
+    l1: float = 0.0,
+    l2: float = 0.0,
+    padding: str = "valid",
+    stride: int = 1,
+    initialiser: str = "he_normal",
+) -> keras.Model:
+    """Build a small CNN behind an affine spatial transformer.
+
+    Jaderberg, Simonyan, Zisserman, Kavukcuoglu: "Spatial Transformer Networks",
+    NIPS 2015, section 4.1: ST-CNN with an affine transformation. Published test
+    error on MNIST's digits rotated by up to 90 degrees: 0.7 %, for the CNN alone
+    1.2 %; on digits rotated, scaled and moved 0.5 and 0.8 %. On MNIST as it is
+    there is little to straighten and little to gain.
+
+    The localisation network, with layers `loc_*`, looks at the image at half its
+    size and gives theta, six numbers, beginning with the identity; the sampler
+    resamples the image as they say; the CNN sees the result. The transformer
+    stands on the input because one on feature maps cannot make the maps of a
+    turned image those of an upright one (Finnveden et al. 2020).
+
+    Layers and shapes at 28x28x1:
+
+        loc_pool1    max 2x2                     14x14x1
+        loc_conv1    20 filters 5x5              10x10x20    520 parameters
+        loc_pool2    max 2x2                     5x5x20
+        loc_conv2    20 filters 5x5              1x1x20      10,020
+        loc_fc       fully connected             50          1,050
+        theta        fully connected             6           306
+        transformer  affine grid, bilinear       28x28x1
+        conv1        32 filters 9x9              20x20x32    2,624
+        pool1        max 2x2                     10x10x32
+        conv2        32 filters 7x7              4x4x32      50,208
+        pool2        max 2x2                     2x2x32
+        logits       fully connected             10          1,290 (66,018 in all)
+
+    What differs from the paper: it describes the localisation network in words;
+    the sizes here are those of the widely used reimplementation in Lasagne. He's
+    initialisation.
+
+    Args:
+        input_shape: (height, width, channels), at least 28x28.
+        num_classes: Number of logits.
+        augmentation: Policy name, list of layers or None.
+        activation, pooling, normalisation, dropout, l1, l2, padding, stride,
+            initialiser: See `models.blocks.Steps`. Stride is conv1's, dropout
+            precedes the logits.
+
+    Returns:
+        A `keras.Model`: uint8 images (N, H, W, C) -> float32 logits (N, K).
+
+    Raises:
+        ValueError: If a size or an option is unusable.
+    """
+    step = Steps(
+        activation=activation,
+        pooling=pooling,
+        normalisation=normalisation,
+        dropout=dropout,
+        l1=l1,
+        l2=l2,
+        padding=padding,
+        stride=stride,
+        initialiser=initialiser,
+    )
+    # Black is 0: the value of what the sampler finds outside the image.
+    images, image = image_input(
+        input_shape,
+        num_classes,
+        augmentation=augmentation,
+        value_range=(0.0, 1.0),
+        min_size=28,
+    )
+    x = step.pool(image, 2, name="loc_pool1")
+    x = step.conv(x, 20, 5, padding="valid", name="loc_conv1")
+    x = step.pool(x, 2, name="loc_pool2")
+    x = step.conv(x, 20, 5, padding="valid", name="loc_conv2")
+    x = layers.Flatten(name="loc_flatten")(x)
+    x = step.dense(x, 50, name="loc_fc")
+    theta = layers.Dense(
+        6,
+        kernel_initializer="zeros",
+        bias_initializer=keras.initializers.Constant(_IDENTITY),
+        dtype="float32",
+        name="theta",
+    )(x)
+    x = SpatialTransformer(name="transformer")([image, theta])
+
+    x = step.conv(x, 32, 9, strides=stride, padding="valid", name="conv1")
+    x = step.pool(x, 2, name="pool1")
+    x = step.conv(x, 32, 7, padding="valid", name="conv2")
+    x = step.pool(x, 2, name="pool2")
+    x = layers.Flatten(name="flatten")(x)
+    x = step.drop(x, name="drop")
+    return keras.Model(images, step.logits(x, num_classes), name="stn")

@@ -1,0 +1,42 @@
+"""SpeedNet's whitening and identity start."""
+
+import keras
+import numpy as np
+import pytest
+
+from models.speednet import speednet, whiten
+
+
+@pytest.mark.parametrize("shape", [(32, 32, 3), (28, 28, 1)])
+def test_whitened_patches_are_uncorrelated_and_of_variance_one(shape):
+    generator = np.random.default_rng(0)
+    # Neighbouring pixels of natural images are alike.
+    images = generator.integers(0, 256, (64, *shape)).cumsum(1).cumsum(2) // 64
+    images = images.astype("uint8")
+    model = speednet(shape, 10)
+    whiten(model, images, epsilon=0.0)
+    layer = model.get_layer("whitening")
+    assert not layer.trainable
+    layer.activation = lambda x: x
+    maps = np.asarray(layer(model.get_layer("normalisation")(images)))
+    count = maps.shape[-1] // 2
+    maps = maps.reshape(-1, 2 * count)
+    np.testing.assert_allclose(maps[:, count:], -maps[:, :count], atol=1e-4)
+    covariance = np.cov(maps[:, :count], rowvar=False)
+    np.testing.assert_allclose(covariance, np.eye(count), atol=0.02)
+
+
+def test_later_convolutions_start_as_the_identity():
+    model = speednet((32, 32, 3), 10)
+    kernel = np.asarray(model.get_layer("conv1_1").kernel)
+    identity = np.zeros((3, 3, 24, 24))
+    identity[1, 1] = np.eye(24)
+    np.testing.assert_array_equal(kernel[..., :24], identity)
+
+
+def test_logits_are_ninths_of_the_scores():
+    model = speednet((32, 32, 3), 10)
+    both = keras.Model(model.input, [model.get_layer("scores").output, model.output])
+    images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), "uint8")
+    scores, logits = both(images)
+    np.testing.assert_allclose(logits, np.asarray(scores) / 9, rtol=1e-5)
