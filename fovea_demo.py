@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from training import pictures, runtime
+from models import backend
+from training import pictures
 from training import run as runs
 
 RUN = Path("runs/demo")
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Carry out the command; return the exit code."""
     print("Starting TensorFlow ...", flush=True)
-    runtime.prepare(args.debug)
+    backend.prepare(args.debug)
     from training import train as training
     from training.evaluate import evaluate
     from training.export import export

@@ -11,9 +11,9 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of TensorFlow's own imports
-    from training import runtime
+    from models import backend
 
-    runtime.prepare()
+    backend.prepare()
 
 
 @pytest.fixture(scope="session")

@@ -37,7 +37,7 @@ def test_version(capsys):
         (["trian"], 2, "did you mean train?"),
         (["train", "lenet", "--dataset", "mnist"], 1, "did you mean lenet5?"),
         (["train", "lenet5", "--dataset", "mnits"], 1, "did you mean mnist?"),
-        (["train", "lenet5", "--dataset", "mnist", "--set", "x"], 1, "OPTION=VALUE"),
+        (["train", "lenet5", "--dataset", "mnist", "--set", "x"], 1, "option=value"),
         (["evaluate", "nowhere"], 1, "Received: run=nowhere"),
         (["export", "nowhere", "--to", "out"], 1, "Received: run=nowhere"),
         (["predict", "nowhere.png", "--model", "m"], 1, "nowhere.png"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from training import runtime
+from models import backend
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -183,7 +183,7 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"--images must be 1 to 100. Received: --images {args.images}")
     if args.output is not None:
         _check_output(args.output)
-    runtime.prepare(args.debug)
+    backend.prepare(args.debug)
     import keras
 
     from models import augmentation

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from models import backend
 from training import run as runs
-from training import runtime
 
 
 def evaluate(model, images: np.ndarray, labels: np.ndarray) -> dict:
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Carry out the command; return the exit code."""
     config = runs.read_config(args.run)
-    runtime.prepare(args.debug)
+    backend.prepare(args.debug)
     from training import data
 
     model = runs.load_model(args.run)

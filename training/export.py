@@ -4,12 +4,13 @@ import argparse
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from models import backend
 from training import run as runs
-from training import runtime
 
 
 def export(run: Path, repository: Path) -> Path:
@@ -31,14 +32,34 @@ def export(run: Path, repository: Path) -> Path:
     """
     config = runs.read_config(run)
     model = runs.load_inference_model(run)
+
+    def write(version: Path) -> None:
+        write_version(version, repository.name, model, config["class_names"])
+        write_model_card(version, config, runs.read_metrics(run))
+
+    return publish(repository, write)
+
+
+def publish(repository: Path, write: Callable[[Path], None]) -> Path:
+    """Have a version written, and give it the next number when it is whole.
+
+    Args:
+        repository: The model's directory; made if missing.
+        write: Fills the directory that it is called with.
+
+    Returns:
+        The version's directory, `repository/N`.
+
+    Raises:
+        OSError: If something cannot be written; no version appears then.
+    """
     new = not repository.exists()
     repository.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=".exporting-", dir=repository))
     try:
-        write_version(partial, repository.name, model, config)
-        write_model_card(partial, config, runs.read_metrics(run))
+        write(partial)
         _flush(partial)
-        return _publish(partial, repository)
+        return _rename(partial, repository)
     # TensorFlow reports a full disk as an error of its own kind.
     except Exception as error:
         if isinstance(error, OSError):
@@ -53,24 +74,26 @@ def export(run: Path, repository: Path) -> Path:
             repository.rmdir()
 
 
-def write_version(version: Path, model_name: str, model, config: dict) -> None:
+def write_version(
+    version: Path, model_name: str, model, class_names: "list[str]"
+) -> None:
     """Write SavedModel, labels and warm-up requests into a directory.
 
     Args:
         version: An existing directory.
         model_name: The name it will be served under.
         model: A Keras model: uint8 images -> logits.
-        config: The run's, for `class_names`.
+        class_names: A string for each logit.
     """
     import tensorflow as tf
 
     from training import signatures, warmup
 
-    module, functions = signatures.servable(model, config["class_names"])
+    module, functions = signatures.servable(model, class_names)
     with tempfile.TemporaryDirectory() as directory:
         labels = Path(directory) / "labels.txt"
         labels.write_text(
-            "".join(f"{name}\n" for name in config["class_names"]), encoding="utf-8"
+            "".join(f"{name}\n" for name in class_names), encoding="utf-8"
         )
         module.labels = tf.saved_model.Asset(str(labels))
         tf.saved_model.save(module, str(version), signatures=functions)
@@ -134,7 +157,7 @@ def next_version(repository: Path) -> int:
     return max(taken, default=0) + 1
 
 
-def _publish(partial: Path, repository: Path) -> Path:
+def _rename(partial: Path, repository: Path) -> Path:
     partial.chmod(0o755)  # mkdtemp's 0700 would lock out a server's own user
     while True:
         version = repository / str(next_version(repository))
@@ -183,7 +206,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Carry out the command; return the exit code."""
     runs.read_config(args.run)
-    runtime.prepare(args.debug)
+    backend.prepare(args.debug)
     version = export(args.run, args.to)
     model = version.parent.resolve()
     print(f"version {version.name} of {model.name}: {version}")

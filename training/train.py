@@ -2,13 +2,14 @@
 
 import argparse
 import csv
-import json
 import math
 import time
 from pathlib import Path
 
 import numpy as np
 
+from models import backend, registry
+from models.options import parse_options
 from training import run as runs
 from training import runtime
 
@@ -244,11 +245,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Carry out the command; return the exit code (130: interrupted)."""
-    from models import registry
-
     registry.check(args.model)  # before seconds of imports
     options = parse_options(args.options)
-    runtime.prepare(args.debug)
+    backend.prepare(args.debug)
     from training import data
 
     dataset = data.load(args.dataset, args.data_dir)
@@ -275,24 +274,3 @@ def run(args: argparse.Namespace) -> int:
     print(f"{metrics['seconds']:.1f} s; run directory: {run_directory}")
     print(f"next: fovea evaluate {run_directory}")
     return 0
-
-
-def parse_options(pairs: list[str]) -> dict:
-    """Turn ["activation=relu", "depth=3"] into {"activation": "relu", "depth": 3}.
-
-    A value that reads as JSON (number, true, false, null, list) is that; any
-    other is a string.
-
-    Raises:
-        ValueError: If an item has no `=`.
-    """
-    options = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals or not name:
-            raise ValueError(f"--set takes OPTION=VALUE. Received: --set {pair}")
-        try:
-            options[name] = json.loads(value)
-        except ValueError:
-            options[name] = value
-    return options

@@ -14,7 +14,7 @@ import pytest
 
 from training import run as runs
 from training.evaluate import evaluate
-from training.train import parse_options, train
+from training.train import train
 
 
 def test_a_run_directory_can_be_judged_and_repeated(run_directory, digits):
@@ -154,17 +154,6 @@ def test_ctrl_c_leaves_a_usable_run(tmp_path, data_dir):
     assert metrics["status"] == "interrupted" and metrics["epochs_completed"] >= 1
     assert runs.load_inference_model(run).count_params() == 61_706
     assert not [path for path in run.iterdir() if "partial" in path.name]
-
-
-def test_options_are_json_where_they_read_as_json():
-    assert parse_options(["depth=28", "activation=relu", "norm=null", "a=b=c"]) == {
-        "depth": 28,
-        "activation": "relu",
-        "norm": None,
-        "a": "b=c",
-    }
-    with pytest.raises(ValueError, match=r"OPTION=VALUE\. Received: --set depth"):
-        parse_options(["depth"])
 
 
 @pytest.mark.parametrize("missing", ["config.json", "model.keras"])
