@@ -47,8 +47,9 @@ def all_cnn_c(
         conv7    10 filters 1x1              6x6      1,930    (1,369,738 in all)
         logits   average                     10
 
-    What differs from the paper: He's initialisation, the paper names none; pixels
-    scaled to -1..1 instead of global contrast normalisation and whitening.
+    What differs from the paper: conv7 has no ReLU, because a class's map that one
+    silences gets no gradient any more; He's initialisation, the paper names none;
+    pixels scaled to -1..1 instead of global contrast normalisation and whitening.
 
     Args:
         input_shape: (height, width, channels), at least 9x9.
@@ -93,6 +94,6 @@ def all_cnn_c(
 
     x = step.conv(x, 192, 3, padding="valid", name="conv5")
     x = step.conv(x, 192, 1, name="conv6")
-    x = step.convolve(x, num_classes, 1, activation=activation, name="conv7")
+    x = step.convolve(x, num_classes, 1, name="conv7")
     logits = layers.GlobalAveragePooling2D(dtype="float32", name="logits")(x)
     return keras.Model(images, logits, name="all_cnn_c")

@@ -50,8 +50,9 @@ def nin(
         logits  average              10
 
     What differs from it: pool2 takes the maximum, as the paper says, not the
-    authors' average; He's initialisation; pixels scaled to -1..1 instead of
-    global contrast normalisation and whitening.
+    authors' average; cccp6 has no ReLU, because a class's map that one silences
+    gets no gradient any more; He's initialisation; pixels scaled to -1..1 instead
+    of global contrast normalisation and whitening.
 
     Args:
         input_shape: (height, width, channels), at least 5x5.
@@ -94,6 +95,6 @@ def nin(
 
     x = step.conv(x, 192, 3, name="conv3")
     x = step.conv(x, 192, 1, name="cccp5")
-    x = step.convolve(x, num_classes, 1, activation=activation, name="cccp6")
+    x = step.convolve(x, num_classes, 1, name="cccp6")
     logits = layers.GlobalAveragePooling2D(dtype="float32", name="logits")(x)
     return keras.Model(images, logits, name="nin")

@@ -201,8 +201,7 @@ def run(args: argparse.Namespace) -> int:
         augmented(images, layers, EPOCHS),
         [dataset.class_names[label] for label in dataset.y_train[chosen]],
         f"{dataset.name}, augmentation policy {args.policy}",
-        ", then ".join(type(layer).__name__ for layer in layers)
-        or "images as they are",
+        ", then ".join(map(describe, layers)) or "images as they are",
     )
     write(sheet, output)
     print(f"{len(images)} images of {dataset.name} ({dataset.source}): {output}")

@@ -66,6 +66,7 @@ def train(
     import keras
 
     import models
+    from models import augmentation as augmentations
     from training.progress import EpochProgress
 
     keras.utils.set_random_seed(seed)
@@ -128,6 +129,7 @@ def train(
             callbacks=[
                 keras.callbacks.TerminateOnNaN(),
                 history,
+                augmentations.AlternateFlips(),
                 save,
                 progress,
             ],

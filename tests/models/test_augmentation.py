@@ -147,8 +147,6 @@ def test_saves_and_loads_within_a_model(name, tmp_path):
     "policy, shape, jit",
     [
         *((policy, (16, 20, 3), False) for policy in augmentation.POLICIES),
-        ("imagenet", (28, 28, 1), False),
-        ("cifar_strong", (28, 28, 1), False),
         ("mnist", (28, 28, 1), True),
     ],
 )
