@@ -31,7 +31,7 @@ def all_cnn_c(
 
     Is pooling needed? A convolution of the same window and stride does as well,
     and learns how to summarise. `pooling="max"` gives the paper's model C, from
-    which this network is derived (9.74 % and, with augmentation, 7.62 %).
+    which this network is derived (9.74 % without augmentation).
 
     Layers and shapes at 32x32x3:
 

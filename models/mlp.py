@@ -25,7 +25,7 @@ def mlp(
     """Build a fully connected network with hidden layers.
 
     LeCun, Bottou, Bengio, Haffner: "Gradient-Based Learning Applied to Document
-    Recognition", Proc. IEEE 86(11), 1998, section III.C.5: 28x28-300-100-10,
+    Recognition", Proc. IEEE 86(11), 1998, section III.C: 28x28-300-100-10,
     later called LeNet-300-100. Published: 3.05 % test error on MNIST, 2.5 % with
     distorted training images.
 

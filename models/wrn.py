@@ -53,7 +53,8 @@ def wrn(
     default, WRN-16-4, is the one that a laptop can train.
 
     What differs from the paper: pixels scaled to -1..1 instead of whitened or
-    standardised. WRN-28-10's figures are of the paper's third version.
+    standardised. The figures are those of arXiv's later versions of the paper,
+    which are better than the first one's.
 
     Args:
         input_shape: (height, width, channels), at least 4x4.

@@ -225,7 +225,7 @@ def test_an_unreadable_path_is_refused(tmp_path):
     (tmp_path / "file").write_bytes(b"x")
     with pytest.raises(BadImage, match="cannot be read: Not a directory"):
         encode_image(tmp_path / "file" / "a.png")
-    with pytest.raises(BadImage, match="cannot be read: embedded null"):
+    with pytest.raises(BadImage, match=r"cannot be read: .*embedded null"):
         encode_image("a\0.png")
     with pytest.raises(BadImage, match="cannot be read: File name too long"):
         encode_image("a" * 300)
