@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -127,7 +128,8 @@ def _find_digits(data_dir: "str | None"):
         print(
             f"{line}\n"
             "MNIST was not found, so this demo runs on a SAMPLE of it: 5,000 digits.\n"
-            f"Its results are those of mnist_sample. {error}\n{line}"
+            "Its results are those of mnist_sample.\n"
+            f"{textwrap.fill(str(error), 78, break_on_hyphens=False)}\n{line}"
         )
         return data.load(data.SAMPLE)
 

@@ -330,7 +330,7 @@ def train_one_step(name, shape, dtype, **how):
     assert np.isfinite(loss)
     after = model.get_weights()
     assert all(np.isfinite(weight).all() for weight in after)
-    keras.utils.clear_session(free_memory=False)
+    keras.utils.clear_session()
     changed = [(a != b).any() for a, b in zip(before, after, strict=True)]
     # Of a spatial transformer's weights some see a gradient from step two on.
     assert np.mean(changed) > (0.5 if name == "stn" else 0.9)
