@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import importlib
+import os
 import sys
 
 # command -> (module with add_arguments(parser) and run(args), one line of help)
@@ -72,6 +73,11 @@ def main(argv: "list[str] | None" = None) -> int:
         return module.run(args)
     except KeyboardInterrupt:
         return _fail("interrupted", exit_code=130)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough, as `head` has. What is left in
+        # the buffer must not fail again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except Exception as error:
         if debug:
             import traceback

@@ -4,7 +4,7 @@ import keras
 from keras import layers
 
 from models.blocks import NORMALISATIONS, Steps, choose, form, whole
-from models.local_response_normalization import LocalResponseNormalization
+from models.layers.local_response_normalization import LocalResponseNormalization
 from models.stem import image_input
 
 

@@ -4,7 +4,7 @@ import keras
 from keras import layers
 
 from models.blocks import Steps, choose, whole
-from models.position_bias import PositionBias
+from models.layers.position_bias import PositionBias
 from models.stem import image_input
 
 

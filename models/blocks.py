@@ -12,8 +12,8 @@ from typing import Any
 import keras
 from keras import layers
 
-from models.dirac import Dirac
-from models.locally_connected_2d import LocallyConnected2D
+from models.layers.dirac import Dirac
+from models.layers.locally_connected_2d import LocallyConnected2D
 from models.registry import nearest
 
 ACTIVATIONS = ("sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "swish")

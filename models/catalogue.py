@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
             f"{row['parameters']:,}",
             short(row["multiply_adds"]) + ("?" if row["unknown_multiply_adds"] else ""),
             times(field) if field else "all",
-            row["accuracy"] or "",
+            row["accuracy"],
             row["paper"].partition(":")[0],
         )
     out.print(grid)
@@ -68,5 +68,5 @@ def _row(architecture: Any) -> dict[str, Any]:
         "multiply_adds": parts.multiply_adds,
         "unknown_multiply_adds": parts.unknown,
         "receptive_field": parts.receptive_field,
-        "accuracy": getattr(architecture, "accuracy", None),
+        "accuracy": architecture.accuracy,
     }

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from models.parts import Anatomy, LayerAnatomy
+    from models.anatomy.parts import Anatomy, LayerAnatomy
 
 # For the table: the names of Keras' layers without what every reader adds.
 SHORT = {
@@ -68,14 +68,14 @@ def run(args: argparse.Namespace) -> int:
     options = parse_options(args.set)
     registry.check(args.model)
     if args.plot:
-        from models.drawing import check_target
+        from models.anatomy.drawing import check_target
 
         check_target(args.plot)
     backend.prepare(args.debug)
     parts = anatomy_of(args.model, shape, args.classes, options)
     values = parts.as_dict(args.batch_size)
     if args.plot:
-        from models.drawing import draw
+        from models.anatomy.drawing import draw
 
         draw(parts, args.plot)
     if args.json:
@@ -90,8 +90,8 @@ def anatomy_of(
     name: str, input_shape: tuple[int, int, int], num_classes: int, options: dict
 ) -> "Anatomy":
     """Return the anatomy of an architecture, built without weights' values."""
-    from models.anatomy import anatomy
-    from models.skeleton import skeleton
+    from models.anatomy.skeleton import skeleton
+    from models.anatomy.walk import anatomy
 
     with skeleton():
         model = registry.build(name, input_shape, num_classes, **options)

@@ -4,7 +4,7 @@ import keras
 from keras import layers
 
 from models.blocks import NORMALISATIONS, Steps, choose, form
-from models.local_response_normalization import LocalResponseNormalization
+from models.layers.local_response_normalization import LocalResponseNormalization
 from models.stem import image_input
 
 # The paper's table 1: filters of the 1x1, of the 3x3 and its reduction before,

@@ -30,6 +30,8 @@ class Architecture:
         num_classes: The paper's number of classes.
         parameters: Trainable parameters at that size; a test counts them.
         options: Options that make the builder's default the paper's network.
+        accuracy: What the project measured on the test split of a data set; how is
+            in benchmarks/RESULTS.md. Empty where it has not.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Architecture:
     num_classes: int
     parameters: int
     options: dict[str, Any] = field(default_factory=dict)
+    accuracy: str = ""
 
 
 _MNIST = (28, 28, 1)
@@ -79,6 +82,7 @@ _ROWS = (
         _MNIST,
         10,
         7_850,
+        accuracy="MNIST 92.0%",
     ),
     Architecture(
         "mlp",
@@ -110,6 +114,7 @@ _ROWS = (
         (32, 32, 1),
         10,
         61_706,
+        accuracy="MNIST 99.0%",
     ),
     Architecture(
         "alexnet",

@@ -6,7 +6,7 @@ import keras
 from keras import layers
 
 from models.blocks import Steps
-from models.identity_shortcut import IdentityShortcut
+from models.layers.identity_shortcut import IdentityShortcut
 from models.stem import image_input
 
 

@@ -4,7 +4,7 @@ import keras
 from keras import layers
 
 from models.blocks import Steps
-from models.spatial_transformer import SpatialTransformer
+from models.layers.spatial_transformer import SpatialTransformer
 from models.stem import image_input
 
 _IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)

@@ -100,3 +100,13 @@ def test_an_option_of_another_architecture_is_refused_before_anything_is_written
     assert fovea.main([*words, "--set", "activaton=relu", "--run", str(run)]) == 1
     assert "did you mean activation?" in capsys.readouterr().err
     assert not run.exists()
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    done = subprocess.run(
+        ["bash", "-c", f"'{sys.executable}' -m fovea models --json | head -c 1"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert (done.stdout, done.stderr) == ("[", "")

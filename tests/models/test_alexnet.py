@@ -3,7 +3,7 @@
 import pytest
 
 import models
-from models.skeleton import skeleton
+from models.anatomy.skeleton import skeleton
 
 
 def build(input_shape=(227, 227, 3), num_classes=1000, **options):

@@ -9,11 +9,11 @@ from keras import layers
 
 import models
 from models import registry
-from models.anatomy import anatomy
-from models.identity_shortcut import IdentityShortcut
-from models.locally_connected_2d import LocallyConnected2D
-from models.skeleton import skeleton
-from models.spatial_transformer import SpatialTransformer
+from models.anatomy.skeleton import skeleton
+from models.anatomy.walk import anatomy
+from models.layers.identity_shortcut import IdentityShortcut
+from models.layers.locally_connected_2d import LocallyConnected2D
+from models.layers.spatial_transformer import SpatialTransformer
 
 IMAGE = (13, 11, 2)
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import models
-from models.skeleton import skeleton
+from models.anatomy.skeleton import skeleton
 
 
 def bare(name, input_shape=(32, 32, 3), num_classes=10, **options):

@@ -10,9 +10,10 @@ import pytest
 from keras import layers
 from PIL import Image
 
-from models import catalogue, describe, drawing, registry
-from models.anatomy import anatomy
-from models.layout import cells
+from models import catalogue, describe, registry
+from models.anatomy import drawing
+from models.anatomy.layout import cells
+from models.anatomy.walk import anatomy
 from models.options import parse_options
 
 

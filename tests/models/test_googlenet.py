@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import models
+from models.anatomy.skeleton import skeleton
 from models.googlenet import googlenet
-from models.skeleton import skeleton
 
 
 def build(input_shape=(224, 224, 3), num_classes=1000, **options):

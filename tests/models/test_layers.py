@@ -4,12 +4,12 @@ import keras
 import numpy as np
 import pytest
 
-from models.dirac import Dirac
-from models.identity_shortcut import IdentityShortcut
-from models.local_response_normalization import LocalResponseNormalization
-from models.locally_connected_2d import LocallyConnected2D
-from models.position_bias import PositionBias
-from models.spatial_transformer import SpatialTransformer
+from models.layers.dirac import Dirac
+from models.layers.identity_shortcut import IdentityShortcut
+from models.layers.local_response_normalization import LocalResponseNormalization
+from models.layers.locally_connected_2d import LocallyConnected2D
+from models.layers.position_bias import PositionBias
+from models.layers.spatial_transformer import SpatialTransformer
 
 
 def draw(*shape):

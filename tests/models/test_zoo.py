@@ -17,9 +17,9 @@ import pytest
 
 import models
 from models import registry
+from models.anatomy.skeleton import skeleton
 from models.blocks import ACTIVATIONS, INITIALISERS, NORMALISATIONS, PADDINGS, POOLINGS
 from models.registry import ARCHITECTURES
-from models.skeleton import skeleton
 
 NAMES = list(ARCHITECTURES)
 MNIST, CIFAR = (28, 28, 1), (32, 32, 3)

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from models.arithmetic import same_padding
-from models.receptive_field import (
+from models.anatomy.arithmetic import same_padding
+from models.anatomy.receptive_field import (
     Glance,
     gather,
     interpolation,

@@ -13,11 +13,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from models import geometry
-from models import receptive_field as fields
-from models.arithmetic import kernel_extent
-from models.cost import cost
-from models.parts import Anatomy, Axes, LayerAnatomy, ReceptiveField
+from models.anatomy import geometry
+from models.anatomy import receptive_field as fields
+from models.anatomy.arithmetic import kernel_extent
+from models.anatomy.cost import cost
+from models.anatomy.parts import Anatomy, Axes, LayerAnatomy, ReceptiveField
 
 
 def anatomy(model: "keras.Model") -> Anatomy:

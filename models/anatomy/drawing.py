@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from models.page import Page
-from models.parts import Anatomy
+from models.anatomy.page import Page
+from models.anatomy.parts import Anatomy
 
 SUFFIXES = (".png", ".svg")
 

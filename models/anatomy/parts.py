@@ -4,7 +4,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-from models.receptive_field import AxisField
+from models.anatomy.receptive_field import AxisField
 
 Axes = tuple[AxisField, AxisField]
 

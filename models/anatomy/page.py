@@ -8,9 +8,9 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from models.anatomy.layout import Cell, Node, cells
+from models.anatomy.parts import Anatomy, LayerAnatomy
 from models.describe import short, times, window
-from models.layout import Cell, Node, cells
-from models.parts import Anatomy, LayerAnatomy
 
 # Okabe and Ito's palette, told apart with any kind of colour vision.
 COLOURS = {

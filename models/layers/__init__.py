@@ -1,0 +1,1 @@
+"""Keras layers, and an initialiser, that Keras does not have."""
