@@ -95,6 +95,8 @@ def _explain(error: Exception) -> str:
                 f"this command needs the package {error.name}, which is not "
                 f"installed; pip install 'fovea[{extra}]'"
             )
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename} cannot be used: {error.strerror}"
     if isinstance(error, (ValueError, OSError)) and text:
         return text
     if _raised_by_client(error):

@@ -102,6 +102,15 @@ def test_an_option_of_another_architecture_is_refused_before_anything_is_written
     assert not run.exists()
 
 
+def test_a_target_that_cannot_be_written_is_named(data_dir, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    run = tmp_path / "file" / "run"
+    words = ["train", "lenet5", "--dataset", "mnist", "--data-dir", str(data_dir)]
+    assert fovea.main([*words, "--run", str(run)]) == 1
+    error = capsys.readouterr().err
+    assert error == f"fovea: error: {run} cannot be used: Not a directory\n"
+
+
 def test_a_reader_that_has_seen_enough_is_no_error():
     done = subprocess.run(
         ["bash", "-c", f"'{sys.executable}' -m fovea models --json | head -c 1"],
