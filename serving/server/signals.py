@@ -52,6 +52,9 @@ class Signals:
 
 def end_process(code: int) -> NoReturn:
     """End without waiting for threads that may never return."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    try:
+        # Fails when the signal came in the middle of writing to the same stream.
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(code)
