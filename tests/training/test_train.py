@@ -141,6 +141,8 @@ def test_ctrl_c_leaves_a_usable_run(tmp_path, data_dir):
         text=True,
         env={**os.environ, "FOVEA_DATA_DIR": str(data_dir), "PYTHONUNBUFFERED": "1"},
         cwd=Path(__file__).parents[2],
+        # What started the tests may have had Ctrl-C ignored, which is inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     for line in process.stdout:
         if "epoch   1/500" in line:
