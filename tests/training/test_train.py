@@ -130,8 +130,14 @@ def test_divergence_ends_the_run_with_advice(digits, tmp_path):
 def test_ctrl_c_leaves_a_usable_run(tmp_path, data_dir):
     """Interrupt after the first epoch; what is there can be evaluated."""
     run = tmp_path / "run"
+    # What started the tests may have had Ctrl-C ignored, which is inherited.
+    script = (
+        "import signal, sys, fovea\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "sys.exit(fovea.main(sys.argv[1:]))\n"
+    )
     command = [
-        *(sys.executable, "-m", "fovea", "train", "lenet5", "--dataset", "mnist"),
+        *(sys.executable, "-c", script, "train", "lenet5", "--dataset", "mnist"),
         *("--epochs", "500", "--run", str(run)),
     ]
     process = subprocess.Popen(
@@ -141,8 +147,6 @@ def test_ctrl_c_leaves_a_usable_run(tmp_path, data_dir):
         text=True,
         env={**os.environ, "FOVEA_DATA_DIR": str(data_dir), "PYTHONUNBUFFERED": "1"},
         cwd=Path(__file__).parents[2],
-        # What started the tests may have had Ctrl-C ignored, which is inherited.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     for line in process.stdout:
         if "epoch   1/500" in line:
