@@ -70,7 +70,9 @@ def main(argv: "list[str] | None" = None) -> int:
         module.add_arguments(parser)
         args = parser.parse_args(rest)
         args.debug = debug
-        return module.run(args)
+        exit_code = module.run(args)
+        sys.stdout.flush()  # here, where a closed pipe is dealt with
+        return exit_code
     except KeyboardInterrupt:
         return _fail("interrupted", exit_code=130)
     except BrokenPipeError:
