@@ -71,7 +71,6 @@ def call(model, inputs):
     return np.asarray(model(alone(inputs)), "float32")
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_survives_save_and_load(case, tmp_path):
     make, inputs = case
     model = model_of(make, inputs)

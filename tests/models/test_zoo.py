@@ -346,12 +346,6 @@ def save_and_load(name, shape, path):
     assert expected.std() > 0
 
 
-saves = pytest.mark.filterwarnings(
-    # Keras hands TensorFlow variables to numpy 2.
-    "ignore:__array__ implementation:DeprecationWarning"
-)
-
-
 @pytest.mark.parametrize("name", FAMILIES.values())
 def test_trains_one_step(name):
     if name in ("mlp", "locally_connected", "lenet5"):
@@ -360,7 +354,6 @@ def test_trains_one_step(name):
         train_one_step(name, MNIST, "float32", run_eagerly=True)
 
 
-@saves
 @pytest.mark.parametrize("name", FAMILIES.values())
 def test_survives_save_and_load(name, tmp_path):
     save_and_load(name, CIFAR, tmp_path / "model.keras")
@@ -375,7 +368,6 @@ def test_trains_one_step_in_every_way(name, size, dtype, jit):
     train_one_step(name, SIZES[size], dtype, jit_compile=jit)
 
 
-@saves
 @pytest.mark.matrix
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", NAMES)
