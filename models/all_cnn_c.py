@@ -27,11 +27,11 @@ def all_cnn_c(
 
     Springenberg, Dosovitskiy, Brox, Riedmiller: "Striving for Simplicity: The All
     Convolutional Net", 2014 (ICLR 2015 workshop), tables 1 and 2. Published:
-    CIFAR-10 9.08 % test error, 7.25 % with shifts and flips; CIFAR-100 33.71 %.
+    CIFAR-10 9.08 % test error, 7.25 % with shifts and flips.
 
     Is pooling needed? A convolution of the same window and stride does as well,
     and learns how to summarise. `pooling="max"` gives the paper's model C, from
-    which this network is derived (9.74 % without augmentation).
+    which this network is derived.
 
     Layers and shapes at 32x32x3:
 

@@ -26,8 +26,7 @@ def alphago_policy(
 
     Silver et al.: "Mastering the Game of Go with Deep Neural Networks and Tree
     Search", Nature 529, 2016, Methods ("Neural network architecture"). Published:
-    57.0 % of expert moves predicted on the KGS test set, 55.7 % from the position
-    and the history alone.
+    57 % of expert moves predicted.
 
     A shape on the board means the same wherever it is, so weights are shared;
     but its exact place matters, so there is no pooling, and the maps are as large

@@ -25,11 +25,10 @@ def locally_connected(
     """Build a network whose units each see a window, with weights of their own.
 
     LeCun: "Generalization and Network Design Strategies", University of Toronto
-    CRG-TR-89-4, 1989: Net-3. Published, on 480 handwritten digits of 16x16:
-    88.5 % of the test digits right, against 87.0 % for a fully connected
-    network with more than twice the weights (Net-2) and 94.0 and 98.4 % once
-    weights are shared as well (Net-4, Net-5): the steps from the multilayer
-    perceptron to the convolutional network.
+    CRG-TR-89-4, 1989: Net-3, on handwritten digits of 16x16. It stands
+    between a fully connected network (Net-2) and networks that share weights as
+    well (Net-4, Net-5): the steps from the multilayer perceptron to the
+    convolutional network.
 
     Layers and shapes at the paper's 16x16x1, with one filter at each position:
 

@@ -28,10 +28,8 @@ def stn(
     """Build a small CNN behind an affine spatial transformer.
 
     Jaderberg, Simonyan, Zisserman, Kavukcuoglu: "Spatial Transformer Networks",
-    NIPS 2015, section 4.1: ST-CNN with an affine transformation. Published test
-    error on MNIST's digits rotated by up to 90 degrees: 0.7 %, for the CNN alone
-    1.2 %; on digits rotated, scaled and moved 0.5 and 0.8 %. On MNIST as it is
-    there is little to straighten and little to gain.
+    NIPS 2015, section 4.1: ST-CNN with an affine transformation. The gain is on
+    distorted digits; on MNIST as it is there is little to straighten.
 
     The localisation network, with layers `loc_*`, looks at the image at half its
     size and gives theta, six numbers, beginning with the identity; the sampler

@@ -157,7 +157,7 @@ def test_wrong_signature_and_inputs(client):
     assert caught.value.code == "FAILED_PRECONDITION"
     with pytest.raises(InvalidRequest, match="uint8 but float is provided"):
         client.predict({"images": np.zeros((1, 4, 4, 1), np.float32)}, model="mnist")
-    with pytest.raises(InvalidRequest, match="'plain' .* does not have this"):  # noqa: RUF043
+    with pytest.raises(InvalidRequest, match=r"'plain' .* does not have this"):
         client.classify_images([shades(1)[0]], model="plain")
     with pytest.raises(ClientError, match="does not answer as a classifier") as caught:
         client.classify_images([shades(1)[0]], model="odd")
@@ -177,7 +177,9 @@ def test_deadline(server):
     start = time.monotonic()
     with (
         Client(server.target, timeout=0.2) as client,
-        pytest.raises(DeadlineExceeded, match="did not answer within 0.2 s") as caught,  # noqa: RUF043
+        pytest.raises(
+            DeadlineExceeded, match=r"did not answer within 0\.2 s"
+        ) as caught,
     ):
         client.predict({"images": shades(1)}, model="slow")
     assert caught.value.code == "DEADLINE_EXCEEDED"

@@ -47,4 +47,4 @@ def test_unknown_name_is_an_attribute_error():
     import serving.client
 
     with pytest.raises(AttributeError, match="no attribute 'Clent'"):
-        serving.client.Clent  # noqa: B018
+        _ = serving.client.Clent
