@@ -6,7 +6,8 @@ import sys
 from typing import Any
 
 from models import backend, registry
-from models.describe import anatomy_of, console, short, table, times
+from models.anatomy.words import short, times
+from models.describe import anatomy_of, console, table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,9 +4,10 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from models import backend, registry
+from models.anatomy.words import pair, short, times, window
 from models.options import parse_options
 
 if TYPE_CHECKING:
@@ -114,21 +115,6 @@ def parse_input(text: str) -> tuple[int, int, int]:
     return height, width, channels
 
 
-def short(number: float) -> str:
-    """Return a number in three digits, such as 160.6 M."""
-    for unit in ("", " K", " M", " G", " T", " P"):
-        if number < 999.95 or unit == " P":
-            digits = 0 if not unit or number >= 99.95 else 1
-            return f"{number:,.{digits}f}{unit}"
-        number /= 1000
-    raise AssertionError
-
-
-def times(sizes: Any) -> str:
-    """Return sizes such as 28×28×6; one number if there is only one."""
-    return "×".join(f"{size:g}" for size in sizes)
-
-
 def console() -> "Console":
     """Return where tables are printed: at most 100 columns when piped."""
     from rich.console import Console
@@ -199,27 +185,8 @@ def _row(layer: "LayerAnatomy") -> list[str]:
         compact(layer.locally_connected),
         work if layer.multiply_adds != 0 else "",
         "?" if seen is None else times(seen.size) if seen.jump else "all",
-        ("?" if seen is None else "") if not (seen and seen.jump) else _one(seen.jump),
+        ("?" if seen is None else "") if not (seen and seen.jump) else pair(seen.jump),
     ]
-
-
-def window(layer: "LayerAnatomy") -> str:
-    """Return a window such as "5×5 s2 p1 d2": kernel, stride, padding, dilation."""
-    if not (layer.kernel and layer.stride and layer.padding and layer.dilation):
-        return ""
-    text = times(layer.kernel)
-    if layer.stride != (1, 1):
-        text += f" s{_one(layer.stride)}"
-    if layer.padding != ((0, 0), (0, 0)):
-        sides = sorted({side for pair in layer.padding for side in pair})
-        text += f" p{'/'.join(map(str, sides))}"
-    if layer.dilation != (1, 1):
-        text += f" d{_one(layer.dilation)}"
-    return text
-
-
-def _one(pair: Any) -> str:
-    return f"{pair[0]:g}" if pair[0] == pair[1] else times(pair)
 
 
 def _mb(count: int) -> str:

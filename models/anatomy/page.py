@@ -4,13 +4,12 @@ Every box is the tensor that a layer makes: its height and depth follow the
 map's, its width the channels. Rows are read like text.
 """
 
-import math
-from dataclasses import dataclass
 from typing import Any
 
 from models.anatomy.layout import Cell, Node, cells
+from models.anatomy.measures import GAP, LEAD, LETTER, TEXT, Measures, Row, label
 from models.anatomy.parts import Anatomy, LayerAnatomy
-from models.describe import short, times, window
+from models.anatomy.words import short, times
 
 # Okabe and Ito's palette, told apart with any kind of colour vision.
 COLOURS = {
@@ -23,83 +22,7 @@ COLOURS = {
 }
 LINE = "#555555"
 
-# Inches.
-PAGE = 15.0
-MARGIN = 0.3
-GAP = 0.34  # between two columns: the arrow
-TEXT = 0.125  # a line of a label
-LETTER = 0.066
-BOLD_LETTER = 0.079
-LEAD = 0.22  # room for the lines to part in front of a block's lanes
-BYPASS = 0.3  # height of the lane of a connection that leads past a block
-SLANT = 0.35  # of the depth, to the right and upwards
-
-
-class _Scale:
-    """Sizes of boxes in inches: sides grow with the square root of sizes."""
-
-    def __init__(self, found: list[Cell]):
-        nodes = [node for cell in found for node in [*cell.inner, cell.last]]
-        shapes = [node.layer.output_shape for node in nodes]
-        maps = [shape for shape in shapes if len(shape) == 3]
-        self.side = max((max(shape[:2]) for shape in maps), default=1)
-        self.channels = max((shape[-1] for shape in maps), default=1)
-        self.units = max((math.prod(s) for s in shapes if len(s) != 3), default=1)
-        lanes = max(cell.lanes for cell in found)
-        self.height = {1: 1.5, 2: 0.85}.get(lanes, 0.6)
-
-    def box(self, shape: tuple[int, ...]) -> tuple[float, float, float]:
-        """Return (width, height, slant) of a tensor's box."""
-        if len(shape) != 3:
-            return 0.1, 0.15 + self.height * _root(math.prod(shape), self.units), 0.04
-        rows, columns, channels = shape
-        return (
-            0.05 + 0.6 * _root(channels, self.channels),
-            0.04 + self.height * _root(rows, self.side),
-            0.02 + SLANT * self.height * _root(columns, self.side),
-        )
-
-
-def _root(size: int, largest: int) -> float:
-    return math.sqrt(size / largest)
-
-
-@dataclass(frozen=True)
-class _Row:
-    """Cells drawn side by side.
-
-    Args:
-        cells: The cells.
-        tallest: Height of the tallest box outside of blocks.
-        inner: Height of the tallest box inside of blocks.
-        label: Height of the labels below the boxes.
-    """
-
-    cells: list[Cell]
-    tallest: float
-    inner: float
-    label: float
-
-    def lanes(self, cell: Cell) -> list[float]:
-        """Return the middles of the boxes in a cell's lanes, from 0 downwards."""
-        heights = [self.inner + self.label] * cell.lanes
-        if cell.bypassed:
-            heights[0] = BYPASS
-        tops = [sum(heights) / 2 - sum(heights[:i]) for i in range(cell.lanes)]
-        middles = [top - self.inner / 2 for top in tops]
-        if cell.bypassed:
-            middles[0] = tops[0] - BYPASS / 2
-        return middles
-
-    def reach(self, cell: Cell) -> tuple[float, float]:
-        """Return how far a cell reaches above and below the row's middle."""
-        lane = self.inner + self.label
-        lanes = lane * (cell.lanes - cell.bypassed) + BYPASS * cell.bypassed
-        half = lanes / 2 if cell.inner else 0
-        above = self.tallest / 2
-        if cell.times > 1 and not cell.inner:
-            above += BYPASS  # for the number
-        return max(half, above), max(half, self.tallest / 2 + self.label)
+MARGIN = 0.3  # inches
 
 
 class Page:
@@ -109,13 +32,13 @@ class Page:
         from matplotlib.figure import Figure
 
         self.cells = cells(parts)
-        self.scale = _Scale(self.cells)
-        rows = [self._measure(row) for row in self._rows()]
+        self.measures = Measures(self.cells)
+        rows = self.measures.rows()
         reaches = [[row.reach(cell) for cell in row.cells] for row in rows]
         above = [max(up for up, _ in reach) + 0.1 for reach in reaches]
         below = [max(down for _, down in reach) + 0.1 for reach in reaches]
         self.width = 2 * MARGIN + max(
-            5.2, *(sum(self._width(cell) for cell in row.cells) for row in rows)
+            5.2, *(sum(self.measures.width(cell) for cell in row.cells) for row in rows)
         )
         self.height = sum(above) + sum(below) + 1.15
         self.figure = Figure(figsize=(self.width, self.height), facecolor="white")
@@ -135,70 +58,11 @@ class Page:
             top -= up + down
         self._legend(parts)
 
-    def _measure(self, row: list[Cell]) -> _Row:
-        outer = [cell.last for cell in row]
-        inner = [node for cell in row for node in cell.inner]
-        lines = max(len(_label(node)) for node in [*outer, *inner])
-        return _Row(
-            row,
-            max(self._height(node) for node in outer),
-            max((self._height(node) for node in inner), default=0),
-            lines * TEXT + 0.15,
-        )
-
-    def _height(self, node: Node) -> float:
-        _, height, slant = self._box(node)
-        return height + slant
-
-    def _box(self, node: Node) -> tuple[float, float, float]:
-        return self.scale.box(node.layer.output_shape)
-
-    def _column(self, nodes: list[Node]) -> float:
-        """Return the width of a column: of its boxes or of its labels."""
-        wide = 0.0
-        for node in nodes:
-            width, _, slant = self._box(node)
-            name, *lines = _label(node)
-            letters = max(map(len, lines)) * LETTER
-            wide = max(wide, width + slant, len(name) * BOLD_LETTER, letters)
-        return wide + GAP
-
-    def _columns(self, cell: Cell) -> list[float]:
-        count = 1 + max((node.column for node in cell.inner), default=-1)
-        inner = [
-            self._column([node for node in cell.inner if node.column == column])
-            for column in range(count)
-        ]
-        return [*inner, self._column([cell.last])]
-
-    def _width(self, cell: Cell) -> float:
-        return sum(self._columns(cell)) + 2 * LEAD * (cell.lanes > 1)
-
-    def _rows(self) -> list[list[Cell]]:
-        """Break the cells into as few rows as possible, about equally long."""
-        fewest = len(self._broken(PAGE))
-        inches = 1.0
-        while len(self._broken(inches)) > fewest:
-            inches += 0.1
-        return self._broken(inches)
-
-    def _broken(self, page: float) -> list[list[Cell]]:
-        rows: list[list[Cell]] = [[]]
-        room = page
-        for cell in self.cells:
-            width = self._width(cell)
-            if rows[-1] and width > room:
-                rows.append([])
-                room = page
-            rows[-1].append(cell)
-            room -= width
-        return rows
-
-    def _row(self, row: _Row, middle: float, previous: Node | None) -> Node:
+    def _row(self, row: Row, middle: float, previous: Node | None) -> Node:
         left = MARGIN
         for cell in row.cells:
             self._cell(cell, row, left, middle, previous)
-            left += self._width(cell)
+            left += self.measures.width(cell)
             previous = cell.last
         assert previous is not None
         return previous
@@ -219,10 +83,10 @@ class Page:
         self.places[id(previous)] = (start, start, middle)
 
     def _cell(
-        self, cell: Cell, row: _Row, left: float, middle: float, previous: Node | None
+        self, cell: Cell, row: Row, left: float, middle: float, previous: Node | None
     ) -> None:
         lead = LEAD * (cell.lanes > 1)
-        columns = self._columns(cell)
+        columns = self.measures.columns(cell)
         starts = [left + lead + sum(columns[:i]) for i in range(len(columns))]
         starts[-1] += lead
         lanes = [middle + y for y in row.lanes(cell)]
@@ -249,7 +113,7 @@ class Page:
     def _node(
         self, node: Node, x: float, column: float, y: float, tallest: float
     ) -> None:
-        width, height, slant = self._box(node)
+        width, height, slant = self.measures.box(node)
         left = x + GAP / 2 + (column - GAP - width - slant) / 2
         bottom = y - (height + slant) / 2
         colour = COLOURS[_role(node.layer)]
@@ -286,7 +150,7 @@ class Page:
             )
         self.places[id(node)] = (left, left + width + slant / 2, y)
         label_top = y - tallest / 2 - 0.05
-        for i, line in enumerate(_label(node)):
+        for i, line in enumerate(label(node)):
             self.axes.text(
                 x + column / 2,
                 label_top - i * TEXT,
@@ -337,11 +201,11 @@ class Page:
             )
         )
 
-    def _repeat(self, cell: Cell, row: _Row, left: float, middle: float) -> None:
+    def _repeat(self, cell: Cell, row: Row, left: float, middle: float) -> None:
         from matplotlib.patches import FancyBboxPatch
 
         above, below = row.reach(cell)
-        width, height, bottom = self._width(cell), above + below, middle - below
+        width, height, bottom = self.measures.width(cell), above + below, middle - below
         self.axes.add_patch(
             FancyBboxPatch(
                 (left + 0.06, bottom),
@@ -405,16 +269,6 @@ class Page:
         if len(parts.trunk) < len(parts.layers):
             caption += " Side heads are not drawn."
         self.axes.text(MARGIN, 0.24, caption, fontsize=6, color="#444444", va="top")
-
-
-def _label(node: Node) -> list[str]:
-    layer = node.layer
-    lines = [layer.name.rsplit("/", 1)[-1], times(layer.output_shape)]
-    if layer.kernel:
-        lines.append(window(layer))
-    if node.parameters:
-        lines.append(f"{node.parameters:,}")
-    return lines
 
 
 def _role(layer: LayerAnatomy) -> str:

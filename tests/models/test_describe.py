@@ -14,6 +14,7 @@ from models import catalogue, describe, registry
 from models.anatomy import drawing
 from models.anatomy.layout import cells
 from models.anatomy.walk import anatomy
+from models.anatomy.words import short
 from models.options import parse_options
 
 
@@ -116,7 +117,7 @@ def test_values_of_options():
     ],
 )
 def test_short_numbers(number, text):
-    assert describe.short(number) == text
+    assert short(number) == text
 
 
 def test_plot_png(tmp_path, capsys):
