@@ -12,6 +12,8 @@ from typing import Any
 import keras
 from keras import layers
 
+from models.layers.batch_normalization import BatchNormalization
+from models.layers.conv_2d import Conv2D
 from models.layers.dirac import Dirac
 from models.layers.locally_connected_2d import LocallyConnected2D
 from models.registry import nearest
@@ -138,7 +140,7 @@ class Steps:
         """Convolve, and nothing else unless `options` say so."""
         padding = self.padding or padding
         self._check_fits(x, (kernel - 1) * dilation_rate + 1, padding, name)
-        return layers.Conv2D(
+        return Conv2D(
             filters,
             kernel,
             strides=strides,
@@ -182,7 +184,7 @@ class Steps:
         if self.normalisation == "batch":
             # The papers' frameworks average over about 10 batches, not over
             # Keras' 100, with which short runs judge by stale statistics.
-            return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)(x)
+            return BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)(x)
         if self.normalisation == "none":
             return x
         groups = 1

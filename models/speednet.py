@@ -5,6 +5,7 @@ import numpy as np
 from keras import layers
 
 from models.blocks import Steps
+from models.layers.batch_normalization import BatchNormalization
 from models.stem import image_input
 
 
@@ -91,7 +92,7 @@ def speednet(
 
     def finish(x, *, name):
         if normalisation == "batch":
-            x = layers.BatchNormalization(
+            x = BatchNormalization(
                 momentum=0.4, epsilon=1e-12, scale=False, name=f"{name}_norm"
             )(x)
         else:
