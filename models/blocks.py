@@ -5,7 +5,7 @@ paper: `conv` is convolution, normalisation and activation; `pool`, `dense`,
 `drop` and `logits` are what they say.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,9 +16,19 @@ from models.layers.batch_normalization import BatchNormalization
 from models.layers.conv_2d import Conv2D
 from models.layers.dirac import Dirac
 from models.layers.locally_connected_2d import LocallyConnected2D
+from models.layers.quick_gelu import quick_gelu
 from models.registry import nearest
 
-ACTIVATIONS = ("sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "swish")
+ACTIVATIONS = (
+    "sigmoid",
+    "tanh",
+    "relu",
+    "leaky_relu",
+    "elu",
+    "gelu",
+    "quick_gelu",
+    "swish",
+)
 POOLINGS = ("max", "average", "strided", "none")
 NORMALISATIONS = ("batch", "layer", "group", "none")
 PADDINGS = ("valid", "same")
@@ -94,6 +104,11 @@ class Steps:
                 )
         whole("stride", self.stride)
 
+    @property
+    def function(self) -> "str | Callable":
+        """The activation as Keras' layers take it."""
+        return quick_gelu if self.activation == "quick_gelu" else self.activation
+
     def conv(
         self,
         x: keras.KerasTensor,
@@ -120,7 +135,7 @@ class Steps:
             strides=strides,
             padding=padding,
             use_bias=not normalised,
-            activation=self.activation if activate and not normalised else None,
+            activation=self.function if activate and not normalised else None,
             **options,
         )
         return self._normalise_and_activate(x, name, activate)
@@ -172,7 +187,7 @@ class Steps:
             strides=strides,
             padding=padding,
             use_bias=not normalised,
-            activation=None if normalised else self.activation,
+            activation=None if normalised else self.function,
             kernel_initializer=self._initialiser(),
             kernel_regularizer=self._regulariser(),
             name=name,
@@ -199,7 +214,7 @@ class Steps:
 
     def activate(self, x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
         """Apply the activation as a layer of its own."""
-        return layers.Activation(self.activation, name=name)(x)
+        return layers.Activation(self.function, name=name)(x)
 
     def pool(
         self,
@@ -243,7 +258,7 @@ class Steps:
         x = layers.Dense(
             units,
             use_bias=not normalised,
-            activation=None if normalised else self.activation,
+            activation=None if normalised else self.function,
             kernel_initializer=self._initialiser(),
             kernel_regularizer=self._regulariser(),
             name=name,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -330,6 +331,24 @@ def build(
                 f"are {', '.join(sorted(known))}. Received: {option}={value}"
             )
     return function(input_shape, num_classes, **options)
+
+
+def prepare(name: str, model: "keras.Model", images: "np.ndarray") -> None:
+    """Set what an architecture takes from the training images before training.
+
+    Most take nothing; a module that does has a function `prepare(model, images)`.
+
+    Args:
+        name: One of `names()`.
+        model: What `build` gave.
+        images: uint8 (N, H, W, C) of the training set, of the model's size.
+
+    Raises:
+        ValueError: If no architecture has this name.
+    """
+    function = getattr(_module(name), "prepare", None)
+    if function is not None:
+        function(model, images)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -1,10 +1,12 @@
 """SpeedNet: the project's own, for the best accuracy for its compute."""
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 from keras import layers
 
-from models.blocks import Steps
+from models.blocks import Steps, whole
 from models.layers.batch_normalization import BatchNormalization
 from models.stem import image_input
 
@@ -22,6 +24,7 @@ def speednet(
     l2: float = 0.0,
     stride: int = 1,
     initialiser: str = "dirac",
+    widths: Sequence[int] = (64, 256, 256),
 ) -> keras.Model:
     """Build a small network that learns fast.
 
@@ -72,6 +75,7 @@ def speednet(
         augmentation: Policy name, list of layers or None.
         activation, pooling, normalisation, dropout, l1, l2, stride, initialiser:
             See `models.blocks.Steps`. Dropout precedes the scores.
+        widths: Filters of the three stages' convolutions.
 
     Returns:
         A `keras.Model`: uint8 images (N, H, W, C) -> float32 logits (N, K).
@@ -109,11 +113,17 @@ def speednet(
         2,
         strides=stride,
         padding="valid",
-        activation=activation,
+        activation=step.function,
         name="whitening",
     )
     use_bias = normalisation == "none"
-    for stage, filters in enumerate((64, 256, 256), 1):
+    if len(widths) != 3:
+        raise ValueError(
+            "The widths are three numbers of filters, one for each stage. "
+            f"Received: widths={widths}"
+        )
+    for stage, filters in enumerate(widths, 1):
+        whole("widths", filters)
         x = step.convolve(x, filters, 3, use_bias=use_bias, name=f"conv{stage}_1")
         x = step.pool(x, 2, name=f"pool{stage}")
         x = finish(x, name=f"conv{stage}_1")
@@ -160,3 +170,8 @@ def whiten(model: keras.Model, images: np.ndarray, *, epsilon: float = 5e-4) -> 
     layer.kernel.assign(filters.reshape(2, 2, channels, -1))
     layer.bias.assign(np.zeros(filters.shape[1]))
     layer.trainable = False
+
+
+def prepare(model: keras.Model, images: np.ndarray) -> None:
+    """Whiten by the first of the training images, which come in random order."""
+    whiten(model, images[:5000])

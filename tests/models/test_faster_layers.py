@@ -4,9 +4,11 @@ import keras
 import numpy as np
 import pytest
 
+import models
 from models.layers import conv_2d
 from models.layers.batch_normalization import BatchNormalization
 from models.layers.conv_2d import Conv2D, winograd
+from models.layers.quick_gelu import quick_gelu
 
 
 def draw(*shape, seed=0):
@@ -144,3 +146,18 @@ def test_they_train_under_xla_as_without_it(make):
         results.append([loss, *model.get_weights()])
     for one, other in zip(*results, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_quick_gelu_is_near_gelu():
+    x = np.linspace(-8, 8, 1001, dtype="float32")
+    expected = keras.ops.gelu(x, approximate=False)
+    np.testing.assert_allclose(quick_gelu(x), expected, atol=0.021)
+    assert np.abs(np.asarray(quick_gelu(x)) - expected).max() > 0.02
+
+
+def test_a_network_with_quick_gelu_survives_save_and_load(tmp_path):
+    model = models.build("speednet", (12, 12, 3), 4, activation="quick_gelu")
+    images = np.arange(2 * 12 * 12 * 3, dtype="uint8").reshape(2, 12, 12, 3)
+    model.save(tmp_path / "it.keras")
+    loaded = keras.saving.load_model(tmp_path / "it.keras")
+    np.testing.assert_array_equal(loaded(images), model(images))

@@ -40,3 +40,15 @@ def test_logits_are_ninths_of_the_scores():
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), "uint8")
     scores, logits = both(images)
     np.testing.assert_allclose(logits, np.asarray(scores) / 9, rtol=1e-5)
+
+
+def test_widths_are_the_stages_filters():
+    model = speednet((28, 28, 1), 10, widths=[16, 32, 48])
+    filters = [model.get_layer(f"conv{stage}_2").filters for stage in (1, 2, 3)]
+    assert filters == [16, 32, 48]
+
+
+@pytest.mark.parametrize("widths", [[16, 32], [16, 0, 32]])
+def test_widths_that_are_not_three_numbers_are_refused(widths):
+    with pytest.raises(ValueError, match="Received: widths="):
+        speednet((28, 28, 1), 10, widths=widths)

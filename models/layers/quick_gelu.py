@@ -1,0 +1,17 @@
+"""GELU's approximation by a sigmoid."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable(package="fovea")
+def quick_gelu(x: Any) -> Any:
+    """Return x * sigmoid(1.702 x), which is within 0.021 of GELU.
+
+    Hendrycks, Gimpel: "Gaussian Error Linear Units", 2016, section 2. TensorFlow has
+    it in two passes over the maps and as many for the gradient, where GELU itself
+    takes more than twice as long.
+    """
+    return tf.nn.silu(x, beta=1.702)
