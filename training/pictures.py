@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from training.figures import BLUE, ORANGE
+
 # From background to ink; ten steps are what a terminal font tells apart.
 RAMP = " .:-=+*#%@"
 GRID_COLUMNS = 8
@@ -67,7 +69,7 @@ def prediction_grid(
         ax.set_yticks([])
         ax.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255)
         right = predicted == true
-        colour = "#0072B2" if right else "#D55E00"
+        colour = BLUE if right else ORANGE
         for spine in ax.spines.values():
             spine.set_color(colour)
             spine.set_linewidth(1 if right else 4)

@@ -96,14 +96,29 @@ def decode_images(image_bytes, image_shape: "tuple[int, int, int]"):
 
 def decode_image(encoded, image_shape: "tuple[int, int, int]"):
     """Decode and fit one encoded image; see `decode_images`."""
-    height, width, channels = image_shape
     image = tf.io.decode_image(encoded, expand_animations=False)
+    return fit_image(image, image_shape)
+
+
+def fit_image(image, image_shape: "tuple[int, int, int]"):
+    """Bring pixels, uint8 [h, w, 1..4], to an image shape; see `decode_images`."""
+    height, width, channels = image_shape
     image.set_shape([None, None, None])
-    colour, alpha = _split_alpha(tf.cast(image, tf.int32))
-    # Integer arithmetic with rounding: colour * alpha + white * (1 - alpha).
-    colour = (colour * alpha + 255 * (255 - alpha) + 127) // 255
+    depth = tf.shape(image)[2]
+    # Grey counts as three equal colours; the weights below keep it unchanged.
+    colour = tf.cond(
+        depth < 3,
+        lambda: tf.repeat(image[..., :1], 3, axis=2),
+        lambda: image[..., :3],
+    )
+    colour = tf.cond(
+        tf.equal(depth % 2, 0),
+        lambda: _on_white(colour, alpha=image[..., -1:]),
+        lambda: colour,
+    )
+    colour = tf.ensure_shape(colour, [None, None, 3])
     if channels == 1:
-        red, green, blue = tf.unstack(colour, axis=-1)
+        red, green, blue = tf.unstack(tf.cast(colour, tf.int32), axis=-1)
         grey = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) // 0x10000
         colour = grey[..., tf.newaxis]
     colour = tf.cast(colour, tf.float32)
@@ -112,20 +127,12 @@ def decode_image(encoded, image_shape: "tuple[int, int, int]"):
     return tf.ensure_shape(image, image_shape)
 
 
-def _split_alpha(image):
-    """Split int32 [h, w, 1..4] into colour [h, w, 3] and alpha [h, w, 1]."""
-    channels = tf.shape(image)[2]
-    has_alpha = tf.equal(channels % 2, 0)
-    opaque = tf.fill(tf.concat([tf.shape(image)[:2], [1]], 0), 255)
-    alpha = tf.cond(has_alpha, lambda: image[..., -1:], lambda: opaque)
-    # Grey counts as three equal colours; the weights above keep it unchanged.
-    colour = tf.cond(
-        channels < 3,
-        lambda: tf.repeat(image[..., :1], 3, axis=2),
-        lambda: image[..., :3],
-    )
-    colour = tf.ensure_shape(colour, [None, None, 3])
-    return colour, tf.ensure_shape(alpha, [None, None, 1])
+def _on_white(colour, alpha):
+    """Lay colour, uint8 [h, w, 3], on white: c * alpha + white * (1 - alpha)."""
+    colour, alpha = tf.cast(colour, tf.int32), tf.cast(alpha, tf.int32)
+    # Integer arithmetic with rounding.
+    blended = (colour * alpha + 255 * (255 - alpha) + 127) // 255
+    return tf.cast(blended, tf.uint8)
 
 
 def example_of(encoded: bytes) -> bytes:

@@ -16,7 +16,7 @@ def small_data_sets(monkeypatch):
     """Two data sets of noise in the place of those on disk."""
     shapes = {"mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
 
-    def load(name, data_dir=None):
+    def load(name, data_dir=None, **settings):
         images = RNG.integers(0, 256, (40, *shapes[name]), np.uint8)
         labels = np.arange(40) % 4
         return data.Dataset(

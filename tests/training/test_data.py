@@ -1,11 +1,14 @@
 """Where data sets are looked for, and what is refused."""
 
+import argparse
+import dataclasses
 import socket
 
 import numpy as np
 import pytest
 
 from training import data
+from training.datasets import known
 
 
 def _arrays(**changed):
@@ -118,15 +121,11 @@ def test_a_silent_network_is_given_up_and_the_three_ways_are_named(
 ):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.delenv("FOVEA_DATA_DIR", raising=False)
-    monkeypatch.setattr(data, "NETWORK_TIMEOUT", 0.3)
+    monkeypatch.setattr(known, "NETWORK_TIMEOUT", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as never_answers:
         url = f"http://127.0.0.1:{never_answers.getsockname()[1]}/mnist.npz"
-        known = data.KNOWN["mnist"]
-        monkeypatch.setitem(
-            data.KNOWN,
-            "mnist",
-            data._Known(known.image, known.class_names, url, known.cached),
-        )
+        mnist = dataclasses.replace(known.KNOWN["mnist"], url=url)
+        monkeypatch.setitem(known.KNOWN, "mnist", mnist)
         with pytest.raises(FileNotFoundError) as error:
             data.load("mnist", tmp_path / "nowhere")
     told = str(error.value)
@@ -155,3 +154,166 @@ def test_keras_cache_is_used_when_it_is_there(tmp_path, monkeypatch):
     loaded = data.load("fashion_mnist")
     assert loaded.x_train.shape == (3, 28, 28, 1) and loaded.x_train.max() == 3
     assert loaded.y_test.tolist() == [0, 1]
+
+
+def _own(path, **changed):
+    arrays = {
+        "x_train": np.arange(6 * 5 * 7, dtype=np.uint8).reshape(6, 5, 7),
+        "y_train": np.array([0, 1, 2, 0, 1, 2]),
+        "x_test": np.zeros((2, 5, 7), np.uint8),
+        "y_test": np.array([2, 0]),
+        **changed,
+    }
+    np.savez(path, **{key: value for key, value in arrays.items() if value is not None})
+    return path
+
+
+@pytest.mark.parametrize("prefix", ["npz:", ""])
+def test_own_arrays_are_loaded_by_their_path(tmp_path, monkeypatch, prefix):
+    _own(tmp_path / "own.npz")
+    monkeypatch.chdir(tmp_path)
+    loaded = data.load(f"{prefix}own.npz")
+    assert loaded.name == f"npz:{tmp_path / 'own.npz'}"
+    assert loaded.class_names == ("0", "1", "2")
+    assert loaded.input_shape == (5, 7, 1) and loaded.x_test.shape == (2, 5, 7, 1)
+    assert loaded.y_train.tolist() == [0, 1, 2, 0, 1, 2]
+    assert loaded.y_train.dtype == np.int64
+    assert np.array_equal(data.load(loaded.name).x_train, loaded.x_train)
+    assert data.short_name(loaded.name) == "own"
+
+
+def test_own_arrays_may_have_names_gaps_colour_and_no_test_part(tmp_path):
+    path = _own(
+        tmp_path / "own.npz",
+        x_train=np.zeros((3, 8, 9, 3), np.uint8),
+        y_train=np.array([[3], [0], [0]]),
+        x_test=None,
+        y_test=None,
+        class_names=np.array(["ant", "bee", "cat", "dog"]),
+    )
+    loaded = data.load(str(path))
+    assert loaded.class_names == ("ant", "bee", "cat", "dog")
+    assert loaded.y_train.tolist() == [3, 0, 0]
+    assert loaded.x_test.shape == (0, 8, 9, 3) and loaded.y_test.shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"y_train": None}, "must hold the arrays x_train, y_train"),
+        ({"y_test": None}, "must hold the arrays x_train, y_train, x_test, y_test"),
+        ({"x_train": np.zeros((6, 5, 7), np.float32)}, "Received: float32"),
+        ({"x_train": np.zeros((6, 5, 7, 2), np.uint8)}, "(n, height, width, 3)"),
+        ({"x_train": np.zeros((0, 5, 7), np.uint8)}, "x_train must be uint8"),
+        ({"x_test": np.zeros((2, 7, 5), np.uint8)}, "of shape (n, 5, 7)"),
+        ({"y_train": np.arange(5)}, "one for each image"),
+        ({"y_train": np.linspace(0, 2, 6)}, "must be integers"),
+        ({"y_train": np.array([0, 1, -1, 0, 1, 2])}, "Received: labels -1, 0, 1, 2"),
+        ({"y_train": np.array([0, 1, 3, 0, 1, 3])}, "Received: labels 0, 1, 3 from"),
+        ({"y_train": np.array([1, 2, 1, 2, 1, 2])}, "every label from 0"),
+        ({"y_train": np.zeros(6, int)}, "at least 2 classes"),
+        ({"y_test": np.array([3, 0])}, "within 0..2. Received: labels 0..3"),
+        ({"class_names": np.array(["a", "b"])}, "within 0..1. Received: labels 0..2"),
+        ({"class_names": np.array(["a", "b", "a"])}, "different texts"),
+        ({"class_names": np.array(["only"])}, "at least 2 different texts"),
+        ({"class_names": np.array([1, 2, 3])}, "different texts"),
+    ],
+)
+def test_own_arrays_that_are_unusable_are_refused(tmp_path, changed, told):
+    path = _own(tmp_path / "own.npz", **changed)
+    with pytest.raises(ValueError) as refusal:
+        data.load(str(path))
+    assert told in str(refusal.value)
+    assert str(path) in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+def test_a_missing_file_is_told(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"must exist.*nowhere\.npz$"):
+        data.load(f"npz:{tmp_path}/nowhere.npz")
+
+
+@pytest.mark.parametrize("name", ["folder:", "npz:"])
+def test_a_path_must_be_given(name):
+    with pytest.raises(ValueError, match=rf"{name}PATH\. Received: dataset={name}$"):
+        data.load(name)
+
+
+def test_images_are_brought_to_the_size_and_depth_asked_for(sample, tmp_path):
+    """As a served model does it, so as Pillow does it, but for rounding."""
+    from PIL import Image
+
+    few = sample.x_train[:20, ..., 0]
+    path = _own(
+        tmp_path / "own.npz",
+        x_train=few,
+        y_train=np.arange(20) % 2,
+        x_test=None,
+        y_test=None,
+    )
+    loaded = data.load(str(path), image_size=(20, 30), channels=3)
+    assert loaded.x_train.shape == (20, 20, 30, 3)
+    assert loaded.x_test.shape == (0, 20, 30, 3)
+    for image, original in zip(loaded.x_train, few, strict=True):
+        wanted = Image.fromarray(original).resize((30, 20), Image.Resampling.BILINEAR)
+        difference = image.astype(int) - np.asarray(wanted)[..., np.newaxis]
+        assert np.abs(difference).max() <= 1
+    assert data.load(str(path), image_size=(28, 28)).x_train.shape == (20, 28, 28, 1)
+
+
+def test_the_held_out_part_is_a_share_of_all_and_depends_on_the_seed_alone(digits):
+    x, y, x_out, y_out = data.split(digits, 0.1, seed=3)
+    assert len(x) == len(y) == 900 and len(x_out) == len(y_out) == 100
+    keep, out = data.held_out(1000, 0.1, seed=3)
+    assert sorted([*keep, *out]) == list(range(1000))
+    assert np.array_equal(digits.x_train[out], x_out)
+    assert np.array_equal(digits.y_train[keep], y)
+    # Runs of earlier versions held out these.
+    assert out.tolist() == np.random.default_rng(3).permutation(1000)[:100].tolist()
+    assert not np.array_equal(out, data.held_out(1000, 0.1, seed=4)[1])
+    assert len(data.split(digits, 0, seed=3)[2]) == 0
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0, 0.9999, float("nan")])
+def test_an_unusable_share_is_refused(digits, share):
+    with pytest.raises(ValueError, match="Received: validation_split="):
+        data.split(digits, share, seed=0)
+
+
+def _parsed(*words):
+    parser = argparse.ArgumentParser()
+    data.add_data_arguments(parser)
+    return parser.parse_args(list(map(str, words)))
+
+
+def test_the_arguments_say_which_images(tmp_path):
+    path = _own(tmp_path / "own.npz")
+    words = ("--dataset", path, "--image-size", "10x12", "--channels", 3)
+    assert data.from_arguments(_parsed(*words)).input_shape == (10, 12, 3)
+    words = ("--dataset", path, "--image-size", "9")
+    assert data.from_arguments(_parsed(*words)).input_shape == (9, 9, 1)
+    plain = _parsed("--dataset", path)
+    assert data.from_arguments(plain, input_shape=(8, 6, 3)).input_shape == (8, 6, 3)
+    with pytest.raises(ValueError, match=r"takes images of 8x6.*--image-size 9"):
+        data.from_arguments(_parsed(*words), input_shape=(8, 6, 3))
+
+
+@pytest.mark.parametrize("text", ["0", "x", "3x", "4x4x3", "-3", "big"])
+def test_a_text_that_is_no_size_is_refused(text):
+    with pytest.raises(ValueError, match="Received: --image-size"):
+        data.parse_image_size(text)
+
+
+def test_a_run_gets_its_data_set_again_as_it_saw_it(tmp_path):
+    path = _own(tmp_path / "own.npz")
+    config = {
+        "dataset": f"npz:{path}",
+        "input_shape": [10, 14, 3],
+        "class_names": ["0", "1", "2"],
+    }
+    assert data.load_for(config).input_shape == (10, 14, 3)
+    moved = path.rename(tmp_path / "moved.npz")
+    with pytest.raises(FileNotFoundError):
+        data.load_for(config)
+    assert data.load_for(config, name=str(moved)).input_shape == (10, 14, 3)
+    with pytest.raises(ValueError, match="must have the classes that the run was"):
+        data.load_for({**config, "class_names": ["a", "b", "c"]}, name=str(moved))
