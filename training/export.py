@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from models import backend
+from training import data, pretrained
 from training import run as runs
 
 
@@ -110,27 +111,29 @@ def write_version(
 def write_model_card(version: Path, config: dict, metrics: dict) -> None:
     """Write assets.extra/model_card.md: what the model is and how well it does."""
     height, width, channels = config["input_shape"]
+    recipe = config["recipe"]
+    # Where the images lay is nothing that should travel with a model.
+    dataset = data.short_name(config["dataset"])
     lines = [
         "---",
         "pipeline_tag: image-classification",
         "library_name: keras",
         f"model: {config['model']}",
-        f"dataset: {config['dataset']}",
+        f"dataset: {dataset}",
     ]
     if "test" in metrics:
         lines.append(f"test_accuracy: {metrics['test']['accuracy']:.4f}")
     lines += [
         "---",
         "",
-        f"# {config['model']} trained on {config['dataset']}",
+        f"# {config['model']} trained on {dataset}",
         "",
-        f"Data: {config['data_source']}.",
         f"Input: {height} x {width} images with {channels} channel(s), uint8.",
         f"Classes: {', '.join(config['class_names'])}.",
         "",
         f"Trained for {metrics.get('epochs_completed', 0)} epochs with batches of "
-        f"{config['batch_size']}, Adam at {config['learning_rate']}, augmentation "
-        f"policy `{config['augmentation']}`, seed {config['seed']}.",
+        f"{recipe['batch_size']}, {recipe['optimizer']} at {recipe['learning_rate']}, "
+        f"augmentation policy `{recipe['augmentation']}`, seed {config['seed']}.",
         "",
     ]
     for name, title in (("validation", "Held-out training"), ("test", "Test")):
@@ -167,7 +170,7 @@ def _rename(partial: Path, repository: Path) -> Path:
             if not version.exists():
                 raise
             continue  # another export took that number meanwhile
-        _flush_directory(repository)
+        runs.flush_directory(repository)
         return version
 
 
@@ -175,25 +178,17 @@ def _flush(directory: Path) -> None:
     """Have the operating system write a tree to disk before it gets its name."""
     for path in [*directory.rglob("*"), directory]:
         if path.is_dir():
-            _flush_directory(path)
+            runs.flush_directory(path)
         else:
             with path.open("rb") as file:
                 os.fsync(file.fileno())
 
 
-def _flush_directory(directory: Path) -> None:
-    if os.name != "posix":
-        return
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("run", type=Path, metavar="RUN", help="a run directory")
+    parser.add_argument(
+        "run", type=Path, metavar="RUN", help="a run directory, or pretrained:NAME"
+    )
     parser.add_argument(
         "--to",
         type=Path,
@@ -205,9 +200,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Carry out the command; return the exit code."""
-    runs.read_config(args.run)
+    directory = pretrained.locate(args.run)
+    runs.read_config(directory)
     backend.prepare(args.debug)
-    version = export(args.run, args.to)
+    version = export(directory, args.to)
     model = version.parent.resolve()
     print(f"version {version.name} of {model.name}: {version}")
     print(f"next: fovea serve --model_name {model.name} --model_base_path {model}")
