@@ -9,7 +9,9 @@ import sys
 # command -> (module with add_arguments(parser) and run(args), one line of help)
 COMMANDS = {
     "demo": ("fovea_demo", "train, export, serve and query LeNet-5 on MNIST"),
-    "train": ("training.train", "train a model into a run directory"),
+    "train": ("training.train_command", "train a model into a run directory"),
+    "finetune": ("training.finetune", "train a run's model on other images"),
+    "recipes": ("training.recipe_list", "list the hyper-parameters that are shipped"),
     "evaluate": ("training.evaluate", "judge a run on its test split"),
     "export": ("training.export", "write a run's model as a servable version"),
     "serve": ("serving.server.main", "answer TensorFlow Serving's protocol"),
@@ -29,6 +31,7 @@ EXTRAS = {
     "tensorflow_serving": "serve",
     "grpc_health": "serve",
     "mlxtend": "sample",
+    "tensorboard": "tensorboard",
 }
 
 

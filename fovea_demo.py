@@ -46,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
     from training import train as training
     from training.evaluate import evaluate
     from training.export import export
+    from training.recipe import Recipe
 
     dataset = _find_digits(args.data_dir)
     where = f"{dataset.name} ({dataset.source})"
@@ -55,9 +56,8 @@ def run(args: argparse.Namespace) -> int:
     _heading(f"1. Train LeNet-5 on the {len(dataset.x_train):,} images of {where}")
     epochs = EPOCHS[dataset.name] if args.epochs is None else args.epochs
     batch_size = 128 if len(dataset.x_train) > 10_000 else 32
-    metrics = training.train(
-        "lenet5", dataset, RUN, epochs=epochs, batch_size=batch_size
-    )
+    recipe = Recipe(epochs=epochs, batch_size=batch_size)
+    metrics = training.train("lenet5", dataset, RUN, recipe)
     if metrics["status"] == "interrupted":
         raise KeyboardInterrupt
     print(f"{metrics['parameters']:,} parameters, {metrics['seconds']:.0f} s")

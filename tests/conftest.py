@@ -55,10 +55,12 @@ def data_dir(digits, tmp_path_factory):
 @pytest.fixture(scope="session")
 def run_directory(digits, tmp_path_factory):
     """A finished run of LeNet-5, trained for seconds."""
+    from training.recipe import Recipe
     from training.train import train
 
     run = tmp_path_factory.mktemp("runs") / "lenet5"
-    train("lenet5", digits, run, epochs=4, batch_size=32, augmentation="none")
+    recipe = Recipe(epochs=4, batch_size=32, augmentation="none")
+    train("lenet5", digits, run, recipe)
     return run
 
 

@@ -18,21 +18,23 @@ class EpochProgress(keras.callbacks.Callback):
     """A bar with speed and time left; without a terminal, a line an epoch.
 
     Args:
-        images: Number of training images in an epoch.
         batch_size: Images in a step.
+        steps_per_epoch: Steps in an epoch.
+        epochs: Epochs of the whole run.
+        done: Steps that were done before.
     """
 
-    def __init__(self, images: int, batch_size: int):
+    def __init__(self, batch_size: int, steps_per_epoch: int, epochs: int, done: int):
         super().__init__()
-        self.images = images
         self.batch_size = batch_size
+        self.epochs = epochs
+        self.steps = steps_per_epoch * epochs
+        self.done = done
         self.console = Console(file=sys.stdout)
         self.bar: Progress | None = None
 
     def on_train_begin(self, logs=None):
-        self.steps_done = 0
-        self.started = time.perf_counter()
-        if self.console.is_terminal:
+        if self.bar is None and self.console.is_terminal:
             self.bar = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(),
@@ -44,29 +46,30 @@ class EpochProgress(keras.callbacks.Callback):
                 transient=True,
             )
             self.bar.start()
-            steps = -(-self.images // self.batch_size) * self.params["epochs"]
-            self.task = self.bar.add_task("training", total=steps, speed=0.0)
+            self.task = self.bar.add_task(
+                "training", total=self.steps, completed=self.done, speed=0.0
+            )
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch_started = time.perf_counter()
+        self.speed = 0.0
 
     def on_train_batch_end(self, batch, logs=None):
-        self.steps_done += 1
+        self.done += 1
+        seconds = time.perf_counter() - self.epoch_started
+        self.speed = (batch + 1) * self.batch_size / seconds
         if self.bar is not None:
-            seconds = time.perf_counter() - self.epoch_started
-            speed = (batch + 1) * self.batch_size / seconds
-            self.bar.update(self.task, completed=self.steps_done, speed=speed)
+            self.bar.update(self.task, completed=self.done, speed=self.speed)
 
     def on_epoch_end(self, epoch, logs=None):
         logs = logs or {}
-        seconds = time.perf_counter() - self.epoch_started
-        figures = [f"epoch {epoch + 1:>3}/{self.params['epochs']}"]
+        figures = [f"epoch {epoch + 1:>3}/{self.epochs}"]
         figures.append(f"loss {logs['loss']:.4f}")
         figures.append(f"accuracy {logs['accuracy']:.4f}")
         if "val_accuracy" in logs:
             figures.append(f"held-out accuracy {logs['val_accuracy']:.4f}")
-        figures.append(f"{seconds:.1f} s")
-        figures.append(f"{self.images / seconds:,.0f} images/s")
+        figures.append(f"{time.perf_counter() - self.epoch_started:.1f} s")
+        figures.append(f"{self.speed:,.0f} images/s")
         self.console.print("  ".join(figures), highlight=False, soft_wrap=True)
 
     def close(self):

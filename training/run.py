@@ -1,13 +1,28 @@
-"""The run directory: everything needed to judge, repeat and export a training run.
+"""The run directory: everything needed to judge, repeat, resume and export a run.
 
-config.json       what was asked for: model, options, data set, hyper-parameters
+config.json       what was asked for: model, options, data set, recipe, seed
 environment.json  versions, machine and settings it ran with
-history.csv       one row for each epoch
+history.csv       one row for each whole epoch
 metrics.json      what came out, and whether the run came to its end
-model.keras       the weights and the architecture, replaced after every epoch
+model.keras       the model that answers: without augmentation, in float32, with
+                  averaged weights where the recipe averages; as of the last whole
+                  epoch, or of the best one where early stopping ended the run
+best.keras        the same as of the epoch with the best held-out accuracy
+checkpoint.npz    everything that training goes on from
+report.html       all of this as a page, and with it
+mistakes/         the most confident mistakes, as `evaluate` found them
+tensorboard/      with --tensorboard
+
+Files are replaced whole: each is, at any moment, either the old or the new one.
 """
 
+import contextlib
+import csv
+import errno
 import json
+import os
+import shutil
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,32 +30,60 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import keras
 
+CHECKPOINT = "checkpoint.npz"
+MODEL = "model.keras"
+BEST = "best.keras"
+
 
 def default_path(model: str, dataset: str) -> Path:
     """Return a run directory's path that says what ran and when."""
     return Path("runs") / f"{model}-{dataset}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
-def create(run: Path, config: dict, environment: dict) -> None:
-    """Make a run directory.
-
-    Args:
-        run: Its path; may exist if it is empty.
-        config: JSON-serialisable; becomes config.json.
-        environment: JSON-serialisable; becomes environment.json.
+def check_new(run: Path) -> None:
+    """Refuse a run directory that holds something already.
 
     Raises:
-        ValueError: If the directory holds something already.
-        OSError: If it cannot be written.
+        ValueError: If it does.
     """
     if run.exists() and (not run.is_dir() or any(run.iterdir())):
         raise ValueError(
             "A run directory must be new or empty, so that no run overwrites "
             f"another. Received: run={run}"
         )
-    run.mkdir(parents=True, exist_ok=True)
-    write_json(run / "config.json", config)
-    write_json(run / "environment.json", environment)
+
+
+@contextlib.contextmanager
+def create(run: Path) -> Iterator[Path]:
+    """Make a run directory that appears when what is first in it is complete.
+
+    Args:
+        run: Its path; may exist if it is empty.
+
+    Yields:
+        The directory to fill, hidden beside that path.
+
+    Raises:
+        ValueError: If the directory holds something already.
+        OSError: If it cannot be written.
+    """
+    check_new(run)
+    partial = run.with_name(f".{run.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
+    try:
+        run.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        reason = os.strerror(errno.ENOTDIR)
+        raise NotADirectoryError(errno.ENOTDIR, reason, str(run)) from error
+    partial.mkdir()
+    try:
+        yield partial
+        if run.exists():
+            run.rmdir()
+        partial.rename(run)
+        flush_directory(run.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def read_config(run: Path) -> dict:
@@ -64,25 +107,69 @@ def read_metrics(run: Path) -> dict:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
-def write_json(path: Path, value: dict) -> None:
-    """Write a JSON file that is, at any moment, either the old or the new one."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
-    partial.replace(path)
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Replace a file by one that takes its name when it is whole and on the disk.
 
+    Yields:
+        The path to write to.
 
-def save_model(run: Path, model: "keras.Model") -> None:
-    """Replace model.keras, never leaving half a file under that name."""
-    partial = run / ".partial.keras"
+    Raises:
+        OSError: If it cannot be written; what had the name before is still there.
+    """
+    partial = path.with_name(f".partial-{path.name}")
     try:
-        model.save(partial)
-        partial.replace(run / "model.keras")
+        yield partial
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+        flush_directory(path.parent)
     finally:
         partial.unlink(missing_ok=True)
 
 
+def write_json(path: Path, value: dict) -> None:
+    """Replace a JSON file."""
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+def write_history(path: Path, rows: list[dict]) -> None:
+    """Replace a table: a row for each epoch, under the names of the first one's."""
+    with (
+        replacing(path) as partial,
+        partial.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def save_model(path: Path, model: "keras.Model") -> None:
+    """Replace a .keras file."""
+    with replacing(path) as partial:
+        model.save(partial)
+
+
+def copy(source: Path, target: Path) -> None:
+    """Replace one file by a copy of another."""
+    with replacing(target) as partial:
+        shutil.copyfile(source, partial)
+
+
+def flush_directory(directory: Path) -> None:
+    """Have the operating system write a directory's names to the disk."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def load_model(run: Path) -> "keras.Model":
-    """Return the trained model of a run, augmentation layers included.
+    """Return the trained model of a run, as it answers: without augmentation.
 
     Raises:
         ValueError: If there is no readable model.keras.
@@ -90,7 +177,10 @@ def load_model(run: Path) -> "keras.Model":
     import keras
 
     from models import registry
+    from training import pretrained
 
+    if (run / pretrained.WEIGHTS).exists():
+        return pretrained.unpack(run)
     registry.builder(read_config(run)["model"])  # registers the layers it uses
     try:
         return keras.saving.load_model(run / "model.keras", compile=False)

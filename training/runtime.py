@@ -37,6 +37,37 @@ def has_gpu() -> bool:
     return bool(tf.config.list_physical_devices("GPU"))
 
 
+def precision(asked: str) -> str:
+    """Return the dtype policy to train with.
+
+    Args:
+        asked: A policy, or "auto": float32 on CPUs, where half the digits are no
+            faster; on GPUs 16 bits, of the kind that their matrix units have.
+    """
+    if asked != "auto":
+        return asked
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+    capability = min((d.get("compute_capability", (0, 0)) for d in details), default=0)
+    if not capability or capability < (7, 0):
+        return "float32"
+    return "mixed_bfloat16" if capability >= (8, 0) else "mixed_float16"
+
+
+def xla(asked: "str | bool") -> "str | bool":
+    """Return Keras' `jit_compile`.
+
+    Args:
+        asked: True, False or "auto": not on CPUs; on GPUs wherever Keras knows that
+            it works.
+    """
+    if asked != "auto":
+        return asked
+    return "auto" if has_gpu() else False
+
+
 def usable_cpus() -> int:
     """Return how many CPUs this process may run on."""
     if hasattr(os, "sched_getaffinity"):

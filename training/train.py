@@ -1,17 +1,15 @@
-"""`fovea train`: fit a model to a data set, into a run directory."""
+"""Training a model into a run directory, and going on where it stopped."""
 
-import argparse
-import csv
-import math
-import time
+import dataclasses
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from models import backend, registry
-from models.options import parse_options
+from training import data, runtime
 from training import run as runs
-from training import runtime
+from training.recipe import Recipe
 
 # The policy that suits a data set when none is asked for: digits must not be
 # mirrored, photographs may.
@@ -21,258 +19,278 @@ AUGMENTATION = {
     "fashion_mnist": "cifar_standard",
     "cifar10": "cifar_standard",
 }
+# Of these the learning rate at a step does not depend on the number of epochs.
+OPEN_ENDED = ("constant", "step")
 
 
 def train(
     model_name: str,
     dataset,
     run: Path,
+    recipe: Recipe,
     *,
-    epochs: int = 5,
-    batch_size: int = 128,
-    learning_rate: float = 2e-3,
-    augmentation: "str | None" = None,
-    validation_split: float = 0.1,
     seed: int = 0,
-    options: "dict | None" = None,
+    deterministic: bool = False,
+    save_every: "int | None" = None,
+    strategy: str = "auto",
+    tensorboard: bool = False,
+    build: "Callable | None" = None,
+    origin: "dict | None" = None,
 ) -> dict:
     """Train a model and leave a run directory.
 
-    Adam with a cosine schedule down to zero. Part of the training images is held
-    out to judge by; the test split is not touched. Ctrl-C ends the training
-    early; the run directory then holds the weights of that moment.
+    Part of the training images is held out to judge by; the test split is not
+    touched. Whatever ends the training early, `resume` goes on from the last whole
+    epoch, from the last of `save_every` steps, or from where Ctrl-C came.
 
     Args:
         model_name: A name in `models.names()`.
         dataset: A `training.data.Dataset`.
         run: The run directory, new or empty.
-        epochs: Passes over the training images.
-        batch_size: Images in a step.
-        learning_rate: Adam's, at the first step.
-        augmentation: Policy name; None for the data set's own.
-        validation_split: Share of the training images to hold out, 0 to below 1.
+        recipe: The hyper-parameters.
         seed: Of weights, shuffling, augmentation and of which images are held out.
-        options: Further keyword options of the builder.
+        deterministic: Have TensorFlow give the same weights, bit by bit, whenever
+            this is run on this machine. Costs speed, and lasts as long as the process.
+        save_every: Steps between checkpoints within an epoch, beside that after it.
+        strategy: Over which devices to spread the training; a name in
+            `training.strategies.NAMES`.
+        tensorboard: Whether to write TensorBoard's events into the run.
+        build: None, or a function of (input_shape, augmentation) that returns the
+            network to train instead of a new one. Layers may be frozen in it.
+        origin: What config.json is to say of where that network comes from.
 
     Returns:
         What metrics.json holds: `status` ("complete" or "interrupted"),
-        `epochs_completed`, `seconds`, `train` and `validation` figures.
+        `epochs_completed`, `seconds`, `train` and `validation` figures, `best` of
+        the epochs, and, if files could not be written, `not_saved`.
 
     Raises:
         ValueError: If a value is out of its range, the model or an option is
             unknown, or the loss stops being a number.
+        OSError: If the run directory cannot be made.
     """
-    _check(epochs, batch_size, learning_rate, validation_split)
-    import keras
+    _check(seed=seed, save_every=save_every)
+    placed, chief = _start(strategy, seed, deterministic)
+    if chief:
+        runs.check_new(run)
+    if recipe.augmentation == "auto":
+        own = AUGMENTATION.get(dataset.name, "none")
+        recipe = dataclasses.replace(recipe, augmentation=own)
+    from training import checkpoint, fit
 
-    import models
-    from models import augmentation as augmentations
-    from training.progress import EpochProgress
-
-    keras.utils.set_random_seed(seed)
-    augmentation = augmentation or AUGMENTATION.get(dataset.name, "none")
-    options = options or {}
-    model = models.build(
-        model_name,
-        dataset.input_shape,
-        dataset.num_classes,
-        augmentation=augmentation,
-        **options,
-    )
-    fit_x, fit_y, held_out = _hold_out(dataset, validation_split, seed)
-    if not len(fit_x):
-        raise ValueError(
-            "The held-out share must leave images to train on. "
-            f"Received: validation_split={validation_split}"
-        )
-    steps = math.ceil(len(fit_x) / batch_size) * epochs
-    model.compile(
-        optimizer=keras.optimizers.Adam(
-            keras.optimizers.schedules.CosineDecay(learning_rate, steps)
-        ),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-        jit_compile="auto" if runtime.has_gpu() else False,
-    )
+    task = _task(model_name, dataset, recipe, seed, placed)
+    model, state = fit.first_state(task, build)
     config = {
         "model": model_name,
-        "options": options,
-        "input_shape": list(dataset.input_shape),
-        "num_classes": dataset.num_classes,
-        "class_names": list(dataset.class_names),
-        "dataset": dataset.name,
-        "data_source": dataset.source,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "augmentation": augmentation,
-        "validation_split": validation_split,
+        "options": recipe.options,
+        **_identity(dataset),
         "seed": seed,
+        "deterministic": deterministic,
+        "strategy": strategy,
+        "recipe": recipe.to_dict(),
+        **(origin or {}),
     }
-    runs.create(run, config, runtime.describe())
-    progress = EpochProgress(len(fit_x), batch_size)
-    history = keras.callbacks.CSVLogger(str(run / "history.csv"))
-    save = keras.callbacks.LambdaCallback(
-        on_epoch_end=lambda epoch, logs: runs.save_model(run, model)
+    if chief:
+        with runs.create(run) as partial:
+            runs.write_json(partial / "config.json", config)
+            runs.write_json(partial / "environment.json", _environment(model))
+            checkpoint.write(partial / runs.CHECKPOINT, state)
+    return _train(
+        task,
+        state,
+        run if chief else None,
+        model=model,
+        save_every=save_every,
+        tensorboard=tensorboard,
     )
-    started = time.perf_counter()
-    status = "complete"
-    try:
-        model.fit(
-            fit_x,
-            fit_y,
-            batch_size=batch_size,
-            epochs=epochs,
-            validation_data=held_out,
-            validation_batch_size=500,
-            verbose=0,
-            callbacks=[
-                keras.callbacks.TerminateOnNaN(),
-                history,
-                augmentations.AlternateFlips(),
-                save,
-                progress,
-            ],
-        )
-    except KeyboardInterrupt:
-        status = "interrupted"
-        runs.save_model(run, model)
-    finally:
-        progress.close()
-        history.on_train_end()  # Keras leaves the file open when training breaks off
-    rows = _history(run)
-    if rows and not math.isfinite(rows[-1]["loss"]):
-        status = "diverged"
-    metrics = {
-        "status": status,
-        "epochs_completed": len(rows),
-        "seconds": round(time.perf_counter() - started, 3),
-        "parameters": model.count_params(),
-    }
-    if rows and status != "diverged":
-        last = rows[-1]
-        metrics["train"] = {k: last[k] for k in ("loss", "accuracy")}
-        if "val_loss" in last:
-            metrics["validation"] = {
-                "images": len(held_out[0]),
-                "loss": last["val_loss"],
-                "accuracy": last["val_accuracy"],
-            }
-    runs.write_json(run / "metrics.json", metrics)
-    if status == "diverged":
+
+
+def resume(
+    run: Path,
+    dataset,
+    *,
+    epochs: "int | None" = None,
+    save_every: "int | None" = None,
+    strategy: "str | None" = None,
+    tensorboard: bool = False,
+) -> dict:
+    """Go on with a run that was stopped.
+
+    Everything is as it was: weights, optimiser, averages, random states, the order
+    of the images. A deterministic run ends with the weights that it would have had.
+
+    Args:
+        run: The run directory.
+        dataset: The data set that it was begun with.
+        epochs: More than the recipe's, if the learning rate does not depend on it.
+        save_every: See `train`.
+        strategy: Default: the one that the run was begun with.
+        tensorboard: See `train`.
+
+    Returns:
+        See `train`; a run that is complete is left as it is.
+
+    Raises:
+        ValueError: If it is not a run directory, the checkpoint cannot be read, the
+            data set is another one, or `epochs` is not possible; see also `train`.
+    """
+    _check(seed=0, save_every=save_every)
+    config = runs.read_config(run)
+    recipe = Recipe(**config["recipe"])
+    _check_same(config, _identity(dataset))
+    if epochs is not None and epochs != recipe.epochs:
+        recipe = _extended(recipe, epochs)
+        config["recipe"] = recipe.to_dict()
+    metrics = runs.read_metrics(run)
+    ended = metrics.get("epochs_completed") == recipe.epochs
+    if metrics.get("status") == "complete" and (ended or "stopped_early" in metrics):
+        return metrics
+    strategy = strategy or config["strategy"]
+    placed, chief = _start(strategy, config["seed"], config["deterministic"])
+    from training import checkpoint
+
+    state = checkpoint.read(run / runs.CHECKPOINT)
+    if state.epoch > recipe.epochs:
         raise ValueError(
-            f"The loss stopped being a number in epoch {len(rows)}; a smaller "
-            f"--learning-rate would help. Received: learning_rate={learning_rate}"
+            f"The run has {state.epoch} epochs behind it. Received: epochs={epochs}"
+        )
+    if chief:
+        runs.write_json(run / "config.json", config)
+    return _train(
+        _task(config["model"], dataset, recipe, config["seed"], placed),
+        state,
+        run if chief else None,
+        save_every=save_every,
+        tensorboard=tensorboard,
+    )
+
+
+def _start(strategy: str, seed: int, deterministic: bool):
+    """Settle devices and random numbers: (strategy, whether this process writes)."""
+    import keras
+    import tensorflow as tf
+
+    from training import strategies
+
+    placed = strategies.resolve(strategy)  # before anything else asks for devices
+    keras.utils.set_random_seed(seed)
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+    return placed, strategies.is_chief(placed)
+
+
+def _task(model_name: str, dataset, recipe: Recipe, seed: int, strategy):
+    from training import fit
+
+    images, labels, *held_out = data.split(dataset, recipe.validation_split, seed)
+    return fit.Task(
+        model=model_name,
+        recipe=recipe,
+        input_shape=dataset.input_shape,
+        num_classes=dataset.num_classes,
+        images=images,
+        labels=labels,
+        held_out=tuple(held_out),
+        seed=seed,
+        strategy=strategy,
+    )
+
+
+def _train(task, state, run: "Path | None", **settings) -> dict:
+    """Fit, and write metrics.json; returns what is in it."""
+    from training import fit, report
+    from training.keeper import best_row
+
+    keeper = fit.fit(task, state, run=run, **settings)
+    early = keeper.status == "complete" and state.epoch < task.recipe.epochs
+    if early:
+        keeper.save(runs.MODEL, lambda path: runs.copy(path.parent / runs.BEST, path))
+    metrics = {
+        "status": keeper.status,
+        "epochs_completed": state.epoch,
+        **({"stopped_early": True} if early else {}),
+        "seconds": round(state.seconds, 3),
+        "parameters": keeper.judge.model.count_params(),
+    }
+    best = best_row(state.rows)
+    if state.rows and keeper.status != "diverged":
+        shown = best if early else state.rows[-1]
+        metrics["train"] = {key: shown[key] for key in ("loss", "accuracy")}
+        if best:
+            metrics["validation"] = {
+                "images": len(task.held_out[0]),
+                "loss": shown["val_loss"],
+                "accuracy": shown["val_accuracy"],
+            }
+            metrics["best"] = {
+                "epoch": best["epoch"],
+                "accuracy": best["val_accuracy"],
+            }
+    if keeper.not_saved:
+        metrics["not_saved"] = keeper.not_saved
+    keeper.save("metrics.json", lambda path: runs.write_json(path, metrics))
+    keeper.save("report.html", lambda path: report.write(path.parent))
+    if keeper.not_saved:
+        metrics["not_saved"] = keeper.not_saved
+    if keeper.status == "diverged":
+        rate = task.recipe.learning_rate
+        raise ValueError(
+            f"The loss stopped being a number in epoch {len(state.rows)}; a smaller "
+            f"--learning-rate would help. Received: learning_rate={rate}"
         )
     return metrics
 
 
-def _check(epochs, batch_size, learning_rate, validation_split) -> None:
-    for name, value, usable, rule in (
-        ("epochs", epochs, epochs >= 1, "at least 1"),
-        ("batch_size", batch_size, batch_size >= 1, "at least 1"),
-        ("learning_rate", learning_rate, 0 < learning_rate < 10, "between 0 and 10"),
-        (
-            "validation_split",
-            validation_split,
-            0 <= validation_split < 1,
-            "at least 0 and below 1",
-        ),
-    ):
-        if not usable:
-            raise ValueError(f"{name} must be {rule}. Received: {name}={value}")
+def _environment(model) -> dict:
+    return {
+        **runtime.describe(),
+        "precision": model.dtype_policy.name,
+        "xla": bool(model.jit_compile),
+        "replicas": model.distribute_strategy.num_replicas_in_sync,
+    }
 
 
-def _hold_out(dataset, share: float, seed: int):
-    """Split the training images: (images, labels, None or (images, labels))."""
-    order = np.random.default_rng(seed).permutation(len(dataset.x_train))
-    out = order[: round(share * len(order))]
-    keep = order[len(out) :]
-    x, y = dataset.x_train, dataset.y_train
-    return x[keep], y[keep], (x[out], y[out]) if len(out) else None
+def _identity(dataset) -> dict:
+    """Return what config.json says of a data set, enough to recognise it by."""
+    checksum = zlib.crc32(np.ascontiguousarray(dataset.x_train))
+    checksum = zlib.crc32(np.ascontiguousarray(dataset.y_train), checksum)
+    return {
+        "dataset": dataset.name,
+        "data_source": dataset.source,
+        "input_shape": list(dataset.input_shape),
+        "num_classes": dataset.num_classes,
+        "class_names": list(dataset.class_names),
+        "training_images": len(dataset.x_train),
+        "training_checksum": f"{checksum:08x}",
+        "skipped_images": dataset.skipped,
+    }
 
 
-def _history(run: Path) -> list[dict[str, float]]:
-    """Return the rows of history.csv, without the cells that have no figure."""
-    path = run / "history.csv"
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return [
-            {name: float(cell) for name, cell in row.items() if cell != "NA"}
-            for row in csv.DictReader(file)
-        ]
+def _check_same(config: dict, identity: dict) -> None:
+    # Where the images were found may have changed.
+    for key in ("input_shape", "class_names", "training_images", "training_checksum"):
+        if config[key] != identity[key]:
+            raise ValueError(
+                f"A run goes on with the data set that it was begun with: "
+                f"{config['dataset']}, {key} {config[key]}. Received: "
+                f"{identity['dataset']}, {key} {identity[key]}"
+            )
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
-    parser.add_argument("model", metavar="MODEL", help="architecture, e.g. lenet5")
-    parser.add_argument(
-        "--dataset",
-        required=True,
-        metavar="D",
-        help="mnist, fashion_mnist, cifar10 or mnist_sample",
-    )
-    parser.add_argument(
-        "--data-dir", metavar="DIR", help="directory with D.npz (or FOVEA_DATA_DIR)"
-    )
-    parser.add_argument(
-        "--run", type=Path, metavar="DIR", help="run directory (default: under runs/)"
-    )
-    parser.add_argument("--epochs", type=int, default=5, metavar="N")
-    parser.add_argument("--batch-size", type=int, default=128, metavar="N")
-    parser.add_argument("--learning-rate", type=float, default=2e-3, metavar="X")
-    parser.add_argument(
-        "--augmentation",
-        metavar="POLICY",
-        help="none, mnist, ... (default: what suits the data set)",
-    )
-    parser.add_argument(
-        "--validation-split",
-        type=float,
-        default=0.1,
-        metavar="X",
-        help="share of the training images held out to judge by (default: 0.1)",
-    )
-    parser.add_argument("--seed", type=int, default=0, metavar="N")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        dest="options",
-        metavar="OPTION=VALUE",
-        help="an option of the architecture, e.g. activation=relu; repeatable",
-    )
-
-
-def run(args: argparse.Namespace) -> int:
-    """Carry out the command; return the exit code (130: interrupted)."""
-    registry.check(args.model)  # before seconds of imports
-    options = parse_options(args.options)
-    backend.prepare(args.debug)
-    from training import data
-
-    dataset = data.load(args.dataset, args.data_dir)
-    run_directory = args.run or runs.default_path(args.model, dataset.name)
-    print(f"{args.model} on {dataset.name} ({dataset.source})")
-    metrics = train(
-        args.model,
-        dataset,
-        run_directory,
-        epochs=args.epochs,
-        batch_size=args.batch_size,
-        learning_rate=args.learning_rate,
-        augmentation=args.augmentation,
-        validation_split=args.validation_split,
-        seed=args.seed,
-        options=options,
-    )
-    if metrics["status"] == "interrupted":
-        print(
-            f"Interrupted after {metrics['epochs_completed']} whole epochs; the "
-            f"weights of that moment are in {run_directory}"
+def _extended(recipe: Recipe, epochs: int) -> Recipe:
+    if recipe.schedule not in OPEN_ENDED:
+        raise ValueError(
+            f"The {recipe.schedule} schedule of this run ends with epoch "
+            f"{recipe.epochs}, so that it cannot have another number of epochs now. "
+            f"Received: epochs={epochs}"
         )
-        return 130
-    print(f"{metrics['seconds']:.1f} s; run directory: {run_directory}")
-    print(f"next: fovea evaluate {run_directory}")
-    return 0
+    return dataclasses.replace(recipe, epochs=epochs)
+
+
+def _check(*, seed: int, save_every: "int | None") -> None:
+    if not 0 <= seed < 2**31:
+        raise ValueError(f"seed must be 0 to {2**31 - 1}. Received: seed={seed}")
+    if save_every is not None and save_every < 1:
+        raise ValueError(
+            f"save_every must be at least 1. Received: save_every={save_every}"
+        )

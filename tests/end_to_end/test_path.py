@@ -181,9 +181,11 @@ def test_every_architecture_of_the_first_path_is_served_as_it_is_evaluated(
     """Softmax regression too: export, then ask in-process the saved functions."""
     import tensorflow as tf
 
+    from training.recipe import Recipe
     from training.train import train
 
-    train("softmax_regression", digits, tmp_path / "run", epochs=2, batch_size=32)
+    recipe = Recipe(epochs=2, batch_size=32)
+    train("softmax_regression", digits, tmp_path / "run", recipe)
     version = export(tmp_path / "run", tmp_path / "digits")
     answer = tf.saved_model.load(str(version)).signatures["serving_default"](
         images=tf.constant(digits.x_test)

@@ -1,0 +1,190 @@
+"""The training images as batches: in memory, shuffled anew in every epoch."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from models import augmentation
+
+# Images that are resized at once.
+CHUNK = 2_000
+
+
+def epoch_size(
+    images: int, batch_size: int, *, drop_last: bool = False, replicas: int = 1
+) -> tuple[int, int]:
+    """Return how many images and how many steps an epoch has.
+
+    Args:
+        images: Number of training images.
+        batch_size: Images in a step, over all replicas.
+        drop_last: Leave out the images that do not fill a whole batch.
+        replicas: Over how many devices a batch is spread, in equal parts.
+
+    Raises:
+        ValueError: If a batch cannot be spread evenly, or no step would be left.
+    """
+    if batch_size % replicas:
+        raise ValueError(
+            f"batch_size must be a multiple of the {replicas} devices that share "
+            f"a batch. Received: batch_size={batch_size}"
+        )
+    # Without the few that would make the devices' parts unequal.
+    used = images // replicas * replicas
+    if drop_last:
+        used -= used % batch_size
+    if not used:
+        raise ValueError(
+            f"The {images} training images do not fill a batch. "
+            f"Received: batch_size={batch_size}"
+        )
+    return used, -(-used // batch_size)
+
+
+class Batches:
+    """Batches of a training set, the same ones whenever they are asked for.
+
+    What a step sees depends on the seed, the epoch and the step alone, not on what
+    was read before it: training goes on anywhere as if it had never stopped.
+
+    Args:
+        images: uint8 (n, height, width, channels); kept as they are, once.
+        labels: Integers (n,).
+        num_classes: Length of the one-hot labels that come out.
+        batch_size: Images in a step, over all replicas.
+        seed: Of shuffling and mixing.
+        drop_last: Leave out the images that do not fill a whole batch.
+        mixing: "none", "mixup" or "cutmix".
+        replicas: Over how many devices a batch is spread, in equal parts.
+
+    Raises:
+        ValueError: See `epoch_size`.
+    """
+
+    def __init__(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        num_classes: int,
+        batch_size: int,
+        seed: int,
+        *,
+        drop_last: bool = False,
+        mixing: str = "none",
+        replicas: int = 1,
+    ):
+        self.images_per_epoch, self.steps_per_epoch = epoch_size(
+            len(images), batch_size, drop_last=drop_last, replicas=replicas
+        )
+        with tf.device("CPU:0"):
+            self.images = tf.constant(images)
+            self.labels = tf.constant(labels, tf.int64)
+        self.num_classes = num_classes
+        self.batch_size = batch_size
+        self.seed = seed
+        self.mixing = mixing
+        self.replicas = replicas
+
+    def dataset(
+        self, first_epoch: int, end_epoch: int, first_step: int = 0
+    ) -> tf.data.Dataset:
+        """Return the batches of some epochs, for a single device.
+
+        Args:
+            first_epoch: Counted from 0.
+            end_epoch: The epoch after the last one.
+            first_step: Where to begin in the first epoch.
+
+        Returns:
+            A `tf.data.Dataset` of pairs: uint8 images, float32 one-hot labels.
+        """
+        steps = tf.data.Dataset.range(first_epoch, end_epoch).flat_map(self._epoch)
+        return self._load(steps.skip(first_step))
+
+    def distributed(
+        self,
+        strategy: tf.distribute.Strategy,
+        first_epoch: int,
+        end_epoch: int,
+        first_step: int = 0,
+    ):
+        """Return the same batches, each replica being given its part of each."""
+        if self.replicas == 1:
+            return self.dataset(first_epoch, end_epoch, first_step)
+
+        def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
+            here = self.replicas // context.num_input_pipelines
+            first = context.input_pipeline_id * here
+
+            def parts(step, index):
+                index = tf.reshape(index, (self.replicas, -1))[first : first + here]
+                places = step * self.replicas + tf.range(
+                    first, first + here, dtype=tf.int64
+                )
+                return tf.data.Dataset.from_tensor_slices((places, index))
+
+            steps = tf.data.Dataset.range(first_epoch, end_epoch).flat_map(self._epoch)
+            return self._load(steps.skip(first_step).flat_map(parts))
+
+        return strategy.distribute_datasets_from_function(of_worker)
+
+    def _epoch(self, epoch) -> tf.data.Dataset:
+        """Return an epoch's steps: (number in the run, places of its images)."""
+        order = tf.random.experimental.stateless_shuffle(
+            tf.range(len(self.images), dtype=tf.int64),
+            tf.stack([tf.constant(self.seed, tf.int64), epoch]),
+            alg="philox",
+        )[: self.images_per_epoch]
+
+        def step(number):
+            first = number * self.batch_size
+            index = order[first : first + self.batch_size]
+            return epoch * self.steps_per_epoch + number, index
+
+        return tf.data.Dataset.range(self.steps_per_epoch).map(step)
+
+    def _load(self, steps: tf.data.Dataset) -> tf.data.Dataset:
+        def load(place, index):
+            images = tf.gather(self.images, index)
+            labels = tf.one_hot(tf.gather(self.labels, index), self.num_classes)
+            if self.mixing != "none":
+                mix = augmentation.MIXINGS[self.mixing]
+                images, labels = mix(images, labels, _Seeds(self.seed, place))
+            return images, labels
+
+        return steps.map(load).prefetch(2)
+
+
+class _Seeds(keras.random.SeedGenerator):
+    """Seeds from a place in the run, where Keras' own count what was drawn before.
+
+    A pipeline reads ahead of training, so that its count would be ahead as well.
+    """
+
+    def __init__(self, seed: int, place):  # without a variable, unlike Keras'
+        self.seed = seed
+        self.place = place
+        self.draws = 0
+
+    def next(self, ordered: bool = True):
+        self.draws += 1
+        # Two words: the seed with the number of the draw, and the place.
+        draw = tf.constant(self.seed * 1000 + self.draws, tf.int64)
+        return tf.stack([draw, self.place])
+
+
+def resized(images: np.ndarray, side: int) -> np.ndarray:
+    """Return images made smaller, each pixel the mean of the area that it covers.
+
+    Args:
+        images: uint8 (n, size, size, channels).
+        side: New height and width, at most `size`.
+    """
+    if side == images.shape[1]:
+        return images
+    small = np.empty((len(images), side, side, images.shape[3]), np.uint8)
+    with tf.device("CPU:0"):
+        for first in range(0, len(images), CHUNK):
+            chunk = tf.image.resize(images[first : first + CHUNK], (side, side), "area")
+            small[first : first + CHUNK] = np.round(chunk)
+    return small
