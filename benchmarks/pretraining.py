@@ -45,7 +45,7 @@ CASES = (
     (LENET, "sigmoid", {}),
     (LENET, "relu", {}),
 )
-FEW = (100, 300, 900)
+FEW = (20, 100, 300, 900)
 # Few images are gone through several times in an epoch, of as many images as this.
 EPOCH = 900
 TUNING_EPOCHS = 15
