@@ -272,7 +272,7 @@ def compile_model(task: Task, model: keras.Model) -> None:
                 from_logits=True, label_smoothing=recipe.label_smoothing
             ),
             metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
-            jit_compile=runtime.xla(recipe.xla),
+            jit_compile=runtime.xla(recipe.xla, task.strategy.num_replicas_in_sync),
         )
         model.optimizer.build(model.trainable_variables)
         # Keras makes the metrics' variables in the first step, but an epoch that is

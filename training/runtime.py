@@ -56,16 +56,17 @@ def precision(asked: str) -> str:
     return "mixed_bfloat16" if capability >= (8, 0) else "mixed_float16"
 
 
-def xla(asked: "str | bool") -> "str | bool":
+def xla(asked: "str | bool", replicas: int = 1) -> "str | bool":
     """Return Keras' `jit_compile`.
 
     Args:
         asked: True, False or "auto": not on CPUs; on GPUs wherever Keras knows that
             it works.
+        replicas: Devices that share a step; XLA compiles for one.
     """
     if asked != "auto":
         return asked
-    return "auto" if has_gpu() else False
+    return "auto" if has_gpu() and replicas == 1 else False
 
 
 def usable_cpus() -> int:

@@ -130,6 +130,16 @@ def test_the_averaged_weights_are_what_is_judged_and_left(few, tmp_path):
         assert any(np.array_equal(weights, value) for value in kept)
 
 
+def test_the_precision_may_be_forced_but_what_is_left_has_all_digits(few, tmp_path):
+    recipe = Recipe(epochs=1, augmentation="none", precision="mixed_float16", ema=0.5)
+    train("softmax_regression", few, tmp_path / "run", recipe)
+    environment = json.loads((tmp_path / "run" / "environment.json").read_text())
+    assert environment["precision"] == "mixed_float16"
+    layers = runs.load_model(tmp_path / "run").layers
+    assert {layer.dtype_policy.name for layer in layers} == {"float32"}
+    assert keras.config.dtype_policy().name == "float32"
+
+
 def test_images_may_grow_during_training(few, tmp_path):
     recipe = Recipe(epochs=2, sizes=[[0, 20], [1, 28]], augmentation="none")
     metrics = train("lenet5", few, tmp_path / "run", recipe)
