@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"{metrics['parameters']:,} parameters, {metrics['seconds']:.0f} s")
 
     _heading("2. Evaluate it in this process")
-    model = runs.load_inference_model(RUN)
+    model = runs.load_model(RUN)
     inside = evaluate(model, dataset.x_test, dataset.y_test)
     runs.write_json(
         RUN / "metrics.json",

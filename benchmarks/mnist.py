@@ -82,11 +82,11 @@ def fovea(dataset, seed: int) -> tuple[int, float, float]:
     """Train by the recipe `fast`; return epochs, seconds and accuracy."""
     import keras
 
-    from training import recipe
+    from training import recipe_file
     from training.evaluate import predict_logits
     from training.train import train
 
-    chosen = recipe.load("speednet", "mnist", "fast")
+    chosen = recipe_file.load("speednet", "mnist", "fast")
     with tempfile.TemporaryDirectory() as directory:
         run = Path(directory) / "run"
         started = time.perf_counter()

@@ -3,7 +3,8 @@
 import keras
 from keras import layers
 
-from models.blocks import NORMALISATIONS, Steps, choose, form, whole
+from models.blocks import NORMALISATIONS, Steps, form
+from models.knobs import choose, whole
 from models.layers.local_response_normalization import LocalResponseNormalization
 from models.stem import image_input
 

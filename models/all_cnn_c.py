@@ -3,7 +3,8 @@
 import keras
 from keras import layers
 
-from models.blocks import Steps, share
+from models.blocks import Steps
+from models.knobs import share
 from models.stem import image_input
 
 

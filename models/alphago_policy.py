@@ -3,7 +3,8 @@
 import keras
 from keras import layers
 
-from models.blocks import Steps, choose, whole
+from models.blocks import Steps
+from models.knobs import choose, whole
 from models.layers.position_bias import PositionBias
 from models.stem import image_input
 

@@ -35,6 +35,13 @@ def prepare(debug: bool = False) -> None:
         import tensorflow  # noqa: F401
 
 
+def has_gpu() -> bool:
+    """Return whether TensorFlow sees a GPU."""
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
 @contextlib.contextmanager
 def _hold_back_stderr() -> Iterator[None]:
     """Discard what native code writes to stderr, unless an exception follows.

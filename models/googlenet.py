@@ -3,7 +3,8 @@
 import keras
 from keras import layers
 
-from models.blocks import NORMALISATIONS, Steps, choose, form
+from models.blocks import NORMALISATIONS, Steps, form
+from models.knobs import choose
 from models.layers.local_response_normalization import LocalResponseNormalization
 from models.stem import image_input
 

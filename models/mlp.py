@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
-from models.blocks import Steps, whole
+from models.blocks import Steps
+from models.knobs import whole
 from models.stem import image_input
 
 

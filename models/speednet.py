@@ -6,7 +6,8 @@ import keras
 import numpy as np
 from keras import layers
 
-from models.blocks import Steps, whole
+from models.blocks import Steps
+from models.knobs import whole
 from models.layers.batch_normalization import BatchNormalization
 from models.stem import image_input
 

@@ -5,7 +5,8 @@ from typing import Any
 import keras
 from keras import layers
 
-from models.blocks import Steps, form, whole
+from models.blocks import Steps, form
+from models.knobs import whole
 from models.stem import image_input
 
 # Number of 3x3 convolutions before each of the five poolings; the paper's

@@ -13,8 +13,6 @@ from training import data, pretrained
 from training import run as runs
 from training.scores import judge
 
-__all__ = ["evaluate", "judge", "predict_logits"]
-
 TEST_TIME_AUGMENTATION = ("none", "mirror", "mirror_shift")
 BATCH_SIZE = 500
 # Figures that are told with and without test-time augmentation.
@@ -151,10 +149,10 @@ def run(args: argparse.Namespace) -> int:
     directory = pretrained.locate(args.run)
     config = runs.read_config(directory)
     backend.prepare(args.debug)
-    from training import runtime, verdict
+    from training import verdict
 
     model = runs.load_model(directory)
-    model.jit_compile = runtime.has_gpu()
+    model.jit_compile = backend.has_gpu()
     dataset = data.load_for(config, args.data_dir, args.dataset)
     split = args.split or ("test" if len(dataset.x_test) else "validation")
     images, labels, files = _part(dataset, split, config)

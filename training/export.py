@@ -32,7 +32,7 @@ def export(run: Path, repository: Path) -> Path:
         OSError: If the repository cannot be written; no version appears then.
     """
     config = runs.read_config(run)
-    model = runs.load_inference_model(run)
+    model = runs.load_model(run)
 
     def write(version: Path) -> None:
         write_version(version, repository.name, model, config["class_names"])

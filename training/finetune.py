@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models import backend, registry
-from training import data, pretrained, train_command
+from training import data, pretrained, recipe_file, train_command
 from training import recipe as recipes
 from training import run as runs
 from training.recipe import Recipe
@@ -142,7 +142,7 @@ def run(args: argparse.Namespace) -> int:
     name = config["model"]
     backend.prepare(args.debug)  # to know an architecture's options takes Keras
     if args.recipe is not None:
-        chosen = recipes.load(name, args.dataset, args.recipe)
+        chosen = recipe_file.load(name, args.dataset, args.recipe)
     else:
         plain = name in recipes.PLAIN
         rate = recipes.PLAIN_LEARNING_RATE if plain else LEARNING_RATE

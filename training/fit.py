@@ -11,7 +11,7 @@ import tensorflow as tf
 
 import models
 from models import augmentation, registry
-from training import checkpoint, optimizers, pipeline, runtime, strategies
+from training import checkpoint, data, optimizers, pipeline, runtime, strategies
 from training.checkpoint import State
 from training.judge import Judge
 from training.keeper import Keeper, stops_early
@@ -72,6 +72,28 @@ class Task:
             return self.input_shape
         side = self.side(epoch)
         return side, side, self.input_shape[2]
+
+
+def task_of(
+    model: str, dataset, recipe: Recipe, seed: int, strategy: tf.distribute.Strategy
+) -> Task:
+    """Return the task of training on a data set, a part of it held out.
+
+    Raises:
+        ValueError: If no image would be left to train on.
+    """
+    images, labels, *held_out = data.split(dataset, recipe.validation_split, seed)
+    return Task(
+        model=model,
+        recipe=recipe,
+        input_shape=dataset.input_shape,
+        num_classes=dataset.num_classes,
+        images=images,
+        labels=labels,
+        held_out=tuple(held_out),
+        seed=seed,
+        strategy=strategy,
+    )
 
 
 def first_state(

@@ -16,7 +16,7 @@ from keras import layers
 import models
 from models import augmentation, registry
 from models.anatomy.walk import anatomy
-from training import data, fit, strategies
+from training import fit, strategies
 from training.progress import EpochProgress
 from training.recipe import Recipe
 
@@ -42,7 +42,9 @@ def builder(
             "Each block must be trained for at least one epoch. "
             f"Received: --pretrain-epochs {epochs}"
         )
-    images, labels, *held_out = data.split(dataset, recipe.validation_split, seed)
+    each = dataclasses.replace(
+        recipe, epochs=epochs, warmup=min(recipe.warmup, epochs / 2), ema=0.0
+    )
 
     def build(input_shape, policy):
         model = models.build(
@@ -52,19 +54,9 @@ def builder(
             augmentation=policy,
             **recipe.options,
         )
-        task = fit.Task(
-            model=model_name,
-            recipe=dataclasses.replace(
-                recipe, epochs=epochs, warmup=min(recipe.warmup, epochs / 2), ema=0.0
-            ),
-            input_shape=dataset.input_shape,
-            num_classes=dataset.num_classes,
-            images=images,
-            labels=labels,
-            held_out=tuple(held_out),
-            seed=seed,
-            strategy=tf.distribute.get_strategy(),  # in whose scope this is called
-        )
+        # In whose scope this is called.
+        strategy = tf.distribute.get_strategy()
+        task = fit.task_of(model_name, dataset, each, seed, strategy)
         registry.prepare(model_name, model, task.images_at(0))
         pretrain(model, task)
         return model

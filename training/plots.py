@@ -154,6 +154,7 @@ def reliability_diagram(result: dict) -> str:
     bins = result["calibration"]["bins"]
     left = [row["low"] for row in bins]
     width = [row["high"] - row["low"] for row in bins]
+    bar = {"align": "edge", "edgecolor": RULE, "linewidth": 0.6}
     with figures.new(4.4, 4.6) as figure:
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         above.plot((0, 1), (0, 1), color=FAINT, linestyle=":", label="as sure as right")
@@ -161,11 +162,9 @@ def reliability_diagram(result: dict) -> str:
             left,
             [row["accuracy"] for row in bins],
             width,
-            align="edge",
             color=BLUE,
             alpha=0.35,
-            edgecolor=RULE,
-            linewidth=0.6,
+            **bar,
         )
         above.plot(
             [row["confidence"] for row in bins],
@@ -183,11 +182,9 @@ def reliability_diagram(result: dict) -> str:
             left,
             [row["images"] for row in bins],
             width,
-            align="edge",
             color=FAINT,
             alpha=0.5,
-            edgecolor=RULE,
-            linewidth=0.6,
+            **bar,
         )
         below.set_ylabel("images")
         below.set_xlabel("confidence")

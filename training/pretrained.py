@@ -117,7 +117,7 @@ def pack(run: Path, name: str, directory: Path = DIRECTORY) -> Path:
         OSError: If it cannot be written.
     """
     config = runs.read_config(run)
-    model = runs.load_inference_model(run)
+    model = runs.load_model(run)
     arrays = {}
     for weight in model.weights:
         value = weight.numpy()

@@ -1,28 +1,14 @@
-"""Recipes: every hyper-parameter of a training run, checked; and the files of them.
-
-`recipes/MODEL-DATASET.toml` is the recipe of a pair, `MODEL-DATASET-NAME.toml` another
-one for it. A file's hyper-parameters are under [train], those of the architecture
-under [options]; each [[result]] says what it reached.
-"""
+"""The hyper-parameters of a training run: what there are, and what they may be."""
 
 import dataclasses
-import os
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from models import registry
 from models.options import parse_options
 from training import fields
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-DIRECTORY = Path(__file__).parent / "recipes"
 # Deep or wide, and without normalisation: at the usual rate they do not start.
 PLAIN = {"nin", "all_cnn_c", "dilated", "alphago_policy", "alexnet"}
 PLAIN |= {"vgg11", "vgg13", "vgg16", "vgg19"}
@@ -162,81 +148,6 @@ class Recipe:
         return values
 
 
-@dataclass(frozen=True)
-class RecipeFile:
-    """A recipe as it stands in a file.
-
-    Attributes:
-        path: The file.
-        name: What `--recipe` calls it; "" for the recipe of its pair.
-        model: The architecture it is for; "" in a user's own file that leaves it open.
-        dataset: The data set it is for; "" likewise.
-        description: One line.
-        source: Where its values come from.
-        recipe: The hyper-parameters.
-        results: What it reached: dicts with `command`, `accuracy` (on the test split,
-            a number for each seed), `seconds`, `hardware` and `flops`.
-    """
-
-    path: Path
-    name: str
-    model: str
-    dataset: str
-    description: str
-    source: str
-    recipe: Recipe
-    results: tuple[dict[str, Any], ...]
-
-
-def load(model: str, dataset: str, name: "str | None" = None) -> Recipe:
-    """Return the recipe for a pair of model and data set.
-
-    Args:
-        model: A name in `models.names()`.
-        dataset: A data set's name.
-        name: None for the pair's recipe, or where it has no file, for one that
-            trains any network; the name of another recipe of this pair; or the path
-            of a TOML file, which may leave out `model` and `dataset`.
-
-    Raises:
-        ValueError: If there is no such recipe, it is for another pair, or a key or
-            value in it is unusable.
-    """
-    if name is None:
-        path = _path(model, dataset)
-        if not path.exists():
-            rate = {"learning_rate": PLAIN_LEARNING_RATE} if model in PLAIN else {}
-            return Recipe(**rate)
-    elif name.endswith(".toml"):
-        path = Path(name).expanduser()
-    else:
-        path = _path(model, dataset, name)
-        if not path.exists():
-            pair = (model, dataset)
-            known = [
-                each.name for each in shipped() if (each.model, each.dataset) == pair
-            ]
-            raise ValueError(
-                f"Unknown recipe{registry.nearest(name, known)}; beside a file's path, "
-                f"the recipes of {model} on {dataset} are "
-                f"{', '.join(filter(None, known)) or 'only the one without a name'}. "
-                f"Received: recipe={name}"
-            )
-    file = read(path)
-    for key, wanted, found in (
-        ("model", model, file.model),
-        ("dataset", dataset, file.dataset),
-    ):
-        if found and found != wanted:
-            raise ValueError(
-                f"{path} is a recipe for another {key}, {found}. "
-                f"Received: {key}={wanted}"
-            )
-    for option in file.recipe.options:
-        _check_option(option, model, str(path))
-    return file.recipe
-
-
 def with_settings(recipe: Recipe, model: str, pairs: Iterable[str]) -> Recipe:
     """Return a recipe with some values replaced.
 
@@ -252,112 +163,35 @@ def with_settings(recipe: Recipe, model: str, pairs: Iterable[str]) -> Recipe:
     changes: dict[str, Any] = {}
     options = dict(recipe.options)
     for key, value in parse_options(list(pairs)).items():
-        if key in _keys():
+        if key in keys():
             changes[key] = value
         else:
-            _check_option(key, model)
+            check_option(key, model)
             options[key] = value
     return dataclasses.replace(recipe, **changes, options=options)
 
 
-def shipped() -> list[RecipeFile]:
-    """Return the recipes that come with the package, by file name."""
-    return [read(path) for path in sorted(DIRECTORY.glob("*.toml"))]
+def check_option(option: str, model: str, file: str = "") -> None:
+    """Refuse what is no option of an architecture.
 
-
-def read(path: Path) -> RecipeFile:
-    """Read and check a recipe file; the options' names are checked by `load`.
+    Args:
+        option: Its name.
+        model: A name in `models.names()`.
+        file: Where it stands, for the message.
 
     Raises:
-        ValueError: If it cannot be read, or a key or a value in it is unusable; the
-            message begins with the file's path.
+        ValueError: With all keys that may be set, and the nearest.
     """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-        return _parse(path, values)
-    except OSError as error:
-        raise ValueError(
-            f"The recipe cannot be read: {error.strerror}. Received: recipe={path}"
-        ) from error
-    except ValueError as error:  # what TOML and UTF-8 raise is one as well
-        raise ValueError(f"{path}: {error}") from error
-
-
-def _parse(path: Path, values: dict[str, Any]) -> RecipeFile:
-    texts = ("model", "dataset", "description", "source")
-    _check_keys(values, (*texts, "train", "options", "result"), "of a recipe file")
-    for key in texts:
-        if not isinstance(values.get(key, ""), str):
-            raise ValueError(f"{key} must be a string. Received: {key}={values[key]}")
-    for key, kind in (("train", dict), ("options", dict), ("result", list)):
-        if not isinstance(values.get(key, kind()), kind):
-            raise ValueError(
-                f"{key} must be {'[[' if kind is list else '['}{key}"
-                f"{']]' if kind is list else ']'}. Received: {key}={values[key]}"
-            )
-    train = values.get("train", {})
-    _check_keys(train, _keys(), "of [train]")
-    results = values.get("result", [])
-    for result in results:
-        _check_result(result)
-    model, dataset = values.get("model", ""), values.get("dataset", "")
-    return RecipeFile(
-        path=path,
-        name=path.stem.removeprefix(f"{model}-{dataset}").removeprefix("-"),
-        **{key: values.get(key, "") for key in texts},
-        recipe=Recipe(**train, options=values.get("options", {})),
-        results=tuple(results),
-    )
-
-
-def _check_result(result: Any) -> None:
-    kinds = {
-        "command": str,
-        "accuracy": list,
-        "seconds": (int, float),
-        "hardware": str,
-        "flops": (int, float),
-    }
-    if not isinstance(result, dict):
-        raise ValueError(f"result must be [[result]]. Received: result={result}")
-    _check_keys(result, kinds, "of [[result]]")
-    for key, value in result.items():
-        if not isinstance(value, kinds[key]) or (
-            key == "accuracy"
-            and not all(isinstance(x, float) and 0 <= x <= 1 for x in value)
-        ):
-            raise ValueError(
-                "A result has texts command and hardware, numbers seconds and flops "
-                f"and a list of accuracies, 0 to 1. Received: {key}={value}"
-            )
-
-
-def _check_keys(values: Iterable[str], known: Iterable[str], where: str) -> None:
-    known = list(known)
-    for key in values:
-        if key not in known:
-            raise ValueError(
-                f"Unknown key {where}{registry.nearest(key, known)}; the keys are "
-                f"{', '.join(known)}. Received: {key}"
-            )
-
-
-def _check_option(option: str, model: str, file: str = "") -> None:
-    known = [key for key in registry.known_options(model) if key not in _keys()]
+    known = [key for key in registry.known_options(model) if key not in keys()]
     if option not in known:
         raise ValueError(
             f"{f'{file}: ' if file else ''}Unknown setting"
-            f"{registry.nearest(option, [*_keys(), *known])}; a recipe has "
-            f"{', '.join(_keys())}, and {model} has the options "
+            f"{registry.nearest(option, [*keys(), *known])}; a recipe has "
+            f"{', '.join(keys())}, and {model} has the options "
             f"{', '.join(sorted(known))}. Received: {option}"
         )
 
 
-def _keys() -> list[str]:
+def keys() -> list[str]:
+    """Return the names of all hyper-parameters."""
     return [each.name for each in dataclasses.fields(Recipe) if each.name != "options"]
-
-
-def _path(model: str, dataset: str, name: str = "") -> Path:
-    # A data set may be a path itself, which no shipped file is called after.
-    parts = [part.replace(os.sep, "_") for part in (model, dataset, name) if part]
-    return DIRECTORY / f"{'-'.join(parts)}.toml"

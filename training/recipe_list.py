@@ -6,7 +6,7 @@ import statistics
 import sys
 
 from models.describe import console, table
-from training import recipe
+from training import recipe_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Carry out the command; return the exit code."""
-    files = recipe.shipped()
+    files = recipe_file.shipped()
     if args.json:
         json.dump([_as_dict(file) for file in files], sys.stdout, indent=2)
         print()
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _as_dict(file: recipe.RecipeFile) -> dict:
+def _as_dict(file: recipe_file.RecipeFile) -> dict:
     return {
         "model": file.model,
         "dataset": file.dataset,

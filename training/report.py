@@ -1,6 +1,5 @@
 """report.html: a run on one page that needs nothing but itself."""
 
-import csv
 import json
 import shlex
 from collections.abc import Iterator
@@ -35,7 +34,7 @@ def write(run: Path) -> Path:
     """
     config, metrics = runs.read_config(run), runs.read_metrics(run)
     environment = json.loads((run / "environment.json").read_text(encoding="utf-8"))
-    history = _history(run)
+    history = runs.read_history(run)
     setup = {key: value for key, value in config.items() if key not in SAID}
     machine = {key: value for key, value in environment.items() if key != "command"}
     html = pages.render(
@@ -135,18 +134,6 @@ def _judgement(run: Path, metrics: dict) -> "dict | None":
             if "picture" in mistake  # none were written without a run directory
         ],
     }
-
-
-def _history(run: Path) -> list[dict[str, float]]:
-    """Return the rows of history.csv, without the cells that have no figure."""
-    path = run / "history.csv"
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return [
-            {name: float(cell) for name, cell in row.items() if cell}
-            for row in csv.DictReader(file)
-        ]
 
 
 def _facts(values: dict) -> list[tuple[str, str]]:

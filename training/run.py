@@ -145,6 +145,18 @@ def write_history(path: Path, rows: list[dict]) -> None:
         writer.writerows(rows)
 
 
+def read_history(run: Path) -> list[dict[str, float]]:
+    """Return the rows of history.csv, without the cells that have no figure."""
+    path = run / "history.csv"
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [
+            {name: float(cell) for name, cell in row.items() if cell}
+            for row in csv.DictReader(file)
+        ]
+
+
 def save_model(path: Path, model: "keras.Model") -> None:
     """Replace a .keras file."""
     with replacing(path) as partial:
@@ -189,19 +201,3 @@ def load_model(run: Path) -> "keras.Model":
             f"{run / 'model.keras'} is missing or not readable; train the run again. "
             f"Received: run={run} ({str(error).splitlines()[0]})"
         ) from error
-
-
-def load_inference_model(run: Path) -> "keras.Model":
-    """Return the trained model of a run without its augmentation layers."""
-    import models
-
-    config = read_config(run)
-    trained = load_model(run)
-    inference = models.build(
-        config["model"],
-        tuple(config["input_shape"]),
-        config["num_classes"],
-        **config["options"],
-    )
-    inference.set_weights(trained.get_weights())
-    return inference

@@ -30,13 +30,6 @@ def describe() -> dict:
     }
 
 
-def has_gpu() -> bool:
-    """Return whether TensorFlow sees a GPU."""
-    import tensorflow as tf
-
-    return bool(tf.config.list_physical_devices("GPU"))
-
-
 def precision(asked: str) -> str:
     """Return the dtype policy to train with.
 
@@ -66,7 +59,7 @@ def xla(asked: "str | bool", replicas: int = 1) -> "str | bool":
     """
     if asked != "auto":
         return asked
-    return "auto" if has_gpu() and replicas == 1 else False
+    return "auto" if backend.has_gpu() and replicas == 1 else False
 
 
 def usable_cpus() -> int:

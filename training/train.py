@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from training import data, runtime
 from training import run as runs
+from training import runtime
 from training.recipe import Recipe
 
 # The policy that suits a data set when none is asked for: digits must not be
@@ -78,7 +78,7 @@ def train(
         recipe = dataclasses.replace(recipe, augmentation=own)
     from training import checkpoint, fit
 
-    task = _task(model_name, dataset, recipe, seed, placed)
+    task = fit.task_of(model_name, dataset, recipe, seed, placed)
     model, state = fit.first_state(task, build)
     config = {
         "model": model_name,
@@ -147,7 +147,7 @@ def resume(
         return metrics
     strategy = strategy or config["strategy"]
     placed, chief = _start(strategy, config["seed"], config["deterministic"])
-    from training import checkpoint
+    from training import checkpoint, fit
 
     state = checkpoint.read(run / runs.CHECKPOINT)
     if state.epoch > recipe.epochs:
@@ -157,7 +157,7 @@ def resume(
     if chief:
         runs.write_json(run / "config.json", config)
     return _train(
-        _task(config["model"], dataset, recipe, config["seed"], placed),
+        fit.task_of(config["model"], dataset, recipe, config["seed"], placed),
         state,
         run if chief else None,
         save_every=save_every,
@@ -177,23 +177,6 @@ def _start(strategy: str, seed: int, deterministic: bool):
     if deterministic:
         tf.config.experimental.enable_op_determinism()
     return placed, strategies.is_chief(placed)
-
-
-def _task(model_name: str, dataset, recipe: Recipe, seed: int, strategy):
-    from training import fit
-
-    images, labels, *held_out = data.split(dataset, recipe.validation_split, seed)
-    return fit.Task(
-        model=model_name,
-        recipe=recipe,
-        input_shape=dataset.input_shape,
-        num_classes=dataset.num_classes,
-        images=images,
-        labels=labels,
-        held_out=tuple(held_out),
-        seed=seed,
-        strategy=strategy,
-    )
 
 
 def _train(task, state, run: "Path | None", **settings) -> dict:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from models import backend, registry
 from models.options import parse_options
-from training import data, recipe
+from training import data, recipe, recipe_file
 from training import run as runs
 
 # Of the exit code: the model was trained, but files could not be written.
@@ -154,7 +154,7 @@ def tell(directory: Path, metrics: dict) -> int:
 
 def _begin(args: argparse.Namespace, pairs: list[str]) -> tuple[Path, dict]:
     backend.prepare(args.debug)  # to know an architecture's options takes Keras
-    chosen = recipe.load(args.model, args.dataset, args.recipe)
+    chosen = recipe_file.load(args.model, args.dataset, args.recipe)
     chosen = recipe.with_settings(chosen, args.model, pairs)
     if args.pretrain is None and args.pretrain_epochs is not None:
         raise ValueError(
@@ -239,7 +239,7 @@ def _epochs(args: argparse.Namespace, pairs: list[str], config: dict) -> int:
     begun = recipe.Recipe(**config["recipe"])
     asked = begun
     if args.recipe is not None:
-        asked = recipe.load(config["model"], config["dataset"], args.recipe)
+        asked = recipe_file.load(config["model"], config["dataset"], args.recipe)
     asked = recipe.with_settings(asked, config["model"], pairs).to_dict()
     if asked["augmentation"] == "auto":  # the data set's, which has not changed
         asked["augmentation"] = begun.augmentation

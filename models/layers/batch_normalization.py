@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from models.layers.devices import on_cpu
+from models.backend import has_gpu
 
 
 @keras.saving.register_keras_serializable(package="fovea")
@@ -13,8 +13,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
     """`keras.layers.BatchNormalization` through TensorFlow's fused operation.
 
     Keras computes mean, variance, difference, product and their gradients one
-    after the other, each a pass over the maps; on a CPU these passes cost more
-    than small convolutions. The fused operation gives the same values in one.
+    after the other, each a pass over the maps. The fused operation gives the same
+    values in one.
 
     It is used in training, in float32, for maps with channels last and without a
     GPU, where XLA fuses what Keras writes.
@@ -54,5 +54,5 @@ class BatchNormalization(keras.layers.BatchNormalization):
             and inputs.dtype == "float32"
             and not getattr(self, "renorm", False)  # Keras 3.13 and later
             and not self.synchronized
-            and on_cpu()
+            and not has_gpu()
         )

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from models.layers.devices import on_cpu
+from models.backend import has_gpu
 
 # Lavin, Gray 2016, section 4.1, F(4x4, 3x3), whose points are 0, 1, -1, 2, -2 and
 # infinity: six inputs, three weights, four outputs in each direction.
@@ -84,7 +84,7 @@ class Conv2D(keras.layers.Conv2D):
             and self.compute_dtype == "float32"
             and inputs.shape[-1] * self.filters >= _LEAST_PRODUCT
             and None not in inputs.shape[1:]
-            and on_cpu()
+            and not has_gpu()
         )
 
 

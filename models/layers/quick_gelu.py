@@ -10,8 +10,7 @@ import tensorflow as tf
 def quick_gelu(x: Any) -> Any:
     """Return x * sigmoid(1.702 x), which is within 0.021 of GELU.
 
-    Hendrycks, Gimpel: "Gaussian Error Linear Units", 2016, section 2. TensorFlow has
-    it in two passes over the maps and as many for the gradient, where GELU itself
-    takes more than twice as long.
+    Hendrycks, Gimpel: "Gaussian Error Linear Units", 2016, section 2. It takes
+    fewer passes over the maps, and over their gradients, than GELU itself.
     """
     return tf.nn.silu(x, beta=1.702)

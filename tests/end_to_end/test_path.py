@@ -191,6 +191,6 @@ def test_every_architecture_of_the_first_path_is_served_as_it_is_evaluated(
         images=tf.constant(digits.x_test)
     )
     accuracy = np.mean(answer["class_id"].numpy() == digits.y_test)
-    model = runs.load_inference_model(tmp_path / "run")
+    model = runs.load_model(tmp_path / "run")
     inside = evaluate(model, digits.x_test, digits.y_test)
     assert accuracy == pytest.approx(inside["accuracy"], abs=1e-6)

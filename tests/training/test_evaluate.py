@@ -10,7 +10,7 @@ from PIL import Image
 import fovea
 from training import data, scores
 from training import run as runs
-from training.evaluate import evaluate, judge, predict_logits
+from training.evaluate import evaluate, predict_logits
 from training.recipe import Recipe
 from training.train import train
 
@@ -24,7 +24,7 @@ def _logits(*probabilities):
 @pytest.fixture(scope="module")
 def judged():
     """Five answers: three right, a bee and a cat taken for an ant."""
-    return judge(
+    return scores.judge(
         _logits(
             (0.7, 0.2, 0.1), (0.6, 0.3, 0.1), (0.1, 0.8, 0.1), (0.9, 0.06, 0.04),
             (0.5, 0.1, 0.4),
@@ -62,7 +62,9 @@ def test_every_class_has_its_figures(judged):
 
 
 def test_a_class_without_images_does_not_count_in_the_means():
-    result = judge(_logits((0.8, 0.1, 0.1), (0.2, 0.7, 0.1)), np.array([0, 1]), NAMES)
+    result = scores.judge(
+        _logits((0.8, 0.1, 0.1), (0.2, 0.7, 0.1)), np.array([0, 1]), NAMES
+    )
     assert result["classes"][2]["support"] == 0
     assert result["macro"] == {"precision": 1.0, "recall": 1.0, "f1": 1.0}
 
@@ -82,7 +84,9 @@ def test_calibration_is_measured_in_fifteen_bins(judged):
 
 def test_answers_of_like_confidence_share_a_bin():
     logits = _logits(*[(0.75, 0.25)] * 4)
-    calibration = judge(logits, np.array([0, 0, 0, 1]), ("no", "yes"))["calibration"]
+    calibration = scores.judge(logits, np.array([0, 0, 0, 1]), ("no", "yes"))[
+        "calibration"
+    ]
     (row,) = calibration["bins"]
     assert row["images"] == 4 and row["accuracy"] == 0.75
     assert calibration["error"] == pytest.approx(0, abs=1e-12)
@@ -104,7 +108,9 @@ def test_mistakes_come_surest_first(judged):
         },
     ]
     rng = np.random.default_rng(0)
-    many = judge(rng.normal(size=(500, 3)), rng.integers(0, 3, 500), NAMES)["mistakes"]
+    many = scores.judge(rng.normal(size=(500, 3)), rng.integers(0, 3, 500), NAMES)[
+        "mistakes"
+    ]
     sureness = [mistake["probability"] for mistake in many]
     assert len(many) == scores.MISTAKES
     assert sureness == sorted(sureness, reverse=True)
@@ -133,7 +139,7 @@ def test_top_k_depends_on_the_number_of_classes(classes, top):
     rng = np.random.default_rng(0)
     logits, labels = rng.normal(size=(50, classes)), rng.integers(0, classes, 50)
     names = [str(label) for label in range(classes)]
-    result = judge(logits, labels, names)
+    result = scores.judge(logits, labels, names)
     assert result.get("top_k", {}).get("k") == top
     if top:
         best = np.argsort(-logits, axis=1)[:, :top]
@@ -144,7 +150,9 @@ def test_top_k_depends_on_the_number_of_classes(classes, top):
 
 def test_answers_that_are_no_numbers_are_refused():
     with pytest.raises(ValueError, match=r"must be finite numbers.*Received: 2 that"):
-        judge(np.array([[np.nan, 1.0], [0.0, np.inf]]), np.array([0, 1]), ("a", "b"))
+        scores.judge(
+            np.array([[np.nan, 1.0], [0.0, np.inf]]), np.array([0, 1]), ("a", "b")
+        )
 
 
 @pytest.fixture(scope="module")

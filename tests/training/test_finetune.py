@@ -66,7 +66,7 @@ def test_frozen_layers_stay_and_the_others_learn(tuned, run_directory, two_class
 
 
 def test_a_tuned_run_can_be_exported(tuned):
-    assert runs.load_inference_model(tuned).output_shape == (None, 2)
+    assert runs.load_model(tuned).output_shape == (None, 2)
 
 
 def test_what_is_frozen_stays_so_when_training_goes_on(tuned, two_classes, tmp_path):

@@ -100,7 +100,7 @@ def test_training_starts_from_the_blocks(data_dir, tmp_path, capsys):
     assert fovea.main(["train", "mlp", *arguments, *settings, *start]) == 0
     config = json.loads((run / "config.json").read_text())
     assert config["pretrain"] == "layerwise" and config["pretrain_epochs"] == 2
-    assert runs.load_inference_model(run).count_params() == 266_610
+    assert runs.load_model(run).count_params() == 266_610
     assert fovea.main(["train", "--resume", str(run), *arguments[2:4], *start[:2]]) == 0
     capsys.readouterr()
 

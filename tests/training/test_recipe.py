@@ -6,7 +6,7 @@ import json
 import pytest
 
 import fovea
-from training import recipe
+from training import recipe, recipe_file
 from training.recipe import Recipe
 
 
@@ -101,9 +101,9 @@ def test_a_setting_that_is_none_is_refused(pair, told):
 
 
 def test_a_pair_without_a_file_gets_what_suits_its_architecture():
-    usual = recipe.load("mlp", "folder:/data/flowers")
+    usual = recipe_file.load("mlp", "folder:/data/flowers")
     assert usual == Recipe()
-    assert recipe.load("vgg11", "folder:/data/flowers") == dataclasses.replace(
+    assert recipe_file.load("vgg11", "folder:/data/flowers") == dataclasses.replace(
         usual, learning_rate=3e-4
     )
 
@@ -120,11 +120,11 @@ def test_a_file_of_one_s_own(tmp_path):
         '[options]\nactivation = "relu"\n'
         "[[result]]\naccuracy = [0.99, 0.991]\nseconds = 20\n",
     )
-    assert recipe.load("lenet5", "folder:x", path) == Recipe(
+    assert recipe_file.load("lenet5", "folder:x", path) == Recipe(
         epochs=2, sizes=((0, 20),), options={"activation": "relu"}
     )
     with pytest.raises(ValueError, match=r"another model, lenet5\. Received: model=m"):
-        recipe.load("mlp", "mnist", path)
+        recipe_file.load("mlp", "mnist", path)
 
 
 @pytest.mark.parametrize(
@@ -147,34 +147,36 @@ def test_a_mistake_in_a_file_is_told_with_its_path(tmp_path, text, told):
     path = tmp_path / "mine.toml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(ValueError, match=f"^{path}: .*{told}"):
-        recipe.load("lenet5", "mnist", str(path))
+        recipe_file.load("lenet5", "mnist", str(path))
 
 
 def test_a_recipe_that_is_not_there_is_refused(tmp_path):
     missing = tmp_path / "none.toml"
     with pytest.raises(ValueError, match=f"No such file.*recipe={missing}"):
-        recipe.load("lenet5", "mnist", str(missing))
+        recipe_file.load("lenet5", "mnist", str(missing))
     with pytest.raises(ValueError, match=r"Unknown recipe.*recipe=fastest"):
-        recipe.load("lenet5", "mnist", "fastest")
+        recipe_file.load("lenet5", "mnist", "fastest")
 
 
 def test_all_shipped_recipes_are_usable():
-    files = recipe.shipped()
+    files = recipe_file.shipped()
     assert files
     for file in files:
         assert file.model and file.dataset and file.description and file.source
         stem = "-".join(filter(None, (file.model, file.dataset, file.name)))
         assert file.path.stem == stem
-        assert recipe.load(file.model, file.dataset, file.name or None) == file.recipe
+        assert (
+            recipe_file.load(file.model, file.dataset, file.name or None) == file.recipe
+        )
 
 
 def test_the_command_lists_them(capsys):
     assert fovea.main(["recipes", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
     assert [(row["model"], row["recipe"]["epochs"]) for row in listed] == [
-        (file.model, file.recipe.epochs) for file in recipe.shipped()
+        (file.model, file.recipe.epochs) for file in recipe_file.shipped()
     ]
     assert fovea.main(["recipes"]) == 0
     table = capsys.readouterr().out
-    for file in recipe.shipped():
+    for file in recipe_file.shipped():
         assert file.model in table and file.dataset in table
