@@ -141,11 +141,28 @@ class Recipe:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-serialisable dict; `Recipe(**d)` is the recipe again."""
+        """Return a JSON-serialisable dict, of which `from_dict` makes the recipe."""
         values = dataclasses.asdict(self)
         values["step_epochs"] = list(self.step_epochs)
         values["sizes"] = [list(pair) for pair in self.sizes]
         return values
+
+
+def from_dict(values: dict[str, Any]) -> Recipe:
+    """Return the recipe that `Recipe.to_dict` wrote.
+
+    Raises:
+        ValueError: If a key is unknown, as in a run of another version.
+    """
+    known = [*keys(), "options"]
+    unknown = [key for key in values if key not in known]
+    if unknown:
+        raise ValueError(
+            "The run's recipe has keys that this version does not know: "
+            f"{', '.join(unknown)}; go on with the version that began it. "
+            f"It knows {', '.join(known)}"
+        )
+    return Recipe(**values)
 
 
 def with_settings(recipe: Recipe, model: str, pairs: Iterable[str]) -> Recipe:

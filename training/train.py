@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from training import recipe as recipes
 from training import run as runs
 from training import runtime
 from training.recipe import Recipe
@@ -136,7 +137,7 @@ def resume(
     """
     _check(seed=0, save_every=save_every)
     config = runs.read_config(run)
-    recipe = Recipe(**config["recipe"])
+    recipe = recipes.from_dict(config["recipe"])
     _check_same(config, _identity(dataset))
     if epochs is not None and epochs != recipe.epochs:
         recipe = _extended(recipe, epochs)
@@ -225,11 +226,17 @@ def _train(task, state, run: "Path | None", **settings) -> dict:
 
 
 def _environment(model) -> dict:
+    from models.layers.conv_2d import Conv2D
+
+    convolutions = [layer for layer in model.layers if isinstance(layer, Conv2D)]
     return {
         **runtime.describe(),
         "precision": model.dtype_policy.name,
         "xla": bool(model.jit_compile),
         "replicas": model.distribute_strategy.num_replicas_in_sync,
+        "winograd": [
+            layer.name for layer in convolutions if layer.winograd_pays(layer.input)
+        ],
     }
 
 

@@ -236,7 +236,7 @@ def _epochs(args: argparse.Namespace, pairs: list[str], config: dict) -> int:
     Raises:
         ValueError: If anything else of the recipe is to change.
     """
-    begun = recipe.Recipe(**config["recipe"])
+    begun = recipe.from_dict(config["recipe"])
     asked = begun
     if args.recipe is not None:
         asked = recipe_file.load(config["model"], config["dataset"], args.recipe)

@@ -66,14 +66,15 @@ class Conv2D(keras.layers.Conv2D):
     """
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        if not training or not self._pays(inputs):
+        if not training or not self.winograd_pays(inputs):
             return super().call(inputs)
         outputs = winograd(inputs, self.kernel)
         if self.use_bias:
             outputs = outputs + self.bias
         return outputs if self.activation is None else self.activation(outputs)
 
-    def _pays(self, inputs: Any) -> bool:
+    def winograd_pays(self, inputs: Any) -> bool:
+        """Return whether training on this tensor takes Winograd's algorithm."""
         return (
             self.kernel_size == (3, 3)
             and self.strides == (1, 1)

@@ -72,7 +72,7 @@ def test_a_recipe_survives_json():
         xla=False,
         options={"activation": "relu"},
     )
-    again = Recipe(**json.loads(json.dumps(one.to_dict())))
+    again = recipe.from_dict(json.loads(json.dumps(one.to_dict())))
     assert again == one and again.sizes == ((0, 20), (4, 28))
 
 

@@ -195,6 +195,16 @@ def test_what_follows_from_the_checkpoint_is_made_again(short):
         np.testing.assert_array_equal(before, after)
 
 
+def test_a_recipe_of_another_version_is_told(short, capsys):
+    run, _ = short
+    config = runs.read_config(run)
+    config["recipe"] = {**config["recipe"], "lookahead": 5}
+    runs.write_json(run / "config.json", config)
+    assert fovea.main(["train", "--resume", str(run)]) == 1
+    error = capsys.readouterr().err
+    assert "does not know: lookahead" in error and error.count("\n") == 1
+
+
 def test_other_images_of_the_same_shape_are_noticed(short):
     run, few = short
     other = dataclasses.replace(few, x_train=few.x_train[::-1])

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 
 import models
+from models import backend
 from training import checkpoint, data
 from training import run as runs
 from training.evaluate import evaluate
-from training.recipe import Recipe
+from training.recipe import Recipe, from_dict
 from training.train import resume, train
 
 ROOT = Path(__file__).parents[2]
@@ -47,10 +48,11 @@ def test_a_run_directory_can_be_judged_and_repeated(run_directory, digits):
     assert config["class_names"] == list("0123456789")
     assert config["data_source"] == digits.source
     recipe = Recipe(epochs=4, batch_size=32, augmentation="none")
-    assert Recipe(**config["recipe"]) == recipe
+    assert from_dict(config["recipe"]) == recipe
     environment = json.loads((run_directory / "environment.json").read_text())
     assert environment["packages"]["tensorflow"].startswith("2.")
     assert (environment["precision"], environment["xla"]) == ("float32", False)
+    assert environment["winograd"] == []
     with (run_directory / "history.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["0", "1", "2", "3"]
@@ -210,6 +212,9 @@ def test_an_architecture_is_prepared_from_the_images(sample, tmp_path):
     np.testing.assert_array_equal(left[..., :half], -left[..., half:])
     state = checkpoint.read(tmp_path / "run" / runs.CHECKPOINT)
     assert state.frozen == ["whitening"]
+    environment = json.loads((tmp_path / "run" / "environment.json").read_text())
+    wide = ["conv2_1", "conv2_2", "conv3_1", "conv3_2"]
+    assert environment["winograd"] == (wide if not backend.has_gpu() else [])
 
 
 @pytest.mark.parametrize(
