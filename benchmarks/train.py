@@ -6,7 +6,9 @@ Forward pass, backward pass and an SGD step of the network of airbench94
 (`models.speednet` with its default options) on random images that are in memory
 already. Each way of running it takes turns with PyTorch, a few steps each and each
 in a process of its own, so that whatever else the machine does meets both; what
-counts is the ratio of successive turns. Needs the extra `bench`.
+counts is the ratio of successive turns. The last lines are steps of the recipe for
+CIFAR-10, with its augmentation, optimiser and sizes of images, and what they make of a
+whole training beside airbench94's eight epochs. Needs the extra `bench`.
 """
 
 import argparse
@@ -22,7 +24,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-STEPS = 3
+STEPS = 2
 BATCH = 500
 
 # name -> (framework, its options, environment)
@@ -43,12 +45,14 @@ WAYS = {
     "fovea, one operation at a time": ("fovea", {"inter_op": 1}, {}),
 }
 REFERENCE = "PyTorch"
+# Of airbench94, all on full-sized images.
+REFERENCE_EPOCHS = 8
 
 
 def main() -> None:
     """Print the figures as a table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5, help="turns (default: 5)")
+    parser.add_argument("--rounds", type=int, default=3, help="turns (default: 3)")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:
@@ -63,16 +67,38 @@ def main() -> None:
     print(f"batch {BATCH} of 32x32x3 where nothing else is said\n")
     print("| way | images/s, median (minimum to maximum) | ratio to PyTorch |")
     print("|---|---|---|")
-    reference = start(REFERENCE)
-    for name in WAYS:
+    reference = start(REFERENCE, WAYS[REFERENCE])
+    for name, way in WAYS.items():
         if name != REFERENCE:
-            compare(name, reference, args.rounds)
+            compare(name, way, reference, args.rounds)
+    share = 0.0
+    for side, epochs in epochs_of_recipe().items():
+        way = ("fovea", {"recipe_side": side}, {})
+        ratio = compare(f"fovea's recipe, {side}x{side}", way, reference, args.rounds)
+        share += epochs / ratio
     stop(reference)
+    print(
+        f"\nA whole training by the recipe: {share / REFERENCE_EPOCHS:.2f} of the time "
+        f"of {REFERENCE_EPOCHS} epochs in PyTorch"
+    )
 
 
-def compare(name: str, reference: subprocess.Popen, rounds: int) -> None:
-    """Let a way and the reference take turns; print the way's line."""
-    worker = start(name)
+def epochs_of_recipe() -> dict[int, int]:
+    """Return how many epochs the recipe spends on images of each size."""
+    from training import recipe_file
+
+    recipe = recipe_file.load("speednet", "cifar10")
+    starts = recipe.sizes or ((0, 32),)
+    ends = [epoch for epoch, _ in starts[1:]] + [recipe.epochs]
+    epochs: dict[int, int] = {}
+    for (epoch, side), end in zip(starts, ends, strict=True):
+        epochs[side] = epochs.get(side, 0) + end - epoch
+    return epochs
+
+
+def compare(name: str, way: tuple, reference: subprocess.Popen, rounds: int) -> float:
+    """Let a way and the reference take turns; print its line, return its ratio."""
+    worker = start(name, way)
     speeds, ratios = [], []
     for _ in range(rounds):
         base = turn(reference)
@@ -85,6 +111,7 @@ def compare(name: str, reference: subprocess.Popen, rounds: int) -> None:
         f"({min(ratios):.2f} to {max(ratios):.2f}) |",
         flush=True,
     )
+    return statistics.median(ratios)
 
 
 def turn(worker: subprocess.Popen) -> float:
@@ -100,9 +127,9 @@ def stop(worker: subprocess.Popen) -> None:
     worker.wait()
 
 
-def start(name: str) -> subprocess.Popen:
+def start(name: str, way: tuple) -> subprocess.Popen:
     """Start a way's process and wait until it has warmed up."""
-    framework, options, environment = WAYS[name]
+    framework, options, environment = way
     worker = subprocess.Popen(
         [
             sys.executable,
@@ -154,8 +181,18 @@ def fovea_step(
     precision: str = "float32",
     plain: bool = False,
     inter_op: int = 0,
+    recipe_side: int = 0,
 ):
-    """Return Keras' own training step of fovea's network."""
+    """Return Keras' own training step of fovea's network.
+
+    Args:
+        batch: Images in a step.
+        xla: Whether XLA compiles it.
+        precision: Keras' dtype policy.
+        plain: Keras' own layers in place of fovea's faster ones.
+        inter_op: Operations that may run at the same time, 0 for TensorFlow's choice.
+        recipe_side: Train by the recipe for CIFAR-10, on images of this size.
+    """
     from models import backend
 
     backend.prepare()
@@ -170,15 +207,23 @@ def fovea_step(
     if plain:
         use_plain_layers()
     keras.config.set_dtype_policy(precision)
-    model = models.build("speednet", (32, 32, 3), 10)
+    side, options = recipe_side or 32, {}
+    optimizer = keras.optimizers.SGD(0.01, momentum=0.85, nesterov=True)
+    if recipe_side:
+        from training import optimizers, recipe_file
+
+        recipe = recipe_file.load("speednet", "cifar10")
+        options = {"augmentation": recipe.augmentation, **recipe.options}
+        optimizer = optimizers.build(recipe, steps_per_epoch=1_000)
+    model = models.build("speednet", (side, side, 3), 10, **options)
     model.get_layer("whitening").trainable = False
     model.compile(
-        keras.optimizers.SGD(0.01, momentum=0.85, nesterov=True),
+        optimizer,
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         jit_compile=xla,
     )
     rng = np.random.default_rng(0)
-    images = tf.constant(rng.integers(0, 256, (batch, 32, 32, 3), np.uint8))
+    images = tf.constant(rng.integers(0, 256, (batch, side, side, 3), np.uint8))
     labels = tf.constant(rng.integers(0, 10, batch))
     batches = iter(tf.data.Dataset.from_tensors((images, labels)).repeat())
     model.make_train_function()
