@@ -65,18 +65,18 @@ def test_nothing_is_served_before_it_is_loaded(world):
     ):
         latest(world)
     world.gate.set()
-    world.manager.wait_until_available("m")
+    world.manager.wait_until_available(["m"])
     assert latest(world) == 1
-    assert world.health == [("m", True)]
+    assert world.health == [("m", False), ("m", True)]
 
 
 def test_the_old_version_goes_after_the_new_one_came(world, kit):
     world.aspire(1)
-    world.manager.wait_until_available("m")
+    world.manager.wait_until_available(["m"])
     world.aspire(2)
     kit.until(lambda: world.states() == {2: State.AVAILABLE, 1: State.END})
     assert world.journal == ["load 1", "load 2", "close 1"]
-    assert ("m", False) not in world.health
+    assert world.health == [("m", False), ("m", True)]
     with (
         pytest.raises(ServingError, match=r"Specific\(m, 1\)"),
         world.manager.servable("m", 1),
@@ -94,7 +94,7 @@ def test_rollback_loads_the_old_version_again(world, kit):
 
 def test_unloading_waits_for_the_last_user(world, kit):
     world.aspire(1)
-    world.manager.wait_until_available("m")
+    world.manager.wait_until_available(["m"])
     with world.manager.servable("m") as (version, _):
         world.aspire(2)
         kit.until(lambda: world.states() == {2: State.AVAILABLE, 1: State.UNLOADING})
@@ -106,7 +106,7 @@ def test_unloading_waits_for_the_last_user(world, kit):
 
 def test_a_failed_load_keeps_the_old_version_and_is_tried_when_files_change(world, kit):
     world.aspire(1)
-    world.manager.wait_until_available("m")
+    world.manager.wait_until_available(["m"])
     world.broken = {2}
     world.aspire(2)
     kit.until(lambda: world.states() == {2: State.END, 1: State.AVAILABLE})
@@ -135,7 +135,7 @@ def test_a_failed_start_names_version_and_cause(world):
     world.broken = {1}
     world.aspire(1)
     with pytest.raises(ServingError) as error:
-        world.manager.wait_until_available("m")
+        world.manager.wait_until_available(["m"])
     assert str(error.value) == (
         "UNKNOWN: 1 servable(s) did not become available: "
         "{{{name: m version: 1} due to error: INVALID_ARGUMENT: broken 1}, }"
@@ -144,7 +144,7 @@ def test_a_failed_start_names_version_and_cause(world):
 
 def test_nothing_aspired_unloads_everything(world, kit):
     world.aspire(1)
-    world.manager.wait_until_available("m")
+    world.manager.wait_until_available(["m"])
     world.aspire()
     kit.until(lambda: world.states() == {1: State.END})
     assert world.health[-1] == ("m", False)
@@ -152,6 +152,6 @@ def test_nothing_aspired_unloads_everything(world, kit):
 
 def test_closing_waits_no_longer_than_told(world):
     world.aspire(1)
-    world.manager.wait_until_available("m")
+    world.manager.wait_until_available(["m"])
     with world.manager.servable("m"):
         assert not world.manager.close(0.01)
