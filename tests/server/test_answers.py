@@ -117,6 +117,7 @@ def stubs(kit, tmp_path_factory):
     write_two_inputs(kit.tf, root / "two_inputs" / "1")
     write_echo(kit.tf, root / "echo" / "7")
     manager = Manager(lambda aspired: Runner(aspired.path))
+    manager.labels.assign([], manager.is_available, allow_unavailable=False)
     for model in sorted(root.iterdir()):
         versions = [AspiredVersion(int(v.name), v, ()) for v in model.iterdir()]
         manager.aspire(model.name, versions)
