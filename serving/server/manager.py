@@ -15,60 +15,19 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic
 
 import grpc
 
 from serving.server.errors import ServingError
 from serving.server.labels import Labels
-from serving.server.states import State, VersionStatus
-from serving.server.versions import AspiredVersion, Fingerprint
+from serving.server.states import NO_RETRIES, Retries, S, State, Version, VersionStatus
+from serving.server.versions import AspiredVersion
 
 log = logging.getLogger(__name__)
 
 # A caller that went away is noticed after so long.
 _PATIENCE_SECONDS = 0.5
-
-
-class Servable(Protocol):
-    """A loaded version, as far as the manager knows it."""
-
-    def close(self) -> None:
-        """Release what loading took."""
-
-
-S = TypeVar("S", bound=Servable)
-
-
-@dataclass(frozen=True)
-class Retries:
-    """How often a load that failed is tried again, and after how long."""
-
-    count: int = 0
-    seconds: float = 60.0
-
-
-@dataclass
-class _Version(Generic[S]):
-    model: str
-    aspired: AspiredVersion
-    state: State = State.START
-    error: ServingError | None = None  # of the last attempt to load it
-    servable: S | None = None
-    users: int = 0
-    closing: bool = False  # a thread is unloading it
-    tried: Fingerprint | None = None  # the files of the attempts that failed
-    failures: int = 0  # with these files
-    retry_at: float | None = None  # LOADING, but waiting for this moment
-
-    @property
-    def name(self) -> str:
-        return f"{{name: {self.model} version: {self.aspired.version}}}"
-
-    def give_up(self) -> None:
-        """Load it no more, unless it is aspired anew or its files change."""
-        self.state, self.retry_at = State.END, None
 
 
 class Manager(Generic[S]):
@@ -90,7 +49,7 @@ class Manager(Generic[S]):
         self,
         load: Callable[[AspiredVersion], S],
         on_availability: Callable[[str, bool], None] = lambda model, available: None,
-        retries: Retries = Retries(),
+        retries: Retries = NO_RETRIES,
         load_threads: int = 1,
         unload_threads: int = 1,
     ) -> None:
@@ -100,7 +59,7 @@ class Manager(Generic[S]):
         self._retries = retries
         self._changed = threading.Condition()
         self._aspired: dict[str, dict[int, AspiredVersion]] = {}
-        self._versions: dict[str, dict[int, _Version[S]]] = {}
+        self._versions: dict[str, dict[int, Version[S]]] = {}
         self._told: dict[str, bool] = {}
         self._waiting_is_over = False
         self._closing = False
@@ -121,17 +80,12 @@ class Manager(Generic[S]):
             self._aspired[model] = aspired
             known = self._versions.setdefault(model, {})
             for number in known.keys() - aspired.keys():
-                self._unaspire(known[number])
+                known[number].unaspire()
             for number in aspired.keys() - known.keys():
-                known[number] = _Version(model, aspired[number])
+                known[number] = Version(model, aspired[number])
             self._retire_replaced(model)
             self._tell_availability(model)
             self._changed.notify_all()
-
-    def _unaspire(self, version: _Version[S]) -> None:
-        version.tried, version.failures = None, 0  # it may come back and try again
-        if version.state is State.START or version.retry_at is not None:
-            version.give_up()
 
     @contextlib.contextmanager
     def servable(
@@ -154,14 +108,14 @@ class Manager(Generic[S]):
             lent.users += 1
         assert lent.servable is not None
         try:
-            yield lent.aspired.version, lent.servable
+            yield lent.number, lent.servable
         finally:
             with self._changed:
                 lent.users -= 1
                 if lent.users == 0 and lent.state is State.UNLOADING:
                     self._changed.notify_all()
 
-    def _available(self, model: str, version: int | None) -> _Version[S]:
+    def _available(self, model: str, version: int | None) -> Version[S]:
         known = self._versions.get(model, {})
         ready = [v for v in known if known[v].state is State.AVAILABLE]
         if version is None:
@@ -179,14 +133,7 @@ class Manager(Generic[S]):
         """Every version of a model ever seen, the ended ones too, highest first."""
         with self._changed:
             known = self._versions.get(model, {})
-            return [
-                VersionStatus(
-                    number,
-                    known[number].state,
-                    known[number].error if known[number].state is State.END else None,
-                )
-                for number in sorted(known, reverse=True)
-            ]
+            return [known[number].status for number in sorted(known, reverse=True)]
 
     def is_available(self, model: str, version: int) -> bool:
         """Whether a version can be used now."""
@@ -239,14 +186,14 @@ class Manager(Generic[S]):
         known = self._versions.get(model, {}).values()
         return any(version.state is State.AVAILABLE for version in known)
 
-    def _failed(self, model: str) -> _Version[S] | None:
+    def _failed(self, model: str) -> Version[S] | None:
         """The highest aspired version, if all aspired ones have failed."""
         aspired = self._aspired.get(model)
         if not aspired or self._is_served(model):
             return None
         versions = [self._versions[model][number] for number in aspired]
         if all(v.state is State.END and v.error is not None for v in versions):
-            return max(versions, key=lambda version: version.aspired.version)
+            return max(versions, key=lambda version: version.number)
         return None
 
     def end_waiting(self) -> None:
@@ -295,26 +242,18 @@ class Manager(Generic[S]):
         while (version := self._next_to_load()) is not None:
             self._bring_up(version)
 
-    def _next_to_load(self) -> _Version[S] | None:
+    def _next_to_load(self) -> Version[S] | None:
         with self._changed:
             while not self._closing:
                 for model, aspired in self._aspired.items():
                     for number in sorted(aspired, reverse=True):
                         version = self._versions[model][number]
-                        if self._is_due(version, aspired[number].fingerprint):
+                        if version.is_due(aspired[number].fingerprint):
                             version.aspired = aspired[number]
                             version.state, version.retry_at = State.LOADING, None
                             return version
                 self._changed.wait(self._seconds_to_retry())
             return None
-
-    def _is_due(self, version: _Version[S], files: Fingerprint) -> bool:
-        if version.state is State.LOADING:
-            return version.retry_at is not None and (
-                version.tried != files or version.retry_at <= time.monotonic()
-            )
-        idle = version.state in (State.START, State.END)
-        return idle and version.tried != files
 
     def _seconds_to_retry(self) -> float | None:
         moments = [
@@ -325,7 +264,7 @@ class Manager(Generic[S]):
         ]
         return max(0.0, min(moments) - time.monotonic()) if moments else None
 
-    def _bring_up(self, version: _Version[S]) -> None:
+    def _bring_up(self, version: Version[S]) -> None:
         log.info("Loading servable version %s", version.name)
         try:
             servable = self._load(version.aspired)
@@ -336,26 +275,18 @@ class Manager(Generic[S]):
             self._load_failed(version, error)
             return
         with self._changed:
-            version.servable, version.state = servable, State.AVAILABLE
-            version.tried, version.failures, version.error = None, 0, None
+            version.loaded(servable)
             self._retire_replaced(version.model)
             self._tell_availability(version.model)
             self._changed.notify_all()
         log.info("Successfully loaded servable version %s", version.name)
 
-    def _load_failed(self, version: _Version[S], error: ServingError) -> None:
+    def _load_failed(self, version: Version[S], error: ServingError) -> None:
         log.error("Loading servable: %s failed: %s", version.name, error)
         with self._changed:
-            files = version.aspired.fingerprint
-            version.failures = version.failures + 1 if version.tried == files else 1
-            version.error, version.tried = error, files
-            version.retry_at = time.monotonic() + self._retries.seconds
-            is_aspired = version.aspired.version in self._aspired[version.model]
-            if not is_aspired:
-                version.give_up()
-                version.tried, version.failures = None, 0
-            elif version.failures > self._retries.count:
-                version.give_up()
+            version.failed(error, self._retries)
+            if version.number not in self._aspired[version.model]:
+                version.unaspire()
             ended = version.state is State.END
             self._changed.notify_all()
         if ended:
@@ -365,7 +296,7 @@ class Manager(Generic[S]):
         while (version := self._next_to_unload()) is not None:
             self._unload(version)
 
-    def _next_to_unload(self) -> _Version[S] | None:
+    def _next_to_unload(self) -> Version[S] | None:
         with self._changed:
             while True:
                 held = False
@@ -380,7 +311,7 @@ class Manager(Generic[S]):
                     return None
                 self._changed.wait()
 
-    def _unload(self, version: _Version[S]) -> None:
+    def _unload(self, version: Version[S]) -> None:
         assert version.servable is not None
         try:
             version.servable.close()

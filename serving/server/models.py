@@ -139,7 +139,10 @@ class Models:
     def _look(self) -> None:
         with self._looking:
             for source in self._sources.values():
-                source.poll()
+                try:
+                    source.poll()
+                except Exception:  # the other models are not to suffer
+                    log.exception("Looking for versions of %s failed", source.model)
 
     def stop(self) -> None:
         """Look for versions no more."""

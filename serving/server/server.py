@@ -20,7 +20,7 @@ from serving.server.cpus import usable_cpus
 from serving.server.errors import ServingError, invalid_argument
 from serving.server.flags import Flags
 from serving.server.health import Health
-from serving.server.manager import Manager, Retries
+from serving.server.manager import Manager
 from serving.server.model_config import read_config
 from serving.server.models import Models
 from serving.server.periodic import Periodic
@@ -28,6 +28,7 @@ from serving.server.reflection import Reflection
 from serving.server.refusal import Refusal
 from serving.server.runner import Runner
 from serving.server.services import ModelService, PredictionService
+from serving.server.states import Retries
 from serving.server.versions import AspiredVersion
 from serving.server.warmup import warm_up
 

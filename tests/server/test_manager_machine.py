@@ -22,9 +22,9 @@ from hypothesis.stateful import (
 )
 
 from serving.server.errors import ServingError, invalid_argument
-from serving.server.manager import Manager, Retries
+from serving.server.manager import Manager
 from serving.server.policy import VersionPolicy
-from serving.server.states import State
+from serving.server.states import Retries, State
 from serving.server.versions import VersionSource
 
 NUMBERS = st.integers(1, 4)
