@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 
 from serving.server.errors import invalid_argument
+from serving.server.quiet import native_stderr_quiet
 from serving.server.text_proto import message_type, read_text_proto
 
 SSLConfig = message_type(
@@ -54,9 +56,9 @@ def _usable(credentials: grpc.ServerCredentials) -> bool:
     """gRPC looks at the contents only when it listens: let it, where nobody asks."""
     probe = grpc.server(ThreadPoolExecutor(1))
     try:
-        probe.add_secure_port("127.0.0.1:0", credentials)
-    except RuntimeError:
-        return False
+        with native_stderr_quiet(), contextlib.suppress(RuntimeError):
+            probe.add_secure_port("127.0.0.1:0", credentials)
+            return True
     finally:
         probe.stop(None)
-    return True
+    return False
