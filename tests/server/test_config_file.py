@@ -95,6 +95,8 @@ def test_a_changed_file_is_taken_over_and_a_broken_one_left(kit, toys, tmp_path)
         f"--model_config_file={file}",
         "--model_config_file_poll_wait_seconds=0.1",
         "--allow_version_labels_for_unavailable_models",
+        "--num_load_threads=2",
+        "--num_unload_threads=2",
     )
     with kit.running(tmp_path / "none", tmp_path / "log", *flags) as server:
         kit.until(lambda: [s for s, _, _ in status(server, "a")] == [30, 30])
