@@ -20,6 +20,7 @@ from tensorflow_serving.apis import (
 )
 
 from serving.server.manager import Manager
+from serving.server.models import Models
 from serving.server.runner import Runner
 from serving.server.services import ModelService, PredictionService
 from serving.server.versions import AspiredVersion
@@ -116,11 +117,12 @@ def stubs(kit, tmp_path_factory):
     write_two_inputs(kit.tf, root / "two_inputs" / "1")
     write_echo(kit.tf, root / "echo" / "7")
     manager = Manager(lambda aspired: Runner(aspired.path))
+    manager.labels.assign([], manager.is_available, allow_unavailable=False)
     for model in sorted(root.iterdir()):
         versions = [AspiredVersion(int(v.name), v, ()) for v in model.iterdir()]
         manager.aspire(model.name, versions)
     for model in sorted(root.iterdir()):
-        manager.wait_until_available(model.name)
+        manager.wait_until_available([model.name])
     kit.until(lambda: len(ready(manager, "affine")) == 2)
 
     server = grpc.server(ThreadPoolExecutor(2))
@@ -128,7 +130,7 @@ def stubs(kit, tmp_path_factory):
         PredictionService(manager), server
     )
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(
-        ModelService(manager), server
+        ModelService(manager, Models(manager)), server
     )
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
