@@ -24,6 +24,8 @@ class Flags:
     file_system_poll_wait_seconds: float = 1
     saved_model_tags: str = "serve"
     enable_model_warmup: bool = True
+    enable_serialization_as_tensor_content: bool = False
+    enable_signature_method_name_check: bool = False
     grpc_max_threads: int = 0
     grpc_channel_arguments: str = ""
     tensorflow_session_parallelism: int = 0
@@ -79,6 +81,16 @@ _EFFECTIVE = (
         "enable_model_warmup",
         "bool",
         "Replay assets.extra/tf_serving_warmup_requests before serving a version.",
+    ),
+    _Flag(
+        "enable_serialization_as_tensor_content",
+        "bool",
+        "Answer Predict with tensors as raw bytes (tensor_content).",
+    ),
+    _Flag(
+        "enable_signature_method_name_check",
+        "bool",
+        "Refuse requests to signatures whose method name is of another kind.",
     ),
     _Flag(
         "grpc_max_threads",
@@ -138,8 +150,6 @@ _WITHOUT_EFFECT = {
     "monitoring_config_file": "string",
     "enable_grpc_healthcheck_service": "bool",
     "enable_profiler": "bool",
-    "enable_serialization_as_tensor_content": "bool",
-    "enable_signature_method_name_check": "bool",
     "remove_unused_fields_from_bundle_metagraph": "bool",
     "prefer_tflite_model": "bool",
     "mixed_precision": "string",

@@ -37,8 +37,10 @@ class Runner:
         path: The version directory.
         tags: The tags of the meta graph to load.
         config: The session's configuration.
+        check_method_names: Whether requests must keep to signatures made for them.
 
     Attributes:
+        check_method_names: As given.
         signatures: Every signature of the graph, the initialisation one too.
 
     Raises:
@@ -50,11 +52,13 @@ class Runner:
         path: Path,
         tags: Sequence[str] = ("serve",),
         config: config_pb2.ConfigProto | None = None,
+        check_method_names: bool = False,
     ) -> None:
         meta_graph = choose_meta_graph(read_saved_model(path), tags)
         self.signatures: Mapping[str, meta_graph_pb2.SignatureDef] = {
             key: meta_graph.signature_def[key] for key in meta_graph.signature_def
         }
+        self.check_method_names = check_method_names
         self._ranks = _ranks_to_guard(meta_graph)
         self._graph = tf.Graph()
         self._session = tf.compat.v1.Session(graph=self._graph, config=config)

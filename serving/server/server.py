@@ -69,7 +69,10 @@ class Server:
             ],
         )
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-            PredictionService(self._manager), self._grpc
+            PredictionService(
+                self._manager, flags.enable_serialization_as_tensor_content
+            ),
+            self._grpc,
         )
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(
             ModelService(self._manager), self._grpc
@@ -130,6 +133,7 @@ class Server:
             aspired.path,
             self._flags.saved_model_tags.split(","),
             _session_config(self._flags),
+            self._flags.enable_signature_method_name_check,
         )
         try:
             replayed = 0

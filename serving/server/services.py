@@ -1,7 +1,7 @@
 """The gRPC services, on the official stubs.
 
-Methods that are not overridden (Classify, Regress, MultiInference,
-HandleReloadConfigRequest) answer UNIMPLEMENTED, as the official base classes do.
+A method that is not overridden (HandleReloadConfigRequest) answers UNIMPLEMENTED, as
+the official base class does.
 """
 
 from __future__ import annotations
@@ -13,15 +13,19 @@ from typing import Any
 
 import grpc
 from tensorflow_serving.apis import (
+    model_pb2,
     model_service_pb2_grpc,
     prediction_service_pb2_grpc,
 )
 
+from serving.server.classify import classify
 from serving.server.errors import ServingError
 from serving.server.manager import Manager
 from serving.server.metadata import check_fields, metadata
 from serving.server.model_spec import missing_model_spec, resolve
+from serving.server.multi_inference import multi_inference
 from serving.server.predict import predict
+from serving.server.regress import regress
 from serving.server.runner import Runner
 from serving.server.status import status
 
@@ -65,19 +69,53 @@ def _time_left(context: grpc.ServicerContext) -> float | None:
 
 
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
-    """``tensorflow.serving.PredictionService`` over the models of a manager."""
+    """``tensorflow.serving.PredictionService`` over the models of a manager.
 
-    def __init__(self, manager: Manager[Runner]) -> None:
+    Args:
+        manager: Has the models.
+        tensor_content: Whether Predict answers with raw bytes, not typed fields.
+    """
+
+    def __init__(self, manager: Manager[Runner], tensor_content: bool = False) -> None:
         self._manager = manager
+        self._predict = functools.partial(predict, tensor_content=tensor_content)
 
     @_answering
     def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:
+        return self._infer(self._predict, request, context)
+
+    @_answering
+    def Classify(self, request: Any, context: grpc.ServicerContext) -> Any:
+        return self._infer(classify, request, context)
+
+    @_answering
+    def Regress(self, request: Any, context: grpc.ServicerContext) -> Any:
+        return self._infer(regress, request, context)
+
+    @_answering
+    def MultiInference(self, request: Any, context: grpc.ServicerContext) -> Any:
+        # The first task names the model; that there is none is told as no name.
+        spec = request.tasks[0].model_spec if request.tasks else model_pb2.ModelSpec()
+        return self._run(multi_inference, spec, request, context)
+
+    def _infer(
+        self, infer: Callable[..., Any], request: Any, context: grpc.ServicerContext
+    ) -> Any:
         if not request.HasField("model_spec"):
             raise missing_model_spec()
-        name, wanted = resolve(request.model_spec)
+        return self._run(infer, request.model_spec, request, context)
+
+    def _run(
+        self,
+        infer: Callable[..., Any],
+        spec: model_pb2.ModelSpec,
+        request: Any,
+        context: grpc.ServicerContext,
+    ) -> Any:
+        name, wanted = resolve(spec)
         timeout = _time_left(context)
         with self._manager.servable(name, wanted) as (version, runner):
-            return predict(runner, version, request, timeout)
+            return infer(runner, version, request, timeout)
 
     @_answering
     def GetModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:
