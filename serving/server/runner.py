@@ -21,6 +21,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
 from tensorflow.python.client import pywrap_tf_session as c_api
 
+from serving.server.empty_batch import one_row, outputs_to_cut
 from serving.server.errors import ServingError, code_of, invalid_argument
 from serving.server.saved_model import choose_meta_graph, ops, read_saved_model
 
@@ -60,6 +61,7 @@ class Runner:
         }
         self.check_method_names = check_method_names
         self._ranks = _ranks_to_guard(meta_graph)
+        self._cut_when_empty = outputs_to_cut(meta_graph)
         self._graph = tf.Graph()
         self._session = tf.compat.v1.Session(graph=self._graph, config=config)
         try:
@@ -101,6 +103,18 @@ class Runner:
                     f"convolution input must be {rank}-dimensional: [{shape}]\n"
                     f"\t [[{{{{node {name.partition(':')[0]}}}}}]]"
                 )
+        if self._cut_when_empty.issuperset(fetches):
+            row = one_row(feeds)
+            if row is not None:
+                return [value[:0] for value in self._run(row, fetches, timeout)]
+        return self._run(feeds, fetches, timeout)
+
+    def _run(
+        self,
+        feeds: Mapping[str, np.ndarray],
+        fetches: Sequence[str],
+        timeout: float | None,
+    ) -> list[Any]:
         feed = {
             self._endpoint(name, "FeedInputs: unable to find feed output {}"): array
             for name, array in feeds.items()
