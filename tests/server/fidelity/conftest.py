@@ -8,22 +8,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import grpc
 import pytest
-from tensorflow_serving.apis import (
-    model_service_pb2_grpc,
-    prediction_service_pb2_grpc,
-)
 
 from serving.server.flags import Flags
-from serving.server.manager import Manager, State
-from serving.server.runner import Runner
-from serving.server.services import ModelService, PredictionService
-from serving.server.versions import AspiredVersion
 from tests.server.fidelity.replay import SCENARIOS, Scenario, Target
 
 ROOT = Path(__file__).parents[3]
@@ -74,38 +64,13 @@ def start(
 
 
 @pytest.fixture(scope="session")
-def steady(kit: Any, start: Any, models: Path) -> Iterator[Target]:
+def steady(start: Any, models: Path) -> Iterator[Target]:
     """The server that most requests are asked of."""
     if "model_config_file" in FLAGS:
         with start(SCENARIOS["steady"]) as target:
             yield target
-    else:
-        with services_alone(kit, models) as target:
+    else:  # a server of one model: have the services alone
+        from tests.server.fidelity.services_alone import services_alone
+
+        with services_alone(models) as target:
             yield target
-
-
-@contextlib.contextmanager
-def services_alone(kit: Any, models: Path) -> Iterator[Target]:
-    """All models behind the gRPC services, as long as a server serves only one."""
-    manager = Manager(lambda aspired: Runner(aspired.path))
-    for model in models.iterdir():
-        if model.is_dir() and model.name not in ("corrupt", "empty"):
-            versions = [AspiredVersion(int(v.name), v, ()) for v in model.iterdir()]
-            manager.aspire(model.name, versions)
-            kit.until(lambda model=model: all_available(manager, model.name))
-    server = grpc.server(ThreadPoolExecutor(8))
-    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-        PredictionService(manager), server
-    )
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(
-        ModelService(manager), server
-    )
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    yield Target(f"127.0.0.1:{port}", None, str(models))
-    server.stop(None).wait()
-    assert manager.close(30)
-
-
-def all_available(manager: Manager[Runner], model: str) -> bool:
-    return all(known.state is State.AVAILABLE for known in manager.statuses(model))
