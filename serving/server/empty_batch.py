@@ -1,7 +1,7 @@
-"""Empty batches under oneDNN, whose pooling kernels give them the wrong shape.
+"""Empty batches under oneDNN, whose convolutions give them the shape of their input.
 
 TensorFlow's own kernels answer an empty batch with an empty answer, and the C++ server
-runs on those. Here one row of zeros is run instead, and cut from the answer.
+runs on those. Here a batch of one is run instead, and its row cut from the answer.
 """
 
 from __future__ import annotations
@@ -14,18 +14,26 @@ from tensorflow.core.protobuf import meta_graph_pb2
 
 from serving.server.saved_model import ops
 
-_POOLING_OPS = {"AvgPool", "AvgPool3D", "MaxPool", "MaxPool3D"}
+_CONVOLUTIONS = {"Conv2D", "Conv3D"}
+
+# A PNG of one black pixel: what such a graph takes as strings is pictures.
+_PIXEL = bytes.fromhex(
+    "89504e470d0a1a0a"
+    "0000000d49484452000000010000000108000000003a7e9b55"
+    "0000000a4944415478da6360000000020001e527defc"
+    "0000000049454e44ae426082"
+)
 
 
 def outputs_to_cut(meta_graph: meta_graph_pb2.MetaGraphDef) -> frozenset[str]:
-    """The tensors with a row for each row of the input, if pooling goes wrong here.
+    """The tensors with a row for each row of the input, if empty ones go wrong here.
 
     Returns:
         Their names; none where empty batches can be run like any other.
     """
     if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0":
         return frozenset()
-    if _POOLING_OPS.isdisjoint(ops(meta_graph)):
+    if _CONVOLUTIONS.isdisjoint(ops(meta_graph)):
         return frozenset()
     return frozenset(
         info.name
@@ -36,17 +44,11 @@ def outputs_to_cut(meta_graph: meta_graph_pb2.MetaGraphDef) -> frozenset[str]:
 
 
 def one_row(feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
-    """The feeds of an empty batch with one row of zeros instead.
-
-    Returns:
-        Them, or None where there is no such row: the batch is not empty, or is one of
-        strings, of which any may be refused.
-    """
-    if not feeds or any(
-        array.shape[:1] != (0,) or array.dtype == object for array in feeds.values()
-    ):
+    """A batch of one in the place of an empty one, None if the batch is not empty."""
+    if not feeds or any(array.shape[:1] != (0,) for array in feeds.values()):
         return None
-    return {
-        name: np.zeros((1, *array.shape[1:]), array.dtype)
-        for name, array in feeds.items()
-    }
+    rows = {}
+    for name, array in feeds.items():
+        value = _PIXEL if array.dtype == object else 0
+        rows[name] = np.full((1, *array.shape[1:]), value, array.dtype)
+    return rows

@@ -9,7 +9,7 @@ functions and on the order in which signatures are given.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -77,19 +77,27 @@ class Jpeg(tf.Module):
         return {"mean": means, "echo_bytes": image_bytes}
 
 
-class Pooled(tf.Module):
-    """A convolution after a pooling layer, whose weights are all one."""
+class Conv(tf.Module):
+    """A convolution of 3 x 3, of which all weights are one, over pictures."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.kernel = tf.Variable(tf.ones([3, 3, 2, 4]), name="kernel")
+        self.kernel = tf.Variable(tf.ones([3, 3, 1, 4]), name="kernel")
 
     @tf.function(
-        input_signature=[tf.TensorSpec([None, 8, 8, 2], tf.float32, name="images")]
+        input_signature=[tf.TensorSpec([None, 8, 8, 1], tf.float32, name="images")]
     )
-    def sums(self, images: Any) -> Any:
-        x = tf.nn.max_pool2d(images, 2, 2, "VALID")
-        return {"sums": tf.reduce_sum(tf.nn.conv2d(x, self.kernel, 1, "SAME"), [1, 2])}
+    def conv(self, images: Any) -> Any:
+        return {"maps": tf.nn.conv2d(images, self.kernel, 2, "SAME")}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
+    def encoded(self, image_bytes: Any) -> Any:
+        def one(encoded: Any) -> Any:
+            image = tf.io.decode_image(encoded, channels=1, expand_animations=False)
+            return tf.image.resize(image, [8, 8])
+
+        images = tf.map_fn(one, image_bytes, fn_output_signature=tf.float32)
+        return self.conv(tf.ensure_shape(images, [None, 8, 8, 1]))
 
 
 class Plain(tf.Module):
@@ -100,12 +108,13 @@ class Plain(tf.Module):
 
 def affine(path: Path, offset: float) -> None:
     module = Affine(offset)
-    signatures = {
-        "serving_default": module.predict,
-        "regress_x": module.regress,
-        "classify_x": module.classify,
-    }
-    tf.saved_model.save(module, str(path), signatures=signatures)
+    save(
+        module,
+        path,
+        serving_default=module.predict,
+        regress_x=module.regress,
+        classify_x=module.classify,
+    )
     edit(
         path,
         regress_x=method_name("tensorflow/serving/regress"),
@@ -122,7 +131,7 @@ def echo(path: Path) -> None:
             lambda x: {"x": tf.identity(x)}, input_signature=[spec]
         )
         setattr(module, f"f_{name}", signatures[name])
-    tf.saved_model.save(module, str(path), signatures=signatures)
+    save(module, path, **signatures)
 
 
 def digits(path: Path) -> None:
@@ -190,7 +199,7 @@ def odd(path: Path) -> None:
     for name, answer in answers.items():
         signatures[name] = tf.function(answer, input_signature=EXAMPLES)
         setattr(module, name, signatures[name])
-    tf.saved_model.save(module, str(path), signatures=signatures)
+    save(module, path, **signatures)
     edit(
         path,
         odd_method=method_name("tensorflow/serving/odd"),
@@ -202,12 +211,16 @@ def odd(path: Path) -> None:
 def defaults(path: Path) -> None:
     """Two inputs, of which b may be left out: then it is [[3, 4]]."""
     module = TwoInputs()
-    tf.saved_model.save(module, str(path), signatures=module.both)
+    save(module, path, serving_default=module.both)
 
     def default_b(signature: Any) -> None:
         signature.defaults["b"].CopyFrom(tf.make_tensor_proto([[3.0, 4.0]]))
 
     edit(path, serving_default=default_b)
+
+
+def save(module: tf.Module, path: Path, **signatures: Any) -> None:
+    tf.saved_model.save(module, str(path), signatures=signatures)
 
 
 def edit(path: Path, **changes: Callable[[Any], None]) -> None:
@@ -228,18 +241,14 @@ def method_name(method: str) -> Callable[[Any], None]:
 
 def make_models(directory: Path) -> None:
     """Write everything: <directory>/<model>/<version> and <directory>/*.config."""
-    simple: Mapping[str, tuple[int, tf.Module, str]] = {
-        "two_inputs": (1, TwoInputs(), "both"),
-        "jpeg": (1, Jpeg(), "mean"),
-        "scalar": (3, Plain(), "scalar"),
-        "pooled": (1, Pooled(), "sums"),
-    }
+    two_inputs, jpeg, plain, conv = TwoInputs(), Jpeg(), Plain(), Conv()
     affine(directory / "affine" / "1", offset=2)
     affine(directory / "affine" / "2", offset=3)
-    for name, (version, module, method) in simple.items():
-        path = directory / name / str(version)
-        signatures = {"serving_default": getattr(module, method)}
-        tf.saved_model.save(module, str(path), signatures=signatures)
+    save(two_inputs, directory / "two_inputs" / "1", serving_default=two_inputs.both)
+    save(jpeg, directory / "jpeg" / "1", serving_default=jpeg.mean)
+    save(plain, directory / "scalar" / "3", serving_default=plain.scalar)
+    conv_path = directory / "conv" / "1"
+    save(conv, conv_path, serving_default=conv.conv, encoded=conv.encoded)
     echo(directory / "echo" / "7")
     digits(directory / "digits" / "1")
     odd(directory / "odd" / "1")
