@@ -146,10 +146,16 @@ def _differences(target: Target, line: Line) -> list[str]:
     return found
 
 
+def request_of(line: Line) -> Any:
+    """The message that a line of gRPC asks."""
+    method = line["rpc"].partition("/")[2]
+    return json_format.ParseDict(line["request"], _REQUESTS[method]())
+
+
 def ask_grpc(address: str, line: Line) -> Line:
     """The answer to a line's request: `code`, and `response` or `details`."""
     service, method = line["rpc"].split("/")
-    request = json_format.ParseDict(line["request"], _REQUESTS[method]())
+    request = request_of(line)
     with grpc.insecure_channel(address) as channel:
         call = getattr(_STUBS[service](channel), method)
         try:

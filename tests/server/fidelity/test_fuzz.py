@@ -6,36 +6,31 @@ from collections.abc import Iterator
 
 import grpc
 import pytest
-from google.protobuf import json_format
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tensorflow_serving.apis import classification_pb2, predict_pb2
 
-from tests.server.fidelity.replay import SCENARIOS, Line, Target, differences, recorded
+from tests.server.fidelity.replay import (
+    SCENARIOS,
+    Target,
+    differences,
+    recorded,
+    request_of,
+)
 
 LINES = {line["id"]: line for line in recorded(SCENARIOS["steady"]) if "rpc" in line}
-# INTERNAL is what gRPC itself answers to bytes that it cannot parse.
-CODES = {"INTERNAL", "INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION"}
-
-
-def request_bytes(line: Line) -> bytes:
-    kinds = {
-        "PredictionService/Predict": predict_pb2.PredictRequest,
-        "PredictionService/Classify": classification_pb2.ClassificationRequest,
-    }
-    request = json_format.ParseDict(line["request"], kinds[line["rpc"]]())
-    return bytes(request.SerializeToString(deterministic=True))
-
-
+# INTERNAL is what gRPC itself answers to bytes that it cannot parse, UNIMPLEMENTED
+# what MultiInference answers to a method that it does not know.
+CODES = {
+    *("INTERNAL", "INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION"),
+    "UNIMPLEMENTED",
+}
 VALID = [
-    (LINES[name]["rpc"], request_bytes(LINES[name]))
+    (LINES[name]["rpc"], request_of(LINES[name]).SerializeToString(deterministic=True))
     for name in (
-        "predict/version1",
-        "predict/filter_one",
-        "predict/echo_string",
-        "predict/echo_complex128",
-        "classify/ok",
-        "classify/context",
+        *("predict/version1", "predict/filter_one", "predict/echo_string"),
+        *("predict/echo_complex128", "predict/default_for_b"),
+        *("classify/ok", "classify/context", "regress/ok", "multi/ok"),
+        *("metadata/two_fields", "status/affine_v1"),
     )
 ]
 
@@ -68,7 +63,7 @@ def channel(steady: Target) -> Iterator[grpc.Channel]:
 def test_changed_bytes(steady: Target, channel: grpc.Channel) -> None:
     seen = set()
 
-    @settings(max_examples=400, deadline=None, derandomize=True, database=None)
+    @settings(max_examples=500, deadline=None, derandomize=True, database=None)
     @given(mutated())
     def ask(request: tuple[str, bytes]) -> None:
         method, raw = request
