@@ -33,6 +33,7 @@ EXTRAS = {
     "tomli": "train",
     "tensorflow_serving": "serve",
     "grpc_health": "serve",
+    "grpc_reflection": "serve",
     "mlxtend": "sample",
     "tensorboard": "tensorboard",
 }

@@ -10,16 +10,22 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import grpc
 
 from serving.server import port
 from serving.server.errors import ServingError
-from serving.server.flags import CommandLine, FlagError, Flags, check, parse, usage
+from serving.server.flags import (
+    CommandLine,
+    FlagError,
+    Flags,
+    check,
+    parse,
+    usage,
+    without_rest_on_the_port_of_grpc,
+)
 from serving.server.quiet import native_stderr_quiet
 from serving.server.signals import Signals, end_process
-from serving.server.versions import numbered_children
 
 log = logging.getLogger("serving.server")
 
@@ -63,23 +69,30 @@ def run(argv: Sequence[str], program: str = "fovea serve") -> int:
 def _serve(line: CommandLine, signals: Signals) -> int:
     for warning in line.warnings:
         log.warning(warning)
-    check(line)
-    flags = line.flags
+    check(line.flags)
+    flags, refused = without_rest_on_the_port_of_grpc(line.flags)
+    if refused:
+        log.error(refused)
     with port.reserve(flags.bind, flags.port) as reserved:
-        # A wrong path is told now, not after the seconds that TensorFlow takes.
-        numbered_children(flags.model_name, Path(flags.model_base_path))
-        try:
+        with _packages():
+            from serving.server import batching_parameters, model_config, tls, versions
+        # What is wrong is told now, not after the seconds that TensorFlow takes.
+        config = model_config.read_config(flags)
+        model_config.validate(config.model_config_list)
+        for model in config.model_config_list.config:
+            versions.numbered_children(model.name, model_config.local_path(model))
+        if flags.enable_batching and flags.batching_parameters_file:
+            batching_parameters.read(flags.batching_parameters_file)
+        credentials = None
+        if flags.ssl_config_file:
+            credentials = tls.server_credentials(flags.ssl_config_file)
+        with _packages():
             _start_tensorflow()
             from serving.server.server import Server
-        except ModuleNotFoundError as error:
-            raise ServingError(
-                grpc.StatusCode.FAILED_PRECONDITION,
-                f"the server needs {error.name}: pip install 'fovea[serve]'",
-            ) from None
         server = Server(flags)
-        server.load()
+        server.load(config)
         reserved.close()
-        server.open()
+        server.open(credentials)
     _announce(flags)
     log.info("%s: draining, at most %g s", signals.wait(), flags.drain_seconds)
     if not server.drain(flags.drain_seconds):
@@ -87,6 +100,22 @@ def _serve(line: CommandLine, signals: Signals) -> int:
         end_process(0)
     log.info("Drained: every accepted request is answered")
     return 0
+
+
+@contextlib.contextmanager
+def _packages() -> Iterator[None]:
+    """Tell what to install when a package is not there.
+
+    Raises:
+        ServingError: It names the package.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ServingError(
+            grpc.StatusCode.FAILED_PRECONDITION,
+            f"the server needs {error.name}: pip install 'fovea[serve]'",
+        ) from None
 
 
 def _announce(flags: Flags) -> None:

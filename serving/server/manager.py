@@ -1,75 +1,33 @@
 """The manager: aspired versions -> loaded ones, without a gap and without a drop.
 
-One thread loads and unloads. Its policy preserves availability: a new version is
-loaded before the old one is let go, and a version is unloaded when the last request
-that uses it has been answered. A version that fails to load changes nothing for the
-one that serves; it is tried again when its files change.
+Its policy preserves availability: a new version is loaded before the old one is let go,
+and a version is unloaded when the last request that uses it has been answered. A load
+that fails changes nothing for the version that serves; it is tried again a few times
+and, later, whenever its files have changed.
+
+Some threads load and some unload; what they do next is decided under one lock.
 """
 
 from __future__ import annotations
 
 import contextlib
-import enum
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Generic
 
 import grpc
 
 from serving.server.errors import ServingError
-from serving.server.versions import AspiredVersion, Fingerprint
+from serving.server.labels import Labels
+from serving.server.states import NO_RETRIES, Retries, S, State, Version, VersionStatus
+from serving.server.versions import AspiredVersion
 
 log = logging.getLogger(__name__)
 
-
-class Servable(Protocol):
-    """A loaded version, as far as the manager knows it."""
-
-    def close(self) -> None:
-        """Release what loading took."""
-
-
-S = TypeVar("S", bound=Servable)
-
-
-class State(enum.IntEnum):
-    """The life of a version; the numbers are those of ``ModelVersionStatus.State``."""
-
-    START = 10
-    LOADING = 20
-    AVAILABLE = 30
-    UNLOADING = 40
-    END = 50
-
-
-@dataclass(frozen=True)
-class VersionStatus:
-    """What GetModelStatus tells of one version."""
-
-    version: int
-    state: State
-    error: ServingError | None
-
-
-@dataclass
-class _Version(Generic[S]):
-    model: str
-    aspired: AspiredVersion
-    state: State = State.START
-    error: ServingError | None = None
-    servable: S | None = None
-    users: int = 0
-    tried: Fingerprint | None = None  # the files of the attempt that failed
-
-    @property
-    def name(self) -> str:
-        return f"{{name: {self.model} version: {self.aspired.version}}}"
-
-
-# What to do next, and to which version.
-_Step = tuple[Callable[[_Version[S]], None], _Version[S]]
+# A caller that went away is noticed after so long.
+_PATIENCE_SECONDS = 0.5
 
 
 class Manager(Generic[S]):
@@ -79,21 +37,41 @@ class Manager(Generic[S]):
         load: Makes a servable of a version directory; a ServingError is a failed load.
         on_availability: Is told a model's name and whether any version of it can be
             used, whenever that may have changed. It must not call the manager.
+        retries: What to do about loads that fail.
+        load_threads: How many versions may be loaded at the same time.
+        unload_threads: How many may be unloaded at the same time.
+
+    Attributes:
+        labels: Names for versions.
     """
 
     def __init__(
         self,
         load: Callable[[AspiredVersion], S],
         on_availability: Callable[[str, bool], None] = lambda model, available: None,
+        retries: Retries = NO_RETRIES,
+        load_threads: int = 1,
+        unload_threads: int = 1,
     ) -> None:
+        self.labels = Labels()
         self._load = load
         self._on_availability = on_availability
+        self._retries = retries
         self._changed = threading.Condition()
         self._aspired: dict[str, dict[int, AspiredVersion]] = {}
-        self._versions: dict[str, dict[int, _Version[S]]] = {}
+        self._versions: dict[str, dict[int, Version[S]]] = {}
+        self._told: dict[str, bool] = {}
+        self._waiting_is_over = False
         self._closing = False
-        self._thread = threading.Thread(target=self._work, name="manager", daemon=True)
-        self._thread.start()
+        work = [self._load_until_closed] * load_threads
+        work += [self._unload_until_closed] * unload_threads
+        self._threads = [
+            threading.Thread(target=target, name=target.__name__.strip("_"))
+            for target in work
+        ]
+        for thread in self._threads:
+            thread.daemon = True
+            thread.start()
 
     def aspire(self, model: str, versions: Sequence[AspiredVersion]) -> None:
         """Say which versions of a model should be served from now on."""
@@ -102,9 +80,11 @@ class Manager(Generic[S]):
             self._aspired[model] = aspired
             known = self._versions.setdefault(model, {})
             for number in known.keys() - aspired.keys():
-                known[number].tried = None  # a failed one may come back and try again
+                known[number].unaspire()
             for number in aspired.keys() - known.keys():
-                known[number] = _Version(model, aspired[number])
+                known[number] = Version(model, aspired[number])
+            self._retire_replaced(model)
+            self._tell_availability(model)
             self._changed.notify_all()
 
     @contextlib.contextmanager
@@ -128,14 +108,14 @@ class Manager(Generic[S]):
             lent.users += 1
         assert lent.servable is not None
         try:
-            yield lent.aspired.version, lent.servable
+            yield lent.number, lent.servable
         finally:
             with self._changed:
                 lent.users -= 1
                 if lent.users == 0 and lent.state is State.UNLOADING:
                     self._changed.notify_all()
 
-    def _available(self, model: str, version: int | None) -> _Version[S]:
+    def _available(self, model: str, version: int | None) -> Version[S]:
         known = self._versions.get(model, {})
         ready = [v for v in known if known[v].state is State.AVAILABLE]
         if version is None:
@@ -153,37 +133,74 @@ class Manager(Generic[S]):
         """Every version of a model ever seen, the ended ones too, highest first."""
         with self._changed:
             known = self._versions.get(model, {})
-            return [
-                VersionStatus(number, known[number].state, known[number].error)
-                for number in sorted(known, reverse=True)
-            ]
+            return [known[number].status for number in sorted(known, reverse=True)]
 
-    def wait_until_available(self, model: str) -> None:
-        """Block until a version of the model serves, however long that takes.
+    def is_available(self, model: str, version: int) -> bool:
+        """Whether a version can be used now."""
+        with self._changed:
+            known = self._versions.get(model, {}).get(version)
+            return known is not None and known.state is State.AVAILABLE
+
+    def wait_until_available(
+        self,
+        models: Iterable[str],
+        called: str = "servable",
+        still_wanted: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Block until a version of each model serves, however long that takes.
+
+        Args:
+            models: The models' names.
+            called: What the error text calls them.
+            still_wanted: Whether the caller still waits for the outcome.
 
         Raises:
-            ServingError: Every aspired version has failed to load.
+            ServingError: UNKNOWN when every aspired version of a model has failed to
+                load; UNAVAILABLE when the server ends.
         """
+        models = list(models)
 
-        def settled() -> bool:
-            states = [known.state for known in self._versions.get(model, {}).values()]
-            return State.AVAILABLE in states or bool(self._failed(model))
-
-        with self._changed:
-            self._changed.wait_for(settled)
-            failed = self._failed(model)
-        if failed:
-            causes = "".join(f"{{{v.name} due to error: {v.error}}}, " for v in failed)
-            raise ServingError(
-                grpc.StatusCode.UNKNOWN,
-                f"{len(failed)} servable(s) did not become available: {{{causes}}}",
+        def over() -> bool:
+            return (
+                self._waiting_is_over
+                or all(self._is_served(m) or self._failed(m) for m in models)
+                or not still_wanted()
             )
 
-    def _failed(self, model: str) -> list[_Version[S]]:
-        """The aspired versions, if they have all failed."""
-        known = self._versions.get(model, {})
-        aspired = [known[number] for number in self._aspired.get(model, {})]
-        return aspired if all(v.error for v in aspired) else []
+        with self._changed:
+            while not self._changed.wait_for(over, _PATIENCE_SECONDS):
+                pass
+            if self._waiting_is_over:
+                raise ServingError(
+                    grpc.StatusCode.UNAVAILABLE, "The server is shutting down"
+                )
+            failed = [v for model in sorted(models) if (v := self._failed(model))]
+            causes = "".join(f"{{{v.name} due to error: {v.error}}}, " for v in failed)
+        if failed:
+            raise ServingError(
+                grpc.StatusCode.UNKNOWN,
+                f"{len(failed)} {called}(s) did not become available: {{{causes}}}",
+            )
+
+    def _is_served(self, model: str) -> bool:
+        known = self._versions.get(model, {}).values()
+        return any(version.state is State.AVAILABLE for version in known)
+
+    def _failed(self, model: str) -> Version[S] | None:
+        """The highest aspired version, if all aspired ones have failed."""
+        aspired = self._aspired.get(model)
+        if not aspired or self._is_served(model):
+            return None
+        versions = [self._versions[model][number] for number in aspired]
+        if all(v.state is State.END and v.error is not None for v in versions):
+            return max(versions, key=lambda version: version.number)
+        return None
+
+    def end_waiting(self) -> None:
+        """Let go whoever waits for models, now and later: the server ends."""
+        with self._changed:
+            self._waiting_is_over = True
+            self._changed.notify_all()
 
     def close(self, timeout: float) -> bool:
         """Unload everything.
@@ -194,68 +211,60 @@ class Manager(Generic[S]):
         Returns:
             Whether all was unloaded in time.
         """
+        end = time.monotonic() + timeout
+        for model in list(self._aspired):
+            self.aspire(model, [])
         with self._changed:
             self._closing = True
-            for model in self._aspired:
-                self._aspired[model] = {}
             self._changed.notify_all()
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
-
-    def _work(self) -> None:
-        while (step := self._next_step()) is not None:
-            act, version = step
-            act(version)
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
 
     def _tell_availability(self, model: str) -> None:
-        known = self._versions[model].values()
-        available = any(version.state is State.AVAILABLE for version in known)
-        self._on_availability(model, available)
+        served = self._is_served(model)
+        if self._told.get(model) is not served:
+            self._told[model] = served
+            self._on_availability(model, served)
 
-    def _next_step(self) -> _Step[S] | None:
+    def _retire_replaced(self, model: str) -> None:
+        """The availability-preserving policy: let go what is no longer needed."""
+        known, aspired = self._versions[model], self._aspired[model]
+        while True:
+            ready = [n for n in sorted(known) if known[n].state is State.AVAILABLE]
+            unwanted = [n for n in ready if n not in aspired]
+            replaced = len(unwanted) < len(ready)
+            if not unwanted or (aspired and not replaced and len(unwanted) == 1):
+                return
+            known[unwanted[0]].state = State.UNLOADING
+
+    def _load_until_closed(self) -> None:
+        while (version := self._next_to_load()) is not None:
+            self._bring_up(version)
+
+    def _next_to_load(self) -> Version[S] | None:
         with self._changed:
-            while True:
-                for model in self._versions:
-                    step = self._step_for(model)
-                    if step is not None:
-                        return step
-                if self._closing and not self._busy():
-                    return None
-                self._changed.wait()
+            while not self._closing:
+                for model, aspired in self._aspired.items():
+                    for number in sorted(aspired, reverse=True):
+                        version = self._versions[model][number]
+                        if version.is_due(aspired[number].fingerprint):
+                            version.aspired = aspired[number]
+                            version.state, version.retry_at = State.LOADING, None
+                            return version
+                self._changed.wait(self._seconds_to_retry())
+            return None
 
-    def _busy(self) -> bool:
-        held = (State.AVAILABLE, State.UNLOADING)
-        return any(
-            version.state in held
+    def _seconds_to_retry(self) -> float | None:
+        moments = [
+            version.retry_at
             for known in self._versions.values()
             for version in known.values()
-        )
+            if version.retry_at is not None
+        ]
+        return max(0.0, min(moments) - time.monotonic()) if moments else None
 
-    def _step_for(self, model: str) -> _Step[S] | None:
-        """The availability-preserving policy: what to do next for one model."""
-        known, aspired = self._versions[model], self._aspired[model]
-        for version in known.values():
-            if version.state is State.UNLOADING and version.users == 0:
-                return self._unload, version
-        ready = [n for n in sorted(known) if known[n].state is State.AVAILABLE]
-        unwanted = [n for n in ready if n not in aspired]
-        replaced = len(unwanted) < len(ready)
-        if unwanted and (not aspired or replaced or len(unwanted) > 1):
-            return self._retire, known[unwanted[0]]
-        for number in sorted(aspired, reverse=True):
-            version = known[number]
-            idle = version.state in (State.START, State.END)
-            if idle and version.tried != aspired[number].fingerprint:
-                return self._bring_up, version
-        return None
-
-    def _bring_up(self, version: _Version[S]) -> None:
-        with self._changed:
-            aspired = self._aspired[version.model].get(version.aspired.version)
-            if aspired is None:  # given up meanwhile
-                return
-            version.aspired = aspired
-            version.state, version.error = State.LOADING, None
+    def _bring_up(self, version: Version[S]) -> None:
         log.info("Loading servable version %s", version.name)
         try:
             servable = self._load(version.aspired)
@@ -263,25 +272,46 @@ class Manager(Generic[S]):
             if not isinstance(error, ServingError):
                 log.exception("Loading %s failed unexpectedly", version.name)
                 error = ServingError(grpc.StatusCode.INTERNAL, f"{error}")
-            log.error("Servable %s cannot be loaded: %s", version.name, error)
-            with self._changed:
-                version.state, version.error = State.END, error
-                version.tried = version.aspired.fingerprint
-                self._changed.notify_all()
+            self._load_failed(version, error)
             return
         with self._changed:
-            version.servable, version.state = servable, State.AVAILABLE
-            version.tried = None
+            version.loaded(servable)
+            self._retire_replaced(version.model)
             self._tell_availability(version.model)
             self._changed.notify_all()
         log.info("Successfully loaded servable version %s", version.name)
 
-    def _retire(self, version: _Version[S]) -> None:
+    def _load_failed(self, version: Version[S], error: ServingError) -> None:
+        log.error("Loading servable: %s failed: %s", version.name, error)
         with self._changed:
-            version.state = State.UNLOADING
-            self._tell_availability(version.model)
+            version.failed(error, self._retries)
+            if version.number not in self._aspired[version.model]:
+                version.unaspire()
+            ended = version.state is State.END
+            self._changed.notify_all()
+        if ended:
+            log.error("Servable %s cannot be loaded: %s", version.name, error)
 
-    def _unload(self, version: _Version[S]) -> None:
+    def _unload_until_closed(self) -> None:
+        while (version := self._next_to_unload()) is not None:
+            self._unload(version)
+
+    def _next_to_unload(self) -> Version[S] | None:
+        with self._changed:
+            while True:
+                held = False
+                for known in self._versions.values():
+                    for version in known.values():
+                        held |= version.state not in (State.START, State.END)
+                        unused = version.users == 0 and not version.closing
+                        if version.state is State.UNLOADING and unused:
+                            version.closing = True
+                            return version
+                if self._closing and not held:
+                    return None
+                self._changed.wait()
+
+    def _unload(self, version: Version[S]) -> None:
         assert version.servable is not None
         try:
             version.servable.close()
@@ -289,5 +319,6 @@ class Manager(Generic[S]):
             log.exception("Unloading %s failed", version.name)
         with self._changed:
             version.servable, version.state = None, State.END
+            version.closing = False
             self._changed.notify_all()
         log.info("Unloaded servable version %s", version.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tensorflow_serving.apis import model_pb2
 
 from serving.server.errors import ServingError, invalid_argument
+from serving.server.labels import Labels
 
 
 def missing_model_spec() -> ServingError:
@@ -12,17 +13,19 @@ def missing_model_spec() -> ServingError:
     return invalid_argument("Missing ModelSpec")
 
 
-def resolve(spec: model_pb2.ModelSpec) -> tuple[str, int | None]:
+def resolve(spec: model_pb2.ModelSpec, labels: Labels) -> tuple[str, int | None]:
     """The model's name and the version, None for the latest.
 
+    Args:
+        spec: What the request says.
+        labels: What the labels mean now.
+
     Raises:
-        ServingError: No name, or a label: a model without a config file has none.
+        ServingError: No name, or a label that means nothing.
     """
     if not spec.name:
         raise invalid_argument("ModelSpec has no name specified.")
     choice = spec.WhichOneof("version_choice")
     if choice == "version_label":
-        raise invalid_argument(
-            f"Unrecognized servable version label: {spec.version_label}"
-        )
+        return spec.name, labels.version(spec.name, spec.version_label)
     return spec.name, spec.version.value if choice == "version" else None

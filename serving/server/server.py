@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import grpc
 from grpc_health.v1 import health_pb2_grpc
@@ -14,18 +13,23 @@ from tensorflow_serving.apis import (
     model_service_pb2_grpc,
     prediction_service_pb2_grpc,
 )
+from tensorflow_serving.config import model_server_config_pb2
 
-from serving.server import port
+from serving.server import batching_parameters, port
 from serving.server.cpus import usable_cpus
-from serving.server.errors import invalid_argument
+from serving.server.errors import ServingError, invalid_argument
 from serving.server.flags import Flags
 from serving.server.health import Health
 from serving.server.manager import Manager
+from serving.server.model_config import read_config
+from serving.server.models import Models
+from serving.server.periodic import Periodic
+from serving.server.reflection import Reflection
 from serving.server.refusal import Refusal
 from serving.server.runner import Runner
-from serving.server.saved_model import missing_part
 from serving.server.services import ModelService, PredictionService
-from serving.server.versions import AspiredVersion, VersionSource
+from serving.server.states import Retries
+from serving.server.versions import AspiredVersion
 from serving.server.warmup import warm_up
 
 log = logging.getLogger(__name__)
@@ -38,7 +42,7 @@ CALLS_PER_THREAD = 8
 
 
 class Server:
-    """Serves one model: ``load``, ``open``, and in the end ``drain``.
+    """Serves models: ``load``, ``open``, and in the end ``drain``.
 
     Args:
         flags: The command line, checked.
@@ -47,13 +51,20 @@ class Server:
     def __init__(self, flags: Flags) -> None:
         self._flags = flags
         self._health = Health()
-        self._manager = Manager(self._load_version, self._health.model)
-        self._source = VersionSource(
-            flags.model_name,
-            Path(flags.model_base_path),
-            lambda versions: self._manager.aspire(flags.model_name, versions),
-            missing_part,
+        self._reflection = Reflection()
+        self._manager = Manager(
+            self._load_version,
+            self._health.model,
+            Retries(flags.max_num_load_retries, flags.load_retry_interval_micros / 1e6),
+            max(1, flags.num_load_threads),
+            max(1, flags.num_unload_threads),
         )
+        self._models = Models(
+            self._manager,
+            flags.file_system_poll_wait_seconds,
+            flags.allow_version_labels_for_unavailable_models,
+        )
+        self._config_poll: Periodic | None = None
         threads = flags.grpc_max_threads or 4 * usable_cpus()
         self._refusal = Refusal()
         self._grpc = grpc.server(
@@ -75,23 +86,48 @@ class Server:
             self._grpc,
         )
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(
-            ModelService(self._manager), self._grpc
+            ModelService(self._manager, self._models), self._grpc
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, self._grpc)
+        self._reflection.register(self._grpc)
 
-    def load(self) -> None:
-        """Load the model and keep looking for new versions.
+    def load(self, config: model_server_config_pb2.ModelServerConfig) -> None:
+        """Load the models, and keep looking for new versions and a new config.
 
-        Blocks until a version serves: an empty base path is waited for.
+        Blocks until each model has a version that serves: an empty base path is
+        waited for.
+
+        Args:
+            config: The models.
 
         Raises:
-            ServingError: The version that is there cannot be loaded.
+            ServingError: The config is refused, or a model cannot be loaded.
         """
-        self._source.start(self._flags.file_system_poll_wait_seconds)
-        self._manager.wait_until_available(self._flags.model_name)
+        self._models.apply(config, called="servable")
+        seconds = self._flags.model_config_file_poll_wait_seconds
+        if self._flags.model_config_file and seconds > 0:
+            self._config_poll = Periodic("Config", self._read_config_again, seconds)
 
-    def open(self) -> None:
+    def _read_config_again(self) -> None:
+        """Like the original, whether the file has changed or not."""
+        try:
+            config = read_config(self._flags)
+        except ServingError as error:
+            log.error("Failed to read ModelServerConfig file: %s", error.message)
+            return
+        try:
+            self._models.apply(config)
+        except ServingError as error:
+            log.error(
+                "PollFilesystemAndReloadConfig failed to ReloadConfig: %s",
+                error.message,
+            )
+
+    def open(self, credentials: grpc.ServerCredentials | None = None) -> None:
         """Listen, and answer from now on.
+
+        Args:
+            credentials: For TLS; None for plain text.
 
         Raises:
             ServingError: The port or the socket cannot be had.
@@ -103,7 +139,10 @@ class Server:
             addresses.append(f"unix:{self._flags.grpc_socket_path}")
         for address in addresses:
             try:
-                self._grpc.add_insecure_port(address)
+                if credentials is None:
+                    self._grpc.add_insecure_port(address)
+                else:
+                    self._grpc.add_secure_port(address, credentials)
             except RuntimeError as error:
                 raise port.cannot_listen(address, str(error)) from None
         self._health.server_ready()
@@ -120,7 +159,11 @@ class Server:
         """
         end = time.monotonic() + seconds
         self._health.drain()
-        self._source.stop()
+        self._reflection.drain()
+        self._manager.end_waiting()
+        if self._config_poll is not None:
+            self._config_poll.stop()
+        self._models.stop()
         self._refusal.start()
         stopped = self._grpc.stop(grace=seconds)  # longer than is waited for it
         if not stopped.wait(max(0.0, end - time.monotonic())):
@@ -129,6 +172,9 @@ class Server:
 
     def _load_version(self, aspired: AspiredVersion) -> Runner:
         started = time.monotonic()
+        if self._flags.enable_batching and self._flags.batching_parameters_file:
+            parameters = batching_parameters.read(self._flags.batching_parameters_file)
+            batching_parameters.check_sizes(parameters)
         runner = Runner(
             aspired.path,
             self._flags.saved_model_tags.split(","),

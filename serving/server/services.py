@@ -1,8 +1,4 @@
-"""The gRPC services, on the official stubs.
-
-A method that is not overridden (HandleReloadConfigRequest) answers UNIMPLEMENTED, as
-the official base class does.
-"""
+"""The gRPC services, on the official stubs."""
 
 from __future__ import annotations
 
@@ -13,17 +9,20 @@ from typing import Any
 
 import grpc
 from tensorflow_serving.apis import (
+    model_management_pb2,
     model_pb2,
     model_service_pb2_grpc,
     prediction_service_pb2_grpc,
 )
 
 from serving.server.classify import classify
-from serving.server.errors import ServingError
+from serving.server.errors import ServingError, invalid_argument
 from serving.server.manager import Manager
 from serving.server.metadata import check_fields, metadata
 from serving.server.model_spec import missing_model_spec, resolve
+from serving.server.models import Models
 from serving.server.multi_inference import multi_inference
+from serving.server.own_threads import in_own_threads
 from serving.server.predict import predict
 from serving.server.regress import regress
 from serving.server.runner import Runner
@@ -112,7 +111,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         request: Any,
         context: grpc.ServicerContext,
     ) -> Any:
-        name, wanted = resolve(spec)
+        name, wanted = resolve(spec, self._manager.labels)
         timeout = _time_left(context)
         with self._manager.servable(name, wanted) as (version, runner):
             return infer(runner, version, request, timeout)
@@ -122,7 +121,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         if not request.HasField("model_spec"):
             raise missing_model_spec()
         check_fields(request)
-        name, wanted = resolve(request.model_spec)
+        name, wanted = resolve(request.model_spec, self._manager.labels)
         with self._manager.servable(name, wanted) as (version, runner):
             return metadata(runner, name, version)
 
@@ -130,8 +129,11 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
 class ModelService(model_service_pb2_grpc.ModelServiceServicer):
     """``tensorflow.serving.ModelService`` over the models of a manager."""
 
-    def __init__(self, manager: Manager[Runner]) -> None:
+    def __init__(self, manager: Manager[Runner], models: Models) -> None:
         self._manager = manager
+        self._models = models
+        # A reload may wait for minutes, and one has to wait for the other.
+        self.HandleReloadConfigRequest = in_own_threads(self._reload, 1, "reload")
 
     @_answering
     def GetModelStatus(self, request: Any, context: grpc.ServicerContext) -> Any:
@@ -139,3 +141,19 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
             raise missing_model_spec()
         spec = request.model_spec
         return status(spec, self._manager.statuses(spec.name))
+
+    @_answering
+    def _reload(self, request: Any, context: grpc.ServicerContext) -> Any:
+        if not request.config.HasField("model_config_list"):
+            raise invalid_argument(
+                "ServerModelConfig type not supported by HandleReloadConfigRequest. "
+                "Only ModelConfigList is currently supported"
+            )
+        try:
+            self._models.apply(request.config, still_wanted=context.is_active)
+        except ServingError as error:
+            log.error("ReloadConfig failed: %s", error)
+            raise
+        response = model_management_pb2.ReloadConfigResponse()
+        response.status.SetInParent()
+        return response

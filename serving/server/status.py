@@ -6,7 +6,7 @@ import grpc
 from tensorflow_serving.apis import get_model_status_pb2, model_pb2
 
 from serving.server.errors import ServingError
-from serving.server.manager import VersionStatus
+from serving.server.states import VersionStatus
 
 
 def status(

@@ -1,19 +1,21 @@
 """The version source: what lies under a base path -> the versions that are aspired.
 
-A version is a child directory whose name is a number. The newest complete one is
-aspired. A directory is complete when nothing that its graph names is missing and,
-for one that appeared or changed while the server runs, when two looks found the same
-files: a version that is still being copied is never loaded.
+A version is a child directory whose name is a number. Which of them are aspired is the
+policy's choice among those that are complete. A directory is complete when nothing that
+its graph names is missing and, for one that appeared or changed while the server runs,
+when two looks found the same files: a version that is still being copied is never
+loaded.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from serving.server.policy import VersionPolicy
 
 log = logging.getLogger(__name__)
 
@@ -37,87 +39,78 @@ class AspiredVersion:
 
 @dataclass
 class VersionSource:
-    """Looks under one base path for versions, once or again and again.
+    """Looks under one base path for versions.
 
     Args:
         model: The model's name, for the log.
         base_path: The directory that holds the versions.
         publish: Is told the aspired versions after each look that found out.
         missing_part: Tells what a version directory still lacks, None for nothing.
+        policy: Which versions to aspire to.
     """
 
     model: str
     base_path: Path
     publish: Callable[[Sequence[AspiredVersion]], None]
     missing_part: Callable[[Path], str | None]
+    policy: VersionPolicy = field(default_factory=VersionPolicy)
     _seen: dict[int, Fingerprint] = field(default_factory=dict)
     _aspired: dict[int, AspiredVersion] = field(default_factory=dict)
-    _waiting_for: tuple[int, str] | None = None
+    _waiting_for: list[tuple[int, str]] = field(default_factory=list)
     _looked: bool = False
-    _stop: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
-
-    def start(self, interval: float) -> None:
-        """Look now and then every ``interval`` seconds; 0: once; negative: never."""
-        if interval < 0:
-            return
-        self.poll()
-        if interval > 0:
-            self._thread = threading.Thread(
-                target=self._poll_until_stopped,
-                args=(interval,),
-                name=f"versions of {self.model}",
-                daemon=True,
-            )
-            self._thread.start()
-
-    def stop(self) -> None:
-        """Look no more."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-
-    def _poll_until_stopped(self, interval: float) -> None:
-        while not self._stop.wait(interval):
-            try:
-                self.poll()
-            except Exception:  # a source that died would silently serve old versions
-                log.exception("Looking for versions of %s failed", self.model)
 
     def poll(self) -> None:
         """Look once, and publish when it is known what to aspire to."""
         found = numbered_children(self.model, self.base_path)
-        newest = self._newest_complete(found) if found else None
-        self._looked = True
         if found is None:
+            self._looked = True
             return
-        if newest is None and found:  # all still being copied: keep what there is
+        candidates = self.policy.candidates(found)
+        for number in self.policy.absent(found):
+            log.warning(
+                "Version %d of servable %s, which was requested to be served as a "
+                "'specific' version in the servable's version policy, was not found in "
+                "the file system",
+                number,
+                self.model,
+            )
+        complete = self._complete(candidates, found)
+        self._looked = True
+        if not complete and candidates:  # still being copied: keep what there is
             return
-        self._aspired = {newest.version: newest} if newest else {}
-        self.publish(list(self._aspired.values()))
+        self._aspired = {version.version: version for version in complete}
+        self.publish(complete)
 
-    def _newest_complete(self, found: dict[int, Path]) -> AspiredVersion | None:
+    def _complete(
+        self, candidates: Sequence[int], found: dict[int, Path]
+    ) -> list[AspiredVersion]:
+        """The first candidates that are complete, as many as the policy wants."""
+        self._forget_all_but(found)
+        complete: list[AspiredVersion] = []
+        waiting = []
+        for number in candidates:
+            looked_at = self._look_at(number, found[number])
+            if isinstance(looked_at, str):
+                waiting.append((number, looked_at))
+                continue
+            complete.append(looked_at)
+            if len(complete) == self.policy.count:
+                break
+        for number, missing in waiting:
+            if (number, missing) not in self._waiting_for:
+                log.info(
+                    "Version %d of %s is not loaded yet: waiting for %s",
+                    number,
+                    self.model,
+                    missing,
+                )
+        self._waiting_for = waiting
+        return complete
+
+    def _forget_all_but(self, found: Collection[int]) -> None:
         self._seen = {
             number: self._seen[number] for number in self._seen if number in found
         }
-        waiting = None
-        newest = None
-        for number in sorted(found, reverse=True):
-            looked_at = self._look_at(number, found[number])
-            if isinstance(looked_at, AspiredVersion):
-                newest = looked_at
-                break
-            waiting = waiting or (number, looked_at)
-        if waiting is not None and waiting != self._waiting_for:
-            number, missing = waiting
-            log.info(
-                "Version %d of %s is not loaded yet: waiting for %s",
-                number,
-                self.model,
-                missing,
-            )
-        self._waiting_for = waiting
-        return newest
 
     def _look_at(self, number: int, path: Path) -> AspiredVersion | str:
         """The version in a directory, or what it is waiting for."""
@@ -160,8 +153,16 @@ def numbered_children(model: str, base_path: Path) -> dict[int, Path] | None:
     for child in children:
         if child.name.isascii() and child.name.isdecimal():
             number = int(child.name)
-            if number < 2**63:
-                found.setdefault(number, child)
+            if number >= 2**63:
+                continue
+            if number in found:
+                log.warning(
+                    "Duplicate version %d of servable %s: %s is left alone",
+                    number,
+                    model,
+                    child,
+                )
+            found.setdefault(number, child)
     if not found:
         log.warning(
             "No versions of servable %s found under base path %s. Did you forget to "

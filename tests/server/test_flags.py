@@ -1,7 +1,14 @@
 import pytest
 
 from serving.server.errors import ServingError
-from serving.server.flags import FlagError, Flags, check, parse, usage
+from serving.server.flags import (
+    FlagError,
+    Flags,
+    check,
+    parse,
+    usage,
+    without_rest_on_the_port_of_grpc,
+)
 
 
 @pytest.mark.parametrize(
@@ -48,16 +55,79 @@ def test_unknown_arguments_are_kept_in_order():
     assert line.flags.port == 7
 
 
-def test_flags_of_the_original_without_effect_are_named():
+def test_flags_of_the_original_without_effect_are_named_once():
     line = parse(
-        ["--enable_batching", "--rest_api_port=8501", "--max_num_load_retries", "0"]
+        [
+            "--enable_batching",
+            "--enable_profiler=false",
+            "--mixed_precision",
+            "bfloat16",
+            "--enable_profiler",
+        ]
     )
     assert line.warnings == (
         "--enable_batching has no effect here",
-        "--rest_api_port has no effect here",
-        "--max_num_load_retries has no effect here",
+        "--enable_profiler has no effect here",
+        "--mixed_precision has no effect here",
     )
 
+
+def test_every_flag_of_the_original_is_known_with_its_default():
+    flags = Flags()
+    known = {name: getattr(flags, name) for name in ORIGINAL if hasattr(flags, name)}
+    assert known == {name: ORIGINAL[name] for name in known}
+    line = parse([f"--{name}={ORIGINAL[name]}" for name in ORIGINAL])
+    assert line.unknown == ()
+    assert line.flags == flags
+
+
+# Names and defaults of tensorflow_model_server 2.20.
+ORIGINAL = {
+    "port": 8500,
+    "grpc_socket_path": "",
+    "rest_api_port": 0,
+    "rest_api_num_threads": 0,  # where it says 4 times the CPUs
+    "grpc_max_threads": 0,  # likewise
+    "rest_api_timeout_in_ms": 30000,
+    "rest_api_enable_cors_support": False,
+    "model_name": "default",
+    "model_base_path": "",
+    "model_config_file": "",
+    "model_config_file_poll_wait_seconds": 0,
+    "file_system_poll_wait_seconds": 1,
+    "num_load_threads": 0,
+    "num_unload_threads": 0,
+    "max_num_load_retries": 5,
+    "load_retry_interval_micros": 60_000_000,
+    "flush_filesystem_caches": True,
+    "allow_version_labels_for_unavailable_models": False,
+    "enable_batching": False,
+    "batching_parameters_file": "",
+    "enable_per_model_batching_parameters": False,
+    "tensorflow_session_parallelism": 0,
+    "tensorflow_intra_op_parallelism": 0,
+    "tensorflow_inter_op_parallelism": 0,
+    "tensorflow_session_config_file": "",
+    "per_process_gpu_memory_fraction": 0,
+    "saved_model_tags": "serve",
+    "ssl_config_file": "",
+    "use_alts_credentials": False,
+    "grpc_channel_arguments": "",
+    "enable_model_warmup": True,
+    "num_request_iterations_for_warmup": 0,
+    "monitoring_config_file": "",
+    "enable_grpc_healthcheck_service": False,
+    "enable_profiler": True,
+    "enable_serialization_as_tensor_content": False,
+    "enable_signature_method_name_check": False,
+    "remove_unused_fields_from_bundle_metagraph": True,
+    "prefer_tflite_model": False,
+    "mixed_precision": "",
+    "thread_pool_factory_config_file": "",
+    "platform_config_file": "",
+    "skip_initialize_tpu": False,
+    "version": False,
+}
 
 BASE = "--model_base_path=/m"
 
@@ -74,11 +144,6 @@ BASE = "--model_base_path=/m"
             ["--port=0", BASE],
             "INVALID_ARGUMENT: At least one of server_options.grpc_port or "
             "server_options.grpc_socket_path must be set.",
-        ),
-        (
-            ["--model_name=a", "--model_base_path=gold/affine"],
-            "INVALID_ARGUMENT: Expected model a to have an absolute path or URI; got "
-            "base_path()=gold/affine",
         ),
         (
             [BASE, "--batching_parameters_file=/b"],
@@ -108,23 +173,30 @@ BASE = "--model_base_path=/m"
             "INVALID_ARGUMENT: --port must be in 0..65535. Received: 70000",
         ),
         (
-            [BASE, "--ssl_config_file=/s"],
-            "UNIMPLEMENTED: --ssl_config_file is not supported by the embedded server "
-            "yet",
+            [BASE, "--use_alts_credentials"],
+            "UNIMPLEMENTED: --use_alts_credentials is not supported",
         ),
     ],
 )
 def test_start_errors(argv, message):
     with pytest.raises(ServingError) as error:
-        check(parse(argv))
+        check(parse(argv).flags)
     assert str(error.value) == message
 
 
 def test_good_flags_pass():
-    check(parse([BASE]))
-    check(
-        parse(["--model_base_path=file:///m", "--port=0", "--grpc_socket_path=/tmp/s"])
-    )
+    check(parse([BASE]).flags)
+    check(parse([BASE, "--port=0", "--grpc_socket_path=/tmp/s"]).flags)
+    check(parse(["--model_config_file=/c"]).flags)
+
+
+def test_rest_gives_way_to_grpc():
+    both = parse(["--port=1", "--rest_api_port=1"]).flags
+    flags, told = without_rest_on_the_port_of_grpc(both)
+    assert (flags.port, flags.rest_api_port) == (1, 0)
+    assert told.startswith("server_options.http_port cannot be same as grpc_port.")
+    other = parse(["--port=1", "--rest_api_port=2"]).flags
+    assert without_rest_on_the_port_of_grpc(other) == (other, "")
 
 
 def test_usage_has_the_layout_of_the_original():

@@ -22,7 +22,11 @@ def base_path(kit, toys, tmp_path):
 
 @pytest.fixture
 def server(kit, base_path, tmp_path):
-    flags = ("--file_system_poll_wait_seconds=0.1", "--grpc_max_threads=16")
+    flags = (
+        "--file_system_poll_wait_seconds=0.1",
+        "--grpc_max_threads=16",
+        "--max_num_load_retries=0",
+    )
     with kit.running(base_path, tmp_path / "log", *flags) as server:
         yield server
 

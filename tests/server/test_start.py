@@ -72,7 +72,8 @@ def test_a_corrupt_model_ends_the_start(kit, tmp_path):
     (tmp_path / "1").mkdir()
     (tmp_path / "1" / "saved_model.pb").write_bytes(b"not a saved model")
     port = kit.free_port()
-    done = run(kit, f"--port={port}", "--model_name=a", f"--model_base_path={tmp_path}")
+    flags = ("--model_name=a", "--max_num_load_retries=0", f"--port={port}")
+    done = run(kit, *flags, f"--model_base_path={tmp_path}")
     assert done.returncode == 255
     assert last_line(done.stderr) == (
         "E Failed to start server. Error: UNKNOWN: 1 servable(s) did not become "

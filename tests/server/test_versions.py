@@ -2,7 +2,10 @@ import logging
 import shutil
 
 import pytest
+from google.protobuf import text_format
+from tensorflow_serving.config import model_server_config_pb2
 
+from serving.server.policy import VersionPolicy, version_policy
 from serving.server.saved_model import missing_part
 from serving.server.versions import VersionSource
 
@@ -33,6 +36,54 @@ def test_the_newest_number_is_aspired(source, toys):
         shutil.copytree(toys[1], source.base_path / name)
     source.poll()
     assert source.published == [[2]]
+
+
+@pytest.mark.parametrize(
+    ("text", "aspired"),
+    [
+        ("", [3]),
+        ("latest {}", [3]),
+        ("latest { num_versions: 2 }", [3, 2]),
+        ("latest { num_versions: 9 }", [3, 2, 1]),
+        ("all {}", [3, 2, 1]),
+        ("specific { versions: 1 versions: 2 }", [2, 1]),
+        ("specific { versions: 7 }", []),
+    ],
+)
+def test_policies(source, toys, log, text, aspired):
+    for name in ("1", "2", "3"):
+        shutil.copytree(toys[1], source.base_path / name)
+    model = text_format.Parse(
+        f"model_version_policy {{ {text} }}", model_server_config_pb2.ModelConfig()
+    )
+    source.policy = version_policy(model)
+    source.poll()
+    assert source.published == [aspired]
+    told = (
+        "Version 7 of servable m, which was requested to be served as a 'specific' "
+        "version in the servable's version policy, was not found in the file system"
+    )
+    assert (told in log.text) == ("7" in text)
+
+
+def test_versions_that_are_not_complete_do_not_count(source, toys):
+    for name in ("1", "2"):
+        shutil.copytree(toys[1], source.base_path / name)
+    (source.base_path / "3").mkdir()
+    source.policy = VersionPolicy(count=2)
+    source.poll()
+    assert source.published == [[2, 1]]
+    source.policy = VersionPolicy(count=None, only=frozenset({3}))
+    source.poll()
+    assert source.published == [[2, 1]]  # nothing better yet: no change
+
+
+def test_two_names_for_one_version(source, toys, log):
+    for name in ("1", "01"):
+        shutil.copytree(toys[1], source.base_path / name)
+    source.poll()
+    assert source.published == [[1]]
+    assert "Duplicate version 1 of servable m" in log.text
 
 
 def test_a_missing_base_path_changes_nothing(source, toys, log):

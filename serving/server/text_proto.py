@@ -1,0 +1,102 @@
+"""Files in protobuf's text form, which is what TF Serving's config files are."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import grpc
+from google.protobuf import (
+    descriptor_pb2,
+    descriptor_pool,
+    message_factory,
+    text_format,
+    wrappers_pb2,
+)
+from google.protobuf.message import Message
+
+from serving.server.errors import ServingError, invalid_argument
+
+log = logging.getLogger(__name__)
+
+M = TypeVar("M", bound=Message)
+
+_Field = descriptor_pb2.FieldDescriptorProto
+_SCALARS = {
+    "bool": _Field.TYPE_BOOL,
+    "int64": _Field.TYPE_INT64,
+    "string": _Field.TYPE_STRING,
+}
+
+
+def read_text_proto(path: str, message: M) -> M:
+    """Read a file into a message.
+
+    Args:
+        path: The file.
+        message: An empty message of the type that the file holds.
+
+    Returns:
+        The same message.
+
+    Raises:
+        ServingError: NOT_FOUND without such a file, INVALID_ARGUMENT when it holds
+            anything else; the log tells where.
+    """
+    try:
+        text = Path(path).read_bytes()
+    except OSError as error:
+        code = grpc.StatusCode.FAILED_PRECONDITION
+        if isinstance(error, FileNotFoundError):
+            code = grpc.StatusCode.NOT_FOUND
+        elif isinstance(error, PermissionError):
+            code = grpc.StatusCode.PERMISSION_DENIED
+        raise ServingError(code, f"{path}; {error.strerror}") from None
+    try:
+        text_format.Parse(text, message)
+    except (text_format.ParseError, UnicodeDecodeError) as error:
+        log.error(
+            "Error parsing text-format %s: %s",
+            message.DESCRIPTOR.full_name,
+            str(error).replace(" : ", ": ", 1),
+        )
+        raise invalid_argument(f"Invalid protobuf file: '{path}'") from None
+    return message
+
+
+def message_type(name: str, fields: Mapping[str, str]) -> Any:
+    """A message type that the official stubs lack, in a pool of its own.
+
+    For text only: the field numbers are not those of the original.
+
+    Args:
+        name: The short name; the package is ``tensorflow.serving``.
+        fields: Types by field name: ``bool``, ``int64`` or ``string``, perhaps after
+            ``repeated``, or one of protobuf's wrappers, such as ``Int64Value``.
+
+    Returns:
+        The message class.
+    """
+    file = descriptor_pb2.FileDescriptorProto(
+        name=f"{name}.proto",
+        package="tensorflow.serving",
+        syntax="proto3",
+        dependency=[wrappers_pb2.DESCRIPTOR.name],
+    )
+    message = file.message_type.add(name=name)
+    for number, field_name in enumerate(fields, start=1):
+        *repeated, kind = fields[field_name].split()
+        field = message.field.add(name=field_name, number=number)
+        field.label = _Field.LABEL_REPEATED if repeated else _Field.LABEL_OPTIONAL
+        if kind in _SCALARS:
+            field.type = _SCALARS[kind]
+        else:
+            field.type = _Field.TYPE_MESSAGE
+            field.type_name = f".google.protobuf.{kind}"
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
+    pool.Add(file)
+    descriptor = pool.FindMessageTypeByName(f"tensorflow.serving.{name}")
+    return message_factory.GetMessageClass(descriptor)
