@@ -8,6 +8,7 @@ from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import classification_pb2
 
+from serving.server import metrics
 from serving.server.errors import ServingError, invalid_argument
 from serving.server.examples import run_examples
 from serving.server.runner import Runner
@@ -51,9 +52,11 @@ def classify(
     input_name, output_names = classification_tensors(
         signature, runner.check_method_names
     )
-    count, outputs = run_examples(
-        runner, request.input, [input_name], output_names, timeout
-    )
+    with metrics.runtime("Classify", request.model_spec.name):
+        count, outputs = run_examples(
+            runner, request.input, [input_name], output_names, timeout
+        )
+    metrics.examples(request.model_spec.name, count)
     response = classification_pb2.ClassificationResponse()
     fill_spec(response.model_spec, request.model_spec, version)
     fill_classifications(response.result, signature, count, outputs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import grpc
 from tensorflow_serving.apis import inference_pb2
 
+from serving.server import metrics
 from serving.server.classify import classification_tensors, fill_classifications
 from serving.server.errors import ServingError, invalid_argument
 from serving.server.examples import run_examples
@@ -39,9 +40,12 @@ def multi_inference(
         ServingError: The request or a signature does not fit, or the graph failed.
     """
     input_names, output_names = _tensors(runner, request)
-    count, outputs = run_examples(
-        runner, request.input, input_names, output_names, timeout
-    )
+    model = request.tasks[0].model_spec.name
+    with metrics.runtime("MultiInference", model):
+        count, outputs = run_examples(
+            runner, request.input, input_names, output_names, timeout
+        )
+    metrics.examples(model, count)
     response = inference_pb2.MultiInferenceResponse()
     for task in request.tasks:
         signature = runner.signatures[signature_name(task.model_spec)]

@@ -9,6 +9,7 @@ import numpy as np
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import predict_pb2
 
+from serving.server import metrics
 from serving.server.errors import ServingError, invalid_argument
 from serving.server.runner import Runner
 from serving.server.signatures import (
@@ -62,7 +63,8 @@ def predict(
     feeds = _feeds(signature, request)
     aliases = _output_aliases(signature, request.output_filter)
     fetches = [signature.outputs[alias].name for alias in aliases]
-    values = runner.run(feeds, fetches, timeout)
+    with metrics.runtime("Predict", request.model_spec.name):
+        values = runner.run(feeds, fetches, timeout)
 
     response = predict_pb2.PredictResponse()
     fill_spec(response.model_spec, request.model_spec, version)

@@ -7,6 +7,7 @@ from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import regression_pb2
 
+from serving.server import metrics
 from serving.server.errors import invalid_argument
 from serving.server.examples import run_examples
 from serving.server.runner import Runner
@@ -47,9 +48,11 @@ def regress(
     if signature is None:
         raise invalid_argument(f"No signature was found with the name: {name}")
     input_name, output_name = regression_tensors(signature, runner.check_method_names)
-    count, outputs = run_examples(
-        runner, request.input, [input_name], [output_name], timeout
-    )
+    with metrics.runtime("Regress", request.model_spec.name):
+        count, outputs = run_examples(
+            runner, request.input, [input_name], [output_name], timeout
+        )
+    metrics.examples(request.model_spec.name, count)
     response = regression_pb2.RegressionResponse()
     fill_spec(response.model_spec, request.model_spec, version)
     fill_regressions(response.result, count, outputs[output_name])

@@ -22,6 +22,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
 from tensorflow.python.client import pywrap_tf_session as c_api
 
+from serving.server import metrics
 from serving.server.empty_batch import one_row, outputs_to_cut
 from serving.server.errors import ServingError, code_of, invalid_argument
 from serving.server.saved_model import choose_meta_graph, ops, read_saved_model
@@ -126,6 +127,7 @@ class Runner:
             self._endpoint(name, "FetchOutputs node {}: not found") for name in fetches
         ]
         options = _options(timeout)
+        metrics.session_ran()
         try:
             return self._session._call_tf_sessionrun(options, feed, fetch, [], None)
         except tf.errors.OpError as error:

@@ -15,6 +15,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
+from serving.server import metrics
 from serving.server.classify import classify
 from serving.server.errors import ServingError, invalid_argument
 from serving.server.manager import Manager
@@ -41,16 +42,27 @@ def _answering(method: Method) -> Method:
 
     @functools.wraps(method)
     def answer(self: Any, request: Any, context: grpc.ServicerContext) -> Any:
+        watch = metrics.Watch("GRPC", method.__name__.lstrip("_"), _model(request))
         try:
-            return method(self, request, context)
+            reply = method(self, request, context)
+            watch.done(grpc.StatusCode.OK)
+            return reply
         except ServingError as error:
             failure = error
         except Exception as error:
             log.exception("%s failed unexpectedly", method.__name__)
             failure = ServingError(grpc.StatusCode.INTERNAL, str(error))
+        watch.done(failure.code)
         return context.abort(failure.code, failure.details)
 
     return answer
+
+
+def _model(request: Any) -> str:
+    """The model that a request of any kind names first, "" if none."""
+    tasks = getattr(request, "tasks", None)
+    spec = getattr(tasks[0] if tasks else request, "model_spec", None)
+    return spec.name if spec is not None else ""
 
 
 def _time_left(context: grpc.ServicerContext) -> float | None:
