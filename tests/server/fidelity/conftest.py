@@ -53,7 +53,13 @@ def start(
             command = kit.server_command(f"--port={port}", *flags)
             process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
         try:
-            kit.until(lambda: process.poll() is not None or kit.is_open(port), log_file)
+            kit.until(
+                lambda: (
+                    process.poll() is not None
+                    or (kit.is_open(port) and kit.is_open(rest))
+                ),
+                log_file,
+            )
             assert process.poll() is None, log_file.read_text()
             yield Target(f"127.0.0.1:{port}", f"127.0.0.1:{rest}", str(models))
         finally:

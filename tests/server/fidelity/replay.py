@@ -67,7 +67,7 @@ SCENARIOS = {
             "--model_config_file=$MODELS/steady.models.config",
             "--allow_version_labels_for_unavailable_models=true",
         ),
-        files=("steady", "reference"),
+        files=("steady", "reference", "rest"),
     ),
     "flagged": Scenario(
         flags=(
