@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test test-all bench-train lint format clean
+.PHONY: help setup demo test test-all fidelity bench-train lint format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,10 @@ test: $(READY) ## Run the tests
 
 test-all: $(READY) ## Run the tests and the whole matrix of models, in hours
 	$(BIN)/python -m pytest -m ""
+
+fidelity: $(READY) ## Ask the server at TARGET (and REST) what the original was asked
+	$(BIN)/python -m tests.server.fidelity --grpc $(TARGET) $(if $(REST),--rest $(REST)) \
+		$(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(MODELS),--models $(MODELS))
 
 bench-train: $(READY) ## Compare the speed of training with PyTorch's, in minutes
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'

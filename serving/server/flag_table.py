@@ -109,6 +109,14 @@ class Flags:
         "Text SSLConfig protobuf with server_key, server_cert, custom_ca and "
         "client_verify: TLS for gRPC.",
     )
+    enable_serialization_as_tensor_content: bool = _flag(
+        False, "bool", "Answer Predict with tensors as raw bytes (tensor_content)."
+    )
+    enable_signature_method_name_check: bool = _flag(
+        False,
+        "bool",
+        "Refuse requests to signatures whose method name is of another kind.",
+    )
     grpc_max_threads: int = _flag(
         0, "int32", "Requests that run at the same time; 0: 4 times the usable CPUs."
     )
@@ -152,8 +160,6 @@ WITHOUT_EFFECT = {
     "per_process_gpu_memory_fraction": "float",
     "num_request_iterations_for_warmup": "int32",
     "enable_profiler": "bool",
-    "enable_serialization_as_tensor_content": "bool",
-    "enable_signature_method_name_check": "bool",
     "remove_unused_fields_from_bundle_metagraph": "bool",
     "prefer_tflite_model": "bool",
     "mixed_precision": "string",

@@ -94,6 +94,8 @@ def _serve(line: CommandLine, signals: Signals) -> int:
         reserved.close()
         server.open(credentials)
     _announce(flags)
+    if server.open_rest():
+        log.info("Exporting HTTP/REST API at:localhost:%d ...", flags.rest_api_port)
     log.info("%s: draining, at most %g s", signals.wait(), flags.drain_seconds)
     if not server.drain(flags.drain_seconds):
         log.warning("Ended with requests unanswered after %g s", flags.drain_seconds)

@@ -129,6 +129,11 @@ class Manager(Generic[S]):
             )
         return known[wanted]
 
+    def models(self) -> list[str]:
+        """Every model that ever had a version."""
+        with self._changed:
+            return sorted(self._versions)
+
     def statuses(self, model: str) -> list[VersionStatus]:
         """Every version of a model ever seen, the ended ones too, highest first."""
         with self._changed:

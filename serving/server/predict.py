@@ -9,11 +9,19 @@ import numpy as np
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import predict_pb2
 
+from serving.server import metrics
 from serving.server.errors import ServingError, invalid_argument
 from serving.server.runner import Runner
+from serving.server.signatures import (
+    CLASSIFY_METHOD,
+    PREDICT_METHOD,
+    REGRESS_METHOD,
+    fill_spec,
+    signature_name,
+)
 from serving.server.tensors import fill_proto, to_array
 
-DEFAULT_SIGNATURE = "serving_default"
+_METHODS = (PREDICT_METHOD, CLASSIFY_METHOD, REGRESS_METHOD)
 
 
 def predict(
@@ -21,6 +29,8 @@ def predict(
     version: int,
     request: predict_pb2.PredictRequest,
     timeout: float | None = None,
+    *,
+    tensor_content: bool = False,
 ) -> predict_pb2.PredictResponse:
     """Answer a Predict request with a loaded model.
 
@@ -32,29 +42,35 @@ def predict(
         version: Its version, for the answer.
         request: What the client sent.
         timeout: Seconds that are left for it.
+        tensor_content: Whether the answer's tensors are raw bytes, not typed fields.
 
     Raises:
         ServingError: The request does not fit, or the graph failed.
     """
-    signature_name = request.model_spec.signature_name or DEFAULT_SIGNATURE
-    signature = runner.signatures.get(signature_name)
+    name = signature_name(request.model_spec)
+    signature = runner.signatures.get(name)
     if signature is None:
         raise ServingError(
             grpc.StatusCode.FAILED_PRECONDITION,
-            f'Serving signature key "{signature_name}" not found.',
+            f'Serving signature key "{name}" not found.',
+        )
+    if runner.check_method_names and signature.method_name not in _METHODS:
+        raise ServingError(
+            grpc.StatusCode.INTERNAL,
+            "Expected prediction signature method_name to be one of "
+            f"{{{', '.join(_METHODS)}}}. Was: {signature.method_name}",
         )
     feeds = _feeds(signature, request)
     aliases = _output_aliases(signature, request.output_filter)
     fetches = [signature.outputs[alias].name for alias in aliases]
-    values = runner.run(feeds, fetches, timeout)
+    with metrics.runtime("Predict", request.model_spec.name):
+        values = runner.run(feeds, fetches, timeout)
 
     response = predict_pb2.PredictResponse()
-    response.model_spec.name = request.model_spec.name
-    response.model_spec.version.value = version
-    response.model_spec.signature_name = signature_name
+    fill_spec(response.model_spec, request.model_spec, version)
     for alias, value in zip(aliases, values, strict=True):
         try:
-            fill_proto(response.outputs[alias], value)
+            fill_proto(response.outputs[alias], value, tensor_content)
         except ValueError as error:
             raise ServingError(grpc.StatusCode.UNIMPLEMENTED, str(error)) from None
     return response

@@ -15,7 +15,7 @@ from tensorflow_serving.apis import (
 )
 from tensorflow_serving.config import model_server_config_pb2
 
-from serving.server import batching_parameters, port
+from serving.server import batching_parameters, metrics, monitoring, port
 from serving.server.cpus import usable_cpus
 from serving.server.errors import ServingError, invalid_argument
 from serving.server.flags import Flags
@@ -26,6 +26,8 @@ from serving.server.models import Models
 from serving.server.periodic import Periodic
 from serving.server.reflection import Reflection
 from serving.server.refusal import Refusal
+from serving.server.rest.gateway import Gateway
+from serving.server.rest.handler import Handler
 from serving.server.runner import Runner
 from serving.server.services import ModelService, PredictionService
 from serving.server.states import Retries
@@ -65,6 +67,7 @@ class Server:
             flags.allow_version_labels_for_unavailable_models,
         )
         self._config_poll: Periodic | None = None
+        self._rest: Gateway | None = None
         threads = flags.grpc_max_threads or 4 * usable_cpus()
         self._refusal = Refusal()
         self._grpc = grpc.server(
@@ -80,7 +83,10 @@ class Server:
             ],
         )
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-            PredictionService(self._manager), self._grpc
+            PredictionService(
+                self._manager, flags.enable_serialization_as_tensor_content
+            ),
+            self._grpc,
         )
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(
             ModelService(self._manager, self._models), self._grpc
@@ -145,6 +151,35 @@ class Server:
         self._health.server_ready()
         self._grpc.start()
 
+    def open_rest(self) -> bool:
+        """Listen for REST requests too, if the flags say so.
+
+        Like the original, go on without when the port cannot be had.
+
+        Returns:
+            Whether REST requests are answered.
+        """
+        flags = self._flags
+        if not flags.rest_api_port:
+            return False
+        try:
+            path = monitoring.metrics_path(flags.monitoring_config_file)
+            holder = port.reserve(flags.bind, flags.rest_api_port)
+        except ServingError as error:
+            address = f"localhost:{flags.rest_api_port}"
+            log.error("Failed to start HTTP Server at %s: %s", address, error.message)
+            return False
+        milliseconds = flags.rest_api_timeout_in_ms
+        handler = Handler(
+            self._manager,
+            milliseconds / 1000 if milliseconds > 0 else None,
+            flags.rest_api_enable_cors_support,
+            path,
+        )
+        threads = flags.rest_api_num_threads or 4 * usable_cpus()
+        self._rest = Gateway(holder, handler, threads)
+        return True
+
     def drain(self, seconds: float) -> bool:
         """Refuse new calls, answer the accepted ones, unload.
 
@@ -163,11 +198,16 @@ class Server:
         self._models.stop()
         self._refusal.start()
         stopped = self._grpc.stop(grace=seconds)  # longer than is waited for it
-        if not stopped.wait(max(0.0, end - time.monotonic())):
+        answered = self._rest is None or self._rest.drain(seconds)
+        if not stopped.wait(max(0.0, end - time.monotonic())) or not answered:
             return False
         return self._manager.close(max(0.0, end - time.monotonic()))
 
     def _load_version(self, aspired: AspiredVersion) -> Runner:
+        with metrics.loading(str(aspired.path)):
+            return self._read_version(aspired)
+
+    def _read_version(self, aspired: AspiredVersion) -> Runner:
         started = time.monotonic()
         if self._flags.enable_batching and self._flags.batching_parameters_file:
             parameters = batching_parameters.read(self._flags.batching_parameters_file)
@@ -176,11 +216,15 @@ class Server:
             aspired.path,
             self._flags.saved_model_tags.split(","),
             _session_config(self._flags),
+            self._flags.enable_signature_method_name_check,
         )
+        loaded = time.monotonic()
         try:
             replayed = 0
             if self._flags.enable_model_warmup:
                 replayed = warm_up(runner, aspired.path, aspired.version)
+                taken = time.monotonic() - loaded
+                metrics.warmed_up(str(aspired.path), replayed, taken)
         except BaseException:
             runner.close()
             raise

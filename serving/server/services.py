@@ -1,8 +1,4 @@
-"""The gRPC services, on the official stubs.
-
-Methods that are not overridden (Classify, Regress, MultiInference) answer
-UNIMPLEMENTED, as the official base classes do.
-"""
+"""The gRPC services, on the official stubs."""
 
 from __future__ import annotations
 
@@ -14,17 +10,22 @@ from typing import Any
 import grpc
 from tensorflow_serving.apis import (
     model_management_pb2,
+    model_pb2,
     model_service_pb2_grpc,
     prediction_service_pb2_grpc,
 )
 
+from serving.server import metrics
+from serving.server.classify import classify
 from serving.server.errors import ServingError, invalid_argument
 from serving.server.manager import Manager
 from serving.server.metadata import check_fields, metadata
 from serving.server.model_spec import missing_model_spec, resolve
 from serving.server.models import Models
+from serving.server.multi_inference import multi_inference
 from serving.server.own_threads import in_own_threads
 from serving.server.predict import predict
+from serving.server.regress import regress
 from serving.server.runner import Runner
 from serving.server.status import status
 
@@ -41,16 +42,27 @@ def _answering(method: Method) -> Method:
 
     @functools.wraps(method)
     def answer(self: Any, request: Any, context: grpc.ServicerContext) -> Any:
+        watch = metrics.Watch("GRPC", method.__name__.lstrip("_"), _model(request))
         try:
-            return method(self, request, context)
+            reply = method(self, request, context)
+            watch.done(grpc.StatusCode.OK)
+            return reply
         except ServingError as error:
             failure = error
         except Exception as error:
             log.exception("%s failed unexpectedly", method.__name__)
             failure = ServingError(grpc.StatusCode.INTERNAL, str(error))
+        watch.done(failure.code)
         return context.abort(failure.code, failure.details)
 
     return answer
+
+
+def _model(request: Any) -> str:
+    """The model that a request of any kind names first, "" if none."""
+    tasks = getattr(request, "tasks", None)
+    spec = getattr(tasks[0] if tasks else request, "model_spec", None)
+    return spec.name if spec is not None else ""
 
 
 def _time_left(context: grpc.ServicerContext) -> float | None:
@@ -68,19 +80,53 @@ def _time_left(context: grpc.ServicerContext) -> float | None:
 
 
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
-    """``tensorflow.serving.PredictionService`` over the models of a manager."""
+    """``tensorflow.serving.PredictionService`` over the models of a manager.
 
-    def __init__(self, manager: Manager[Runner]) -> None:
+    Args:
+        manager: Has the models.
+        tensor_content: Whether Predict answers with raw bytes, not typed fields.
+    """
+
+    def __init__(self, manager: Manager[Runner], tensor_content: bool = False) -> None:
         self._manager = manager
+        self._predict = functools.partial(predict, tensor_content=tensor_content)
 
     @_answering
     def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:
+        return self._infer(self._predict, request, context)
+
+    @_answering
+    def Classify(self, request: Any, context: grpc.ServicerContext) -> Any:
+        return self._infer(classify, request, context)
+
+    @_answering
+    def Regress(self, request: Any, context: grpc.ServicerContext) -> Any:
+        return self._infer(regress, request, context)
+
+    @_answering
+    def MultiInference(self, request: Any, context: grpc.ServicerContext) -> Any:
+        # The first task names the model; that there is none is told as no name.
+        spec = request.tasks[0].model_spec if request.tasks else model_pb2.ModelSpec()
+        return self._run(multi_inference, spec, request, context)
+
+    def _infer(
+        self, infer: Callable[..., Any], request: Any, context: grpc.ServicerContext
+    ) -> Any:
         if not request.HasField("model_spec"):
             raise missing_model_spec()
-        name, wanted = resolve(request.model_spec, self._manager.labels)
+        return self._run(infer, request.model_spec, request, context)
+
+    def _run(
+        self,
+        infer: Callable[..., Any],
+        spec: model_pb2.ModelSpec,
+        request: Any,
+        context: grpc.ServicerContext,
+    ) -> Any:
+        name, wanted = resolve(spec, self._manager.labels)
         timeout = _time_left(context)
         with self._manager.servable(name, wanted) as (version, runner):
-            return predict(runner, version, request, timeout)
+            return infer(runner, version, request, timeout)
 
     @_answering
     def GetModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:

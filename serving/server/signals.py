@@ -46,8 +46,10 @@ class Signals:
         """
         self._waiting = True
         while True:
+            # Not for ever: a signal that comes right before the thread goes to sleep
+            # does not wake it.
             with contextlib.suppress(queue.Empty):
-                return self._received.get(timeout=60)
+                return self._received.get(timeout=1)
 
 
 def end_process(code: int) -> NoReturn:

@@ -2,7 +2,8 @@
 
 Reading accepts all that ``Tensor::FromProto`` accepts: raw ``tensor_content``, or the
 typed field, where missing values repeat the last one and none at all means zeros.
-Writing fills the typed field (``float_val`` ...), as TF Serving's replies do.
+Writing fills the typed field (``float_val`` ...), as TF Serving's replies do unless it
+was told --enable_serialization_as_tensor_content.
 """
 
 from __future__ import annotations
@@ -197,31 +198,59 @@ def _string_list(content: bytes, count: int) -> list[bytes]:
     return strings
 
 
-def fill_proto(proto: tensor_pb2.TensorProto, array: Any) -> None:
-    """Write an array into an empty TensorProto, in the typed field of its dtype.
+def as_array(value: Any) -> np.ndarray:
+    """What a session returned, as an array: of rank 0 it returns bare scalars."""
+    # numpy would make an S1 of bytes.
+    return np.array(value, object) if isinstance(value, bytes) else np.asarray(value)
+
+
+def data_type(array: np.ndarray) -> int:
+    """The DataType of an array's values."""
+    if array.dtype == object:
+        return types_pb2.DT_STRING
+    return tf.dtypes.as_dtype(array.dtype).as_datatype_enum
+
+
+def shape_string(array: np.ndarray) -> str:
+    """An array's shape as TensorFlow's errors write it: ``[2,3]``."""
+    return f"[{','.join(map(str, array.shape))}]"
+
+
+def fill_proto(
+    proto: tensor_pb2.TensorProto, value: Any, as_content: bool = False
+) -> None:
+    """Write an array into an empty TensorProto.
 
     Args:
         proto: The message to fill.
-        array: What a session returned: an array, or a bare scalar for rank 0.
+        value: What a session returned: an array, or a bare scalar for rank 0.
+        as_content: Write the values to ``tensor_content``, not to the field of their
+            type.
 
     Raises:
-        ValueError: The dtype has no typed field.
+        ValueError: The dtype cannot be written.
     """
-    if isinstance(array, bytes):
-        array = np.array(array, object)
-    array = np.asarray(array)
+    array = as_array(value)
     proto.tensor_shape.SetInParent()  # a scalar has a shape too: []
     for size in array.shape:
         proto.tensor_shape.dim.add().size = size
     if array.dtype == object:
         proto.dtype = types_pb2.DT_STRING
-        proto.string_val.extend(array.ravel().tolist())
+        strings = array.ravel().tolist()
+        if as_content:
+            lengths = [_varint(len(string)) for string in strings]
+            proto.tensor_content = b"".join(lengths + strings)
+        else:
+            proto.string_val.extend(strings)
         return
     kind = _BY_DTYPE.get(array.dtype)
     if kind is None:
         raise ValueError(f"Outputs of dtype {array.dtype} cannot be sent.")
     proto.dtype = kind.enum
     flat = np.ascontiguousarray(array).ravel()
+    if as_content:
+        proto.tensor_content = flat.tobytes()
+        return
     if kind.bits:
         flat = flat.view(kind.wire)
     if kind.packed_tag is not None:

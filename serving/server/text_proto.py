@@ -66,7 +66,7 @@ def read_text_proto(path: str, message: M) -> M:
     return message
 
 
-def message_type(name: str, fields: Mapping[str, str]) -> Any:
+def message_type(name: str, fields: Mapping[str, Any]) -> Any:
     """A message type that the official stubs lack, in a pool of its own.
 
     For text only: the field numbers are not those of the original.
@@ -74,7 +74,8 @@ def message_type(name: str, fields: Mapping[str, str]) -> Any:
     Args:
         name: The short name; the package is ``tensorflow.serving``.
         fields: Types by field name: ``bool``, ``int64`` or ``string``, perhaps after
-            ``repeated``, or one of protobuf's wrappers, such as ``Int64Value``.
+            ``repeated``, or one of protobuf's wrappers, such as ``Int64Value``; or the
+            fields of a message inside this one.
 
     Returns:
         The message class.
@@ -86,17 +87,31 @@ def message_type(name: str, fields: Mapping[str, str]) -> Any:
         dependency=[wrappers_pb2.DESCRIPTOR.name],
     )
     message = file.message_type.add(name=name)
-    for number, field_name in enumerate(fields, start=1):
-        *repeated, kind = fields[field_name].split()
-        field = message.field.add(name=field_name, number=number)
-        field.label = _Field.LABEL_REPEATED if repeated else _Field.LABEL_OPTIONAL
-        if kind in _SCALARS:
-            field.type = _SCALARS[kind]
-        else:
-            field.type = _Field.TYPE_MESSAGE
-            field.type_name = f".google.protobuf.{kind}"
+    _add_fields(message, f".tensorflow.serving.{name}", fields)
     pool = descriptor_pool.DescriptorPool()
     pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
     pool.Add(file)
     descriptor = pool.FindMessageTypeByName(f"tensorflow.serving.{name}")
     return message_factory.GetMessageClass(descriptor)
+
+
+def _add_fields(
+    message: descriptor_pb2.DescriptorProto, full_name: str, fields: Mapping[str, Any]
+) -> None:
+    for number, (field_name, kind) in enumerate(fields.items(), start=1):
+        field = message.field.add(name=field_name, number=number)
+        field.label = _Field.LABEL_OPTIONAL
+        if isinstance(kind, Mapping):
+            inner = message.nested_type.add(name=f"{field_name}_type")
+            field.type = _Field.TYPE_MESSAGE
+            field.type_name = f"{full_name}.{inner.name}"
+            _add_fields(inner, field.type_name, kind)
+            continue
+        *repeated, kind = kind.split()
+        if repeated:
+            field.label = _Field.LABEL_REPEATED
+        if kind in _SCALARS:
+            field.type = _SCALARS[kind]
+        else:
+            field.type = _Field.TYPE_MESSAGE
+            field.type_name = f".google.protobuf.{kind}"

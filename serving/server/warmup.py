@@ -8,7 +8,7 @@ version that does not work, so it fails the load.
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import grpc
@@ -16,15 +16,21 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import prediction_log_pb2
 
+from serving.server.classify import classify
 from serving.server.errors import ServingError, code_of, invalid_argument
+from serving.server.multi_inference import multi_inference
 from serving.server.predict import predict
+from serving.server.regress import regress
 from serving.server.runner import Runner
-
-log = logging.getLogger(__name__)
 
 WARMUP_FILE = Path("assets.extra", "tf_serving_warmup_requests")
 MAX_RECORDS = 1000
-_NOT_SERVED_YET = {"classify_log", "regress_log", "multi_inference_log"}
+_REPLAYED: dict[str, Callable[..., object]] = {
+    "predict_log": predict,
+    "classify_log": classify,
+    "regress_log": regress,
+    "multi_inference_log": multi_inference,
+}
 
 
 def warm_up(runner: Runner, path: Path, version: int) -> int:
@@ -51,7 +57,8 @@ def warm_up(runner: Runner, path: Path, version: int) -> int:
                 "Number of warmup records exceeds the maximum "
                 f"({MAX_RECORDS}) at {file}"
             )
-        replayed += _replay(runner, version, record, file)
+        _replay(runner, version, record, file)
+        replayed += 1
     return replayed
 
 
@@ -68,7 +75,7 @@ def _records(file: Path) -> list[bytes]:
         raise ServingError(code_of(error.error_code), error.message) from None
 
 
-def _replay(runner: Runner, version: int, record: bytes, file: Path) -> bool:
+def _replay(runner: Runner, version: int, record: bytes, file: Path) -> None:
     entry = prediction_log_pb2.PredictionLog()
     try:
         entry.ParseFromString(record)
@@ -77,13 +84,11 @@ def _replay(runner: Runner, version: int, record: bytes, file: Path) -> bool:
             f"Failed to parse warmup record: {record[:64]!r} from {file}"
         ) from None
     kind = entry.WhichOneof("log_type")
-    if kind == "predict_log":
-        predict(runner, version, entry.predict_log.request)
-        return True
-    if kind in _NOT_SERVED_YET:
-        log.warning("%s: a %s record is not replayed", file, kind)
-        return False
-    field = entry.DESCRIPTOR.fields_by_name[kind].number if kind else 0
-    raise ServingError(
-        grpc.StatusCode.UNIMPLEMENTED, f"Unsupported log_type for warmup: {field}"
-    )
+    if kind is None:  # an empty record asks for nothing
+        return
+    if kind not in _REPLAYED:
+        field = entry.DESCRIPTOR.fields_by_name[kind].number
+        raise ServingError(
+            grpc.StatusCode.UNIMPLEMENTED, f"Unsupported log_type for warmup: {field}"
+        )
+    _REPLAYED[kind](runner, version, getattr(entry, kind).request)

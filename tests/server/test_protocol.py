@@ -6,7 +6,6 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import (
-    classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
     predict_pb2,
@@ -225,11 +224,6 @@ def test_health_of_what_is_not_there(toy_server):
     stub = health_pb2_grpc.HealthStub(toy_server.channel)
     request = health_pb2.HealthCheckRequest(service="model/nobody")
     assert failure(stub.Check, request)[0] == "NOT_FOUND"
-
-
-def test_the_other_methods_are_not_implemented(toy_server):
-    request = classification_pb2.ClassificationRequest()
-    assert failure(toy_server.stubs.prediction.Classify, request)[0] == "UNIMPLEMENTED"
 
 
 def test_bytes_that_are_no_request(kit, toy_server):

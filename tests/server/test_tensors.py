@@ -43,6 +43,17 @@ def test_there_and_back(array):
 
 
 @given(ARRAYS | STRINGS)
+def test_there_and_back_as_raw_bytes(array):
+    message = tensor_pb2.TensorProto()
+    fill_proto(message, array, as_content=True)
+    fields = {field.name for field, _ in message.ListFields()}
+    assert fields <= {"dtype", "tensor_shape", "tensor_content"}
+    back = to_array(message)
+    assert back.dtype == array.dtype
+    np.testing.assert_array_equal(back, array)
+
+
+@given(ARRAYS | STRINGS)
 def test_read_and_write_what_tensorflow_writes_and_reads(kit, array):
     if array.dtype == np.float16 and not array.size:
         return  # make_tensor_proto and numpy disagree on empty halves

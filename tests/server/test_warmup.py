@@ -1,7 +1,8 @@
 import shutil
 
 import pytest
-from tensorflow_serving.apis import classification_pb2, prediction_log_pb2
+from google.protobuf import json_format
+from tensorflow_serving.apis import prediction_log_pb2
 
 from serving.server.errors import ServingError
 from serving.server.runner import Runner
@@ -18,6 +19,56 @@ def runner(toys):
     runner = Runner(toys[1])
     yield runner
     runner.close()
+
+
+@pytest.fixture(scope="module")
+def judge(kit, tmp_path_factory):
+    """A model that takes tf.Examples: all of them are "up" with a score of 0.5."""
+    tf, path = kit.tf, tmp_path_factory.mktemp("judge") / "1"
+    module = tf.Module()
+    examples = [tf.TensorSpec([None], tf.string, name="inputs")]
+
+    @tf.function(input_signature=examples)
+    def classify(inputs):
+        classes = tf.tile([["up"]], [tf.shape(inputs)[0], 1])
+        return {"classes": classes, "scores": tf.fill(tf.shape(classes), 0.5)}
+
+    @tf.function(input_signature=examples)
+    def regress(inputs):
+        return {"outputs": tf.fill(tf.shape(inputs), 0.5)}
+
+    module.classify, module.regress = classify, regress
+    signatures = {"serving_default": classify, "regress": regress}
+    tf.saved_model.save(module, str(path), signatures=signatures)
+    runner = Runner(path)
+    yield runner
+    runner.close()
+
+
+def log_of(text):
+    return json_format.ParseDict(text, prediction_log_pb2.PredictionLog())
+
+
+EXAMPLE = {"example_list": {"examples": [{}]}}
+CLASSIFY = {"classify_log": {"request": {"input": EXAMPLE}}}
+REGRESS = {
+    "regress_log": {
+        "request": {"model_spec": {"signature_name": "regress"}, "input": EXAMPLE}
+    }
+}
+MULTI = {
+    "multi_inference_log": {
+        "request": {
+            "tasks": [
+                {
+                    "model_spec": {"name": "any", "signature_name": "regress"},
+                    "method_name": "tensorflow/serving/regress",
+                }
+            ],
+            "input": EXAMPLE,
+        }
+    }
+}
 
 
 def failure(runner, version):
@@ -52,21 +103,37 @@ def test_at_most_1000_records(kit, runner, version):
     )
 
 
-def test_logs_of_other_kinds(kit, runner, version):
-    session_run = prediction_log_pb2.PredictionLog(
-        session_run_log=prediction_log_pb2.SessionRunLog()
+def test_logs_of_examples_are_replayed(kit, judge, version):
+    kit.write_warmup(version, *map(log_of, (CLASSIFY, REGRESS, MULTI)))
+    assert warm_up(judge, version, 1) == 3
+
+
+@pytest.mark.parametrize(
+    ("log", "text"),
+    [
+        (CLASSIFY, "No classification inputs found in SignatureDef: "),
+        (REGRESS, "No signature was found with the name: regress"),
+        (MULTI, "Requested signature not found in model graph: regress"),
+    ],
+)
+def test_and_fail_the_load_when_they_fail(kit, runner, version, log, text):
+    kit.write_warmup(version, log_of(log))
+    assert failure(runner, version).startswith(f"INVALID_ARGUMENT: {text}")
+
+
+@pytest.mark.parametrize(
+    ("kind", "number"), [("session_run_log", 5), ("predict_streamed_log", 7)]
+)
+def test_logs_that_are_not_for_warm_up(kit, runner, version, kind, number):
+    kit.write_warmup(version, log_of({kind: {}}))
+    assert failure(runner, version) == (
+        f"UNIMPLEMENTED: Unsupported log_type for warmup: {number}"
     )
-    kit.write_warmup(version, session_run)
-    assert failure(runner, version).startswith(
-        "UNIMPLEMENTED: Unsupported log_type for warmup: "
-    )
-    classify = prediction_log_pb2.PredictionLog(
-        classify_log=prediction_log_pb2.ClassifyLog(
-            request=classification_pb2.ClassificationRequest()
-        )
-    )
-    kit.write_warmup(version, classify)
-    assert warm_up(runner, version, 1) == 0
+
+
+def test_an_empty_record_asks_for_nothing(kit, runner, version):
+    kit.write_warmup(version, log_of({}))
+    assert warm_up(runner, version, 1) == 1
 
 
 def test_files_that_are_none(kit, runner, version):

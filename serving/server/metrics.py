@@ -1,0 +1,230 @@
+"""What is counted, under TF Serving's names and under conventional ones.
+
+Dashboards made for TF Serving find its names, units and buckets; new ones should use
+the conventional ones, which also tell of failures, of what is in flight and of the
+process. metrics_pages.py writes the two pages.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+import grpc
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
+
+INFERENCES = {"Predict", "Classify", "Regress", "MultiInference"}
+
+# A client chooses the name of the model that it asks for: do not remember them all.
+MAX_NAMES = 1000
+
+disable_created_metrics()  # a time for each label set, which nobody asks for
+CONVENTIONAL = CollectorRegistry()
+_ORIGINAL = CollectorRegistry()  # never shown as a whole: see ORIGINAL_NAMES
+
+ORIGINAL_NAMES: dict[str, Counter | Gauge | Histogram] = {}
+
+
+def _exponential(scale: float, growth: float, count: int) -> list[float]:
+    return [scale * growth**power for power in range(count)]
+
+
+_MICROSECONDS = _exponential(10, 1.8, 33)
+_SIZES = _exponential(1, 2, 14)
+
+
+def _counter(name: str, *labels: str) -> Counter:
+    counter = Counter(name, name, labels, registry=_ORIGINAL)
+    ORIGINAL_NAMES[name] = counter
+    return counter
+
+
+def _histogram(name: str, buckets: list[float], *labels: str) -> Histogram:
+    histogram = Histogram(name, name, labels, registry=_ORIGINAL, buckets=buckets)
+    ORIGINAL_NAMES[name] = histogram
+    return histogram
+
+
+def _gauge(name: str) -> None:
+    ORIGINAL_NAMES[name] = Gauge(name, name, registry=_ORIGINAL)
+
+
+LOAD_ATTEMPTS = _counter(
+    ":tensorflow:cc:saved_model:load_attempt_count", "model_path", "status"
+)
+LOAD_LATENCY = _counter(":tensorflow:cc:saved_model:load_latency", "model_path")
+_histogram(
+    ":tensorflow:cc:saved_model:load_latency_by_stage",
+    _exponential(10, 1.8, 37),
+    "model_path",
+    "stage",
+)
+_SESSION_RUNS = _counter(":tensorflow:core:direct_session_runs")
+_GRAPH_RUNS = _counter(":tensorflow:core:graph_runs")
+_gauge(":tensorflow:serving:batching:mixed_priority_batching_policy")
+_histogram(":tensorflow:serving:batching:padding_size_v2", _SIZES)
+_counter(":tensorflow:serving:batching:processed_batch_size_v2")
+INPUT_BATCH_SIZE = _histogram(
+    ":tensorflow:serving:batching_session:input_batch_size", _SIZES
+)
+PADDING_SIZE = _histogram(
+    ":tensorflow:serving:batching_session:padding_size", _SIZES, "execution_batch_size"
+)
+PROCESSED_BATCH_SIZE = _histogram(
+    ":tensorflow:serving:batching_session:processed_batch_size", _SIZES
+)
+QUEUING_LATENCY = _histogram(
+    ":tensorflow:serving:batching_session:queuing_latency",
+    _exponential(100, 1.2, 52),
+    "thread_pool_name",
+)
+WRAPPED_RUNS = _counter(":tensorflow:serving:batching_session:wrapped_run_count")
+_gauge(":tensorflow:serving:mlmd_map")
+WARMUP_LATENCY = _histogram(
+    ":tensorflow:serving:model_warmup_latency", _MICROSECONDS, "model_path", "status"
+)
+WARMUP_RECORDS = _counter(
+    ":tensorflow:serving:model_warmup_records_read", "model_path", "status"
+)
+REQUESTS = _counter(":tensorflow:serving:request_count", "model_name", "status")
+EXAMPLES_TOTAL = _counter(":tensorflow:serving:request_example_count_total", "model")
+EXAMPLES = _histogram(
+    ":tensorflow:serving:request_example_counts", _exponential(1, 2, 15), "model"
+)
+LATENCY = _histogram(
+    ":tensorflow:serving:request_latency",
+    _MICROSECONDS,
+    "model_name",
+    "API",
+    "entrypoint",
+)
+_counter(":tensorflow:serving:request_log_count")
+RUNTIME_LATENCY = _histogram(
+    ":tensorflow:serving:runtime_latency",
+    _MICROSECONDS,
+    "model_name",
+    "API",
+    "runtime",
+)
+
+ANSWERED = Counter(
+    "fovea_server_requests",
+    "Requests that were answered, by the canonical status code.",
+    ["method", "entrypoint", "code"],
+    registry=CONVENTIONAL,
+)
+DURATION = Histogram(
+    "fovea_server_request_duration_seconds",
+    "Time from a request's arrival in its thread to its answer.",
+    ["method", "entrypoint"],
+    buckets=_exponential(0.0005, 2, 17),
+    registry=CONVENTIONAL,
+)
+IN_FLIGHT = Gauge(
+    "fovea_server_requests_in_flight",
+    "Requests that are being answered.",
+    ["entrypoint"],
+    registry=CONVENTIONAL,
+)
+ProcessCollector(registry=CONVENTIONAL)
+PlatformCollector(registry=CONVENTIONAL)
+
+_names: set[str] = set()
+
+
+def _bounded(model: str) -> str:
+    """A model's name as a label; "" when clients have made up too many of them."""
+    if model not in _names:
+        if len(_names) >= MAX_NAMES:
+            return ""
+        _names.add(model)
+    return model
+
+
+class Watch:
+    """Counts one request, from its making to ``done``.
+
+    Args:
+        entrypoint: "GRPC" or "REST".
+        method: The gRPC method, or the one that a REST request stands for.
+        model: The model's name; "" without one.
+    """
+
+    def __init__(self, entrypoint: str, method: str, model: str) -> None:
+        self._entrypoint = entrypoint
+        self._method = method
+        self._model = model
+        self._started = time.perf_counter()
+        IN_FLIGHT.labels(entrypoint).inc()
+
+    def done(self, code: grpc.StatusCode) -> None:
+        """The request has been answered with this code."""
+        seconds = time.perf_counter() - self._started
+        method, entrypoint = self._method, self._entrypoint
+        IN_FLIGHT.labels(entrypoint).dec()
+        ANSWERED.labels(method, entrypoint, code.name).inc()
+        DURATION.labels(method, entrypoint).observe(seconds)
+        if method not in INFERENCES:
+            return
+        model = _bounded(self._model)
+        REQUESTS.labels(model, code.name).inc()
+        if code is grpc.StatusCode.OK:
+            # The original spells the methods of REST as in their paths.
+            api = method.lower() if entrypoint == "REST" else method
+            LATENCY.labels(model, api, entrypoint).observe(_microseconds(seconds))
+
+
+@contextlib.contextmanager
+def runtime(method: str, model: str) -> Iterator[None]:
+    """Measure how long the graph runs for a request; only if it succeeds."""
+    started = time.perf_counter()
+    yield
+    taken = _microseconds(time.perf_counter() - started)
+    RUNTIME_LATENCY.labels(_bounded(model), method, "TF1").observe(taken)
+
+
+@contextlib.contextmanager
+def loading(path: str) -> Iterator[None]:
+    """Measure how long it takes to load a version directory, or count the failure."""
+    started = time.perf_counter()
+    try:
+        yield
+    except BaseException:
+        LOAD_ATTEMPTS.labels(path, "fail").inc()
+        raise
+    LOAD_ATTEMPTS.labels(path, "success").inc()
+    taken = _microseconds(time.perf_counter() - started)
+    LOAD_LATENCY.labels(path).inc(taken)
+
+
+def warmed_up(path: str, records: int, seconds: float) -> None:
+    """The warm-up requests of a version directory were replayed."""
+    if records == 0:
+        return
+    WARMUP_RECORDS.labels(path, "OK").inc(records)
+    WARMUP_LATENCY.labels(path, "OK").observe(_microseconds(seconds))
+
+
+def session_ran() -> None:
+    """A graph was run once."""
+    _SESSION_RUNS.inc()
+    _GRAPH_RUNS.inc()
+
+
+def examples(model: str, count: int) -> None:
+    """A request had this many tf.Examples."""
+    EXAMPLES.labels(_bounded(model)).observe(count)
+    EXAMPLES_TOTAL.labels(_bounded(model)).inc(count)
+
+
+def _microseconds(seconds: float) -> int:
+    return int(seconds * 1e6)

@@ -1,0 +1,90 @@
+"""The ASGI application: HTTP in, a call of the handler on a thread, HTTP out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import Executor
+from typing import Any
+
+from serving.server.rest.messages import Reply, Request, error_page
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+MAX_BODY_BYTES = 2**31 - 1  # as gRPC's messages
+
+
+class App:
+    """Serves a handler.
+
+    Args:
+        handler: Turns a request into a reply; it may block.
+        pool: Runs it.
+    """
+
+    def __init__(self, handler: Callable[[Request], Reply], pool: Executor) -> None:
+        self._handler = handler
+        self._pool = pool
+        # From here on every reply ends its connection.
+        self.closing = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, as ASGI defines it."""
+        if scope["type"] != "http":
+            raise RuntimeError(f"{scope['type']} is not served here")
+        body = await _body(receive)
+        if body is None:
+            reply = error_page(413)
+        else:
+            loop = asyncio.get_running_loop()
+            request = _request(scope, body)
+            reply = await loop.run_in_executor(self._pool, self._handler, request)
+        headers = [
+            *reply.headers,
+            ("Content-Length", str(len(reply.body))),
+            *([("Connection", "close")] if self.closing else []),
+        ]
+        await send(
+            {
+                "type": "http.response.start",
+                "status": reply.status,
+                "headers": [
+                    (name.lower().encode(), value.encode()) for name, value in headers
+                ],
+            }
+        )
+        await send({"type": "http.response.body", "body": reply.body})
+
+
+async def _body(receive: Receive) -> bytes | None:
+    """The whole body, None if it is too long."""
+    parts, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":  # the client has gone
+            return b""
+        part = message.get("body", b"")
+        size += len(part)
+        if size > MAX_BODY_BYTES:
+            return None
+        parts.append(part)
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+def _request(scope: Scope, body: bytes) -> Request:
+    target = scope["raw_path"]
+    if scope["query_string"]:
+        target += b"?" + scope["query_string"]
+    return Request(
+        method=scope["method"],
+        target=target.decode("utf-8", "replace"),
+        headers={
+            name.decode("latin-1"): value.decode("latin-1")
+            for name, value in scope["headers"]
+        },
+        body=body,
+    )

@@ -1,0 +1,51 @@
+"""``{"b64": "..."}``: how JSON carries bytes."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import Any
+
+from serving.server.errors import invalid_argument
+from serving.server.rest.pretty import value_text
+
+KEY = "b64"
+_SPACE = re.compile(r"[ \t\n\v\f\r]+")
+
+
+def is_base64(value: Any) -> bool:
+    """Whether a JSON value is an object with this one key and a string."""
+    return (
+        isinstance(value, dict) and len(value) == 1 and isinstance(value.get(KEY), str)
+    )
+
+
+def decode(value: Any) -> bytes:
+    """The bytes of such an object.
+
+    As lenient as the original: white space anywhere, padding or none.
+
+    Raises:
+        ServingError: It is another object, or its text is no base64.
+    """
+    if not is_base64(value):
+        raise invalid_argument(
+            f"JSON Value: {value_text(value)} not formatted correctly for base64 data"
+        )
+    text = value[KEY]
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        pass
+    bare = _SPACE.sub("", text)
+    digits = bare.rstrip("=.")
+    missing = -len(digits) % 4
+    if len(bare) - len(digits) not in (0, missing):
+        missing = 3  # wrong padding: more than any text can lack
+    try:
+        if missing == 3:
+            raise ValueError
+        return base64.b64decode(digits + "=" * missing, validate=True)
+    except (binascii.Error, ValueError):
+        raise invalid_argument("Unable to base64 decode") from None

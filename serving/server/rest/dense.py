@@ -1,0 +1,229 @@
+"""A JSON value to one dense array.
+
+numpy converts a whole nested list in one call, which is all that a good request needs.
+What does not give an array of the right kind that way is walked value by value in the
+original's order, so that the first wrong one is found and named.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import numpy as np
+from tensorflow.core.framework import types_pb2
+
+from serving.server.errors import ServingError, invalid_argument
+from serving.server.rest import base64_objects
+from serving.server.rest.pretty import value_text
+
+MAX_RANK = 63  # numpy's, and one left for the rows of a batch
+
+
+class TooDeep(Exception):
+    """Lists are nested deeper than any tensor."""
+
+
+@dataclass(frozen=True)
+class _Numbers:
+    """A numeric dtype.
+
+    Attributes:
+        dtype: numpy's.
+        low: The least value that is accepted.
+        high: The greatest.
+        integers: Whether only integers are accepted.
+        exact: The greatest integer that a floating-point dtype is sure to hold.
+    """
+
+    dtype: Any
+    low: float
+    high: float
+    integers: bool = True
+    exact: int = 0
+
+
+def _floats(dtype: Any) -> _Numbers:
+    info = np.finfo(dtype)
+    exact = 2 ** (info.nmant + 1) - 1
+    return _Numbers(dtype, float(info.min), float(info.max), False, exact)
+
+
+_INT32 = (-(2**31), 2**31 - 1)
+_NUMBERS = {
+    types_pb2.DT_FLOAT: _floats(np.float32),
+    types_pb2.DT_DOUBLE: _floats(np.float64),
+    # The narrow ones are kept as int32 on the way: larger values wrap around.
+    types_pb2.DT_INT8: _Numbers(np.int8, *_INT32),
+    types_pb2.DT_UINT8: _Numbers(np.uint8, *_INT32),
+    types_pb2.DT_INT16: _Numbers(np.int16, *_INT32),
+    types_pb2.DT_INT32: _Numbers(np.int32, *_INT32),
+    types_pb2.DT_UINT32: _Numbers(np.uint32, 0, 2**32 - 1),
+    types_pb2.DT_INT64: _Numbers(np.int64, -(2**63), 2**63 - 1),
+    types_pb2.DT_UINT64: _Numbers(np.uint64, 0, 2**64 - 1),
+}
+_NAMES = {"DT_HALF": "half", "DT_FLOAT": "float", "DT_DOUBLE": "double"}
+
+
+def type_name(dtype: int) -> str:
+    """A DataType as TensorFlow's errors name it."""
+    name = types_pb2.DataType.Name(dtype)
+    return _NAMES.get(name) or name.removeprefix("DT_").lower()
+
+
+def convert(value: Any, dtype: int, booleans: bool) -> np.ndarray | None:
+    """The array, if it can be had without looking at single values.
+
+    Args:
+        value: A number or nested lists of them.
+        dtype: The DataType of the array.
+        booleans: Whether the value may hold some; numpy takes them for numbers.
+
+    Returns:
+        None where ``dense`` has to look closer, be the value good or bad.
+    """
+    kind = _NUMBERS.get(dtype)
+    if kind is None or booleans:
+        return None
+    try:
+        array = np.array(value)
+    except (ValueError, TypeError, OverflowError, RecursionError):
+        return None
+    if array.size == 0:
+        return array.astype(kind.dtype)
+    if array.dtype.kind not in ("iu" if kind.integers else "iuf"):
+        return None
+    low, high = array.min(), array.max()
+    if kind.integers:
+        safe = kind.low <= int(low) and int(high) <= kind.high
+    else:  # larger numbers are fine only where they are no integers
+        safe = bool(-kind.exact <= low and high <= kind.exact)
+    return array.astype(kind.dtype) if safe else None
+
+
+def dense(value: Any, dtype: int) -> np.ndarray:
+    """The array that a JSON value stands for, looked at value by value.
+
+    Raises:
+        ServingError: The first value that does not fit.
+        TooDeep: Nothing can hold it.
+    """
+    shape = []
+    first = value
+    while isinstance(first, list):
+        shape.append(len(first))
+        if not first:
+            break
+        first = first[0]
+    if len(shape) > MAX_RANK:
+        raise TooDeep
+    values: list[Any] = []
+    _fill(value, 0, shape, dtype, values)
+    return stack(values, dtype).reshape(shape)
+
+
+def stack(values: list[Any], dtype: int) -> np.ndarray:
+    """Checked values, as one array of rank 1."""
+    kind = _NUMBERS.get(dtype)
+    if kind is None:
+        array = np.empty(len(values), bool if dtype == types_pb2.DT_BOOL else object)
+        array[:] = values
+        return array
+    if not kind.integers:
+        return np.array(values, np.float64).astype(kind.dtype)
+    wide = np.uint64 if dtype == types_pb2.DT_UINT64 else np.int64
+    return np.array(values, wide).astype(kind.dtype)
+
+
+def _fill(
+    value: Any, level: int, shape: list[int], dtype: int, values: list[Any]
+) -> None:
+    rank = len(shape)
+    if not isinstance(value, list):
+        if level != rank:
+            raise invalid_argument(
+                f"JSON Value: {value_text(value)} found at incorrect level: "
+                f"{level + 1} in the JSON DOM. Expected at level: {rank}"
+            )
+        values.append(_single(value, dtype))
+        return
+    if level >= rank:
+        raise invalid_argument(
+            f"Encountered list at unexpected level: {level} expected < {rank}"
+        )
+    if len(value) != shape[level]:
+        raise invalid_argument(
+            f"Encountered list at unexpected size: {len(value)} at level: {level} "
+            f"expected size: {shape[level]}"
+        )
+    for element in value:
+        _fill(element, level + 1, shape, dtype, values)
+
+
+def _single(value: Any, dtype: int) -> Any:
+    if dtype == types_pb2.DT_STRING:
+        if isinstance(value, dict):
+            return base64_objects.decode(value)
+        if isinstance(value, str):
+            return value.encode("utf-8", "surrogateescape")
+        raise _wrong_type(value, dtype)
+    if isinstance(value, dict):
+        raise _wrong_type(value, dtype)
+    if dtype == types_pb2.DT_BOOL:
+        if isinstance(value, bool):
+            return value
+        raise _wrong_type(value, dtype)
+    kind = _NUMBERS.get(dtype)
+    if kind is None:
+        raise ServingError(
+            grpc.StatusCode.UNIMPLEMENTED,
+            f"Conversion of JSON Value: {value_text(value)} to type: "
+            f"{type_name(dtype)}",
+        )
+    return _number(value, dtype, kind)
+
+
+def _number(value: Any, dtype: int, kind: _Numbers) -> Any:
+    if type(value) not in ((int,) if kind.integers else (int, float)):
+        raise _wrong_type(value, dtype)
+    if kind.integers:
+        if not kind.low <= value <= kind.high:
+            raise _wrong_type(value, dtype)
+    elif not is_lossless(value, dtype):
+        raise lossy(value, dtype)
+    return value
+
+
+def is_lossless(value: int | float, dtype: int) -> bool:
+    """Whether a number keeps its meaning as a float or double; digits may be lost."""
+    kind = _NUMBERS[dtype]
+    if isinstance(value, int):
+        return abs(value) <= kind.exact
+    return not math.isfinite(value) or kind.low <= value <= kind.high
+
+
+def lossy(value: int | float, dtype: int) -> ServingError:
+    """The error of a number that does not."""
+    return invalid_argument(
+        f"Cannot convert JSON value: {value_text(value)} to {type_name(dtype)} "
+        "without loss of precision."
+    )
+
+
+def json_type(value: Any) -> str:
+    """The type of a JSON value, as errors name it."""
+    if value is None:
+        return "Null"
+    if isinstance(value, bool):
+        return "True" if value else "False"
+    names: dict[type, str] = {dict: "Object", list: "Array", str: "String"}
+    return names.get(type(value), "Number")
+
+
+def _wrong_type(value: Any, dtype: int) -> ServingError:
+    return invalid_argument(
+        f"JSON Value: {value_text(value)} Type: {json_type(value)} is not of expected "
+        f"type: {type_name(dtype)}"
+    )

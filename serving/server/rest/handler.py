@@ -1,0 +1,145 @@
+"""One REST request to its reply. No HTTP library is known here, only its terms."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+import grpc
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from serving.server import metrics, metrics_pages
+from serving.server.errors import ServingError, invalid_argument
+from serving.server.manager import Manager
+from serving.server.metadata import metadata
+from serving.server.model_spec import resolve
+from serving.server.rest import proto_to_json
+from serving.server.rest.inference import infer
+from serving.server.rest.messages import (
+    Headers,
+    Reply,
+    Request,
+    error_page,
+    http_status,
+    inflated,
+)
+from serving.server.rest.pretty import error_body
+from serving.server.rest.routes import BadVersion, Route, is_api, route
+from serving.server.runner import Runner
+from serving.server.status import status
+
+log = logging.getLogger(__name__)
+
+JSON_TYPE = "application/json"
+PAGE_TYPE = "text/html; charset=ISO-8859-1"
+
+_CORS: Headers = [
+    ("Access-Control-Allow-Origin", "*"),
+    ("Access-Control-Allow-Methods", "POST, GET"),
+    ("Access-Control-Allow-Headers", "Content-Type"),
+]
+_ORIGIN = re.compile("https?://")
+
+METRICS_PATH = "/metrics"
+METRICS_TYPE = CONTENT_TYPE_LATEST
+
+METHODS = {"GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"}
+
+# What the actions are called in gRPC.
+_METHODS = {
+    "predict": "Predict",
+    "classify": "Classify",
+    "regress": "Regress",
+    "status": "GetModelStatus",
+    "metadata": "GetModelMetadata",
+}
+
+
+class Handler:
+    """Answers REST requests with the models of a manager.
+
+    Args:
+        manager: Lends the models.
+        timeout: Seconds that a model may take for one request, None for ever.
+        cors: Whether pages of other sites may read the replies.
+        metrics_path: The path of TF Serving's page of metrics, "" for none.
+    """
+
+    def __init__(
+        self,
+        manager: Manager[Runner],
+        timeout: float | None = None,
+        cors: bool = False,
+        metrics_path: str = "",
+    ) -> None:
+        self._manager = manager
+        self._timeout = timeout
+        self._cors = cors
+        self._metrics_path = metrics_path
+        self._usual_metrics = metrics_pages.conventional(manager)
+
+    def __call__(self, request: Request) -> Reply:
+        """Answer; whatever happens, the client gets a reply."""
+        if request.method not in METHODS:
+            return error_page(501)
+        path = request.target.partition("?")[0]
+        if path == self._metrics_path:
+            return self._metrics(request.target)
+        if path == METRICS_PATH:
+            return Reply(200, [("Content-Type", METRICS_TYPE)], self._usual_metrics())
+        if not is_api(request.target):
+            return error_page(404)
+        if request.method == "OPTIONS":
+            code = 200 if _ORIGIN.search(request.headers.get("origin", "")) else 400
+            headers = [("Content-Type", PAGE_TYPE), *self._cors_headers()]
+            return Reply(code, headers, b"")
+        try:
+            wanted = route(request.method, request.target)
+            code, body = self._watched(wanted, request)
+        except BadVersion:
+            code, body = 400, b""
+        except ServingError as error:
+            code, body = http_status(error.code), error_body(error.message)
+        if request.method == "HEAD":
+            body = b""
+        headers = [("Content-Type", JSON_TYPE), *self._cors_headers()]
+        return Reply(code, headers, body)
+
+    def _cors_headers(self) -> Headers:
+        return _CORS if self._cors else []
+
+    def _metrics(self, target: str) -> Reply:
+        headers = [("Content-Type", "text/plain")]
+        if target == self._metrics_path:
+            return Reply(200, headers, metrics_pages.original())
+        wrong = f"Unexpected path: {target}. Should be {self._metrics_path}"
+        return Reply(400, headers, wrong.encode())
+
+    def _watched(self, wanted: Route, request: Request) -> tuple[int, bytes]:
+        """The status and the body of a request to the API, counted."""
+        watch = metrics.Watch("REST", _METHODS[wanted.action], wanted.spec.name)
+        try:
+            body = self._answer(wanted, request)
+            watch.done(grpc.StatusCode.OK)
+            return 200, body
+        except ServingError as error:
+            failure = error
+        except Exception as error:
+            log.exception("%s %s failed unexpectedly", request.method, request.target)
+            failure = ServingError(grpc.StatusCode.INTERNAL, str(error))
+        watch.done(failure.code)
+        return http_status(failure.code), error_body(failure.message)
+
+    def _answer(self, wanted: Route, request: Request) -> bytes:
+        if wanted.action in ("status", "metadata") and not wanted.spec.name:
+            raise invalid_argument("Missing model name in request.")
+        if wanted.action == "status":
+            versions = self._manager.statuses(wanted.spec.name)
+            return proto_to_json.status(status(wanted.spec, versions))
+        if wanted.action == "metadata":
+            name, number = resolve(wanted.spec, self._manager.labels)
+            with self._manager.servable(name, number) as (version, runner):
+                return proto_to_json.metadata(metadata(runner, name, version))
+        return infer(
+            self._manager, wanted.action, wanted.spec, inflated(request), self._timeout
+        )

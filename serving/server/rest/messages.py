@@ -1,0 +1,87 @@
+"""What goes in and out: requests and replies, in HTTP's terms but of no library."""
+
+from __future__ import annotations
+
+import http
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import grpc
+
+Headers = list[tuple[str, str]]
+
+# A compressed body may not grow beyond this: a few bytes must not fill the memory.
+MAX_INFLATED_BYTES = 100 * 2**20
+_GZIP = 16 + zlib.MAX_WBITS
+
+_STATUS = {
+    grpc.StatusCode.OK: 200,
+    grpc.StatusCode.INVALID_ARGUMENT: 400,
+    grpc.StatusCode.FAILED_PRECONDITION: 400,
+    grpc.StatusCode.OUT_OF_RANGE: 400,
+    grpc.StatusCode.UNAUTHENTICATED: 401,
+    grpc.StatusCode.PERMISSION_DENIED: 403,
+    grpc.StatusCode.NOT_FOUND: 404,
+    grpc.StatusCode.ALREADY_EXISTS: 409,
+    grpc.StatusCode.ABORTED: 409,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
+    grpc.StatusCode.CANCELLED: 499,
+    grpc.StatusCode.UNIMPLEMENTED: 501,
+    grpc.StatusCode.UNAVAILABLE: 503,
+    grpc.StatusCode.DEADLINE_EXCEEDED: 504,
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """An HTTP request.
+
+    Attributes:
+        method: In capitals.
+        target: The path, not decoded, and the query with its question mark.
+        headers: Their values by their names in lower case.
+        body: As it was sent.
+    """
+
+    method: str
+    target: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An HTTP response; its Content-Length is left to the server."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+def http_status(code: grpc.StatusCode) -> int:
+    """The HTTP status of a canonical code."""
+    return _STATUS.get(code, 500)
+
+
+def error_page(code: int) -> Reply:
+    """The page for a request that is not for the API; the connection ends with it."""
+    phrase = http.HTTPStatus(code).phrase
+    page = (
+        f"<HTML><HEAD>\n<TITLE>{code} {phrase}</TITLE>\n</HEAD><BODY>\n"
+        f"<H1>{phrase}</H1>\n</BODY></HTML>\n"
+    )
+    headers = [("Content-Type", "text/html"), ("Connection", "close")]
+    return Reply(code, headers, page.encode())
+
+
+def inflated(request: Request) -> bytes:
+    """The body, unpacked if it says that it is packed; empty if that fails."""
+    if "gzip" not in request.headers.get("content-encoding", ""):
+        return request.body
+    stream = zlib.decompressobj(_GZIP)
+    try:
+        body = stream.decompress(request.body, MAX_INFLATED_BYTES)
+    except zlib.error:
+        return b""
+    return body if stream.eof else b""

@@ -1,0 +1,82 @@
+"""The models of the recordings, and servers started on them."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serving.server.flags import Flags
+from tests.server.fidelity.replay import SCENARIOS, Scenario, Target
+
+ROOT = Path(__file__).parents[3]
+FLAGS = {field.name for field in dataclasses.fields(Flags)}
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The models, written by a process of its own, since that needs Keras."""
+    directory = tmp_path_factory.mktemp("fidelity")
+    environment = {**os.environ, "KERAS_BACKEND": "tensorflow"}
+    environment.pop("TF_USE_LEGACY_KERAS", None)
+    subprocess.run(
+        [sys.executable, "-m", "tests.server.fidelity.make_models", directory],
+        check=True,
+        cwd=ROOT,
+        env=environment,
+        stderr=subprocess.DEVNULL,
+    )
+    return directory
+
+
+@pytest.fixture(scope="session")
+def start(
+    kit: Any, models: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Scenario], contextlib.AbstractContextManager[Target]]:
+    """Starts the embedded server for a scenario, until the end of a `with`."""
+
+    @contextlib.contextmanager
+    def start(scenario: Scenario) -> Iterator[Target]:
+        port, rest = kit.free_port(), kit.free_port()
+        flags = [flag.replace("$MODELS", str(models)) for flag in scenario.flags]
+        if "rest_api_port" in FLAGS:
+            flags.append(f"--rest_api_port={rest}")
+        log_file = tmp_path_factory.mktemp("log") / "server.log"
+        with log_file.open("wb") as log:
+            command = kit.server_command(f"--port={port}", *flags)
+            process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+        try:
+            kit.until(
+                lambda: (
+                    process.poll() is not None
+                    or (kit.is_open(port) and kit.is_open(rest))
+                ),
+                log_file,
+            )
+            assert process.poll() is None, log_file.read_text()
+            yield Target(f"127.0.0.1:{port}", f"127.0.0.1:{rest}", str(models))
+        finally:
+            process.kill()
+            process.wait()
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def steady(start: Any, models: Path) -> Iterator[Target]:
+    """The server that most requests are asked of."""
+    if "model_config_file" in FLAGS:
+        with start(SCENARIOS["steady"]) as target:
+            yield target
+    else:  # a server of one model: have the services alone
+        from tests.server.fidelity.services_alone import services_alone
+
+        with services_alone(models) as target:
+            yield target

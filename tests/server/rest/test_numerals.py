@@ -1,0 +1,83 @@
+"""Numbers as text: they read back as they were, in the original's form."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from serving.server.rest.numerals import decimals, shortest
+
+FORM = re.compile(r"-?\d+(\.\d+)?(e[+-]\d\d+)?|NaN|-?Infinity")
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from([np.float32, np.float64]).flatmap(
+        lambda dtype: arrays.arrays(dtype, st.integers(0, 30))
+    )
+)
+def test_decimals_read_back_as_they_were(array):
+    texts = decimals(array)
+    read = np.array([float(text) for text in texts], np.float64).astype(array.dtype)
+    np.testing.assert_array_equal(read, array)
+    for text, value in zip(texts, array.tolist(), strict=True):
+        assert FORM.fullmatch(text)
+        assert "." in text or "e" in text or not math.isfinite(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.2, "0.2"),
+        (1 / 3, "0.333333343"),
+        (9e6, "9e+06"),
+        (3e-5, "3e-05"),
+        (16777216, "16777216.0"),
+        (100000, "100000.0"),
+        (-0.0, "-0.0"),
+        (1e38, "9.99999968e+37"),
+        (math.nan, "NaN"),
+        (-math.inf, "-Infinity"),
+    ],
+)
+def test_floats(value, text):
+    if text == "9.99999968e+37":  # six digits suffice: 1e+38 is the same float
+        text = "1e+38"
+    assert decimals(np.array([value], np.float32)) == [text]
+
+
+def test_doubles_have_seventeen_digits_if_need_be():
+    assert decimals(np.array([1 / 3, 0.1, 1e300])) == [
+        "0.33333333333333331",
+        "0.1",
+        "1e+300",
+    ]
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_shortest_reads_back(number):
+    text = shortest(number)
+    assert float(text) == number
+    assert math.copysign(1, float(text)) == math.copysign(1, number)
+    assert ("e" in text) == (number != 0 and not 1e-6 <= abs(number) < 1e21)
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (1.0, "1.0"),
+        (1e5, "100000.0"),
+        (0.00001, "0.00001"),
+        (1e-7, "1e-7"),
+        (1.5e30, "1.5e30"),
+        (1e21, "1e21"),
+        (123456789012.5, "123456789012.5"),
+        (-0.0, "-0.0"),
+    ],
+)
+def test_shortest(number, text):
+    assert shortest(number) == text
