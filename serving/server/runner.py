@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,10 +24,8 @@ from tensorflow.python.client import pywrap_tf_session as c_api
 from serving.server import metrics
 from serving.server.empty_batch import one_row, outputs_to_cut
 from serving.server.errors import ServingError, code_of, invalid_argument
-from serving.server.saved_model import choose_meta_graph, ops, read_saved_model
-
-# oneDNN's kernels of these abort the whole process when their input's rank is wrong.
-_ABORTING_OPS = {"Conv2D", "Conv3D", "DepthwiseConv2dNative"}
+from serving.server.ranks import guards
+from serving.server.saved_model import choose_meta_graph, read_saved_model
 
 
 class Runner:
@@ -62,7 +59,7 @@ class Runner:
             key: meta_graph.signature_def[key] for key in meta_graph.signature_def
         }
         self.check_method_names = check_method_names
-        self._ranks = _ranks_to_guard(meta_graph)
+        self._guards = guards(meta_graph)
         self._cut_when_empty = outputs_to_cut(meta_graph)
         self._graph = tf.Graph()
         self._session = tf.compat.v1.Session(graph=self._graph, config=config)
@@ -98,13 +95,8 @@ class Runner:
             ServingError: TensorFlow's own code and text.
         """
         for name, array in feeds.items():
-            rank = self._ranks.get(name)
-            if rank is not None and array.ndim != rank:
-                shape = ",".join(map(str, array.shape))
-                raise invalid_argument(
-                    f"convolution input must be {rank}-dimensional: [{shape}]\n"
-                    f"\t [[{{{{node {name.partition(':')[0]}}}}}]]"
-                )
+            if name in self._guards:
+                self._guards[name].check(array)
         if self._cut_when_empty.issuperset(fetches):
             row = one_row(feeds)
             if row is not None:
@@ -162,21 +154,6 @@ def _options(timeout: float | None) -> Any:
         return None
     options = config_pb2.RunOptions(timeout_in_ms=max(1, int(timeout * 1000)))
     return c_api.TF_NewBufferFromString(options.SerializeToString())
-
-
-def _ranks_to_guard(meta_graph: meta_graph_pb2.MetaGraphDef) -> dict[str, int]:
-    """The ranks to insist on, by feed: those that a oneDNN kernel might abort on."""
-    if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0":
-        return {}
-    if _ABORTING_OPS.isdisjoint(ops(meta_graph)):
-        return {}
-    ranks = {}
-    for signature in meta_graph.signature_def.values():
-        for info in signature.inputs.values():
-            rank = len(info.tensor_shape.dim)
-            if rank >= 3 and not info.tensor_shape.unknown_rank:
-                ranks[info.name] = rank
-    return ranks
 
 
 def _serving_error(error: tf.errors.OpError) -> ServingError:

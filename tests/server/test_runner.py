@@ -100,31 +100,6 @@ def test_a_v1_export_with_a_table_from_an_asset(kit, tmp_path):
     runner.close()
 
 
-def test_a_rank_that_would_abort_a_convolution_is_refused(kit, tmp_path):
-    tf = kit.tf
-
-    class Conv(tf.Module):
-        def __init__(self):
-            super().__init__()
-            self.kernel = tf.Variable(tf.ones([3, 3, 1, 2]))
-
-        @tf.function(input_signature=[tf.TensorSpec([None, 8, 8, 1], name="images")])
-        def conv(self, images):
-            return {"sums": tf.nn.conv2d(images, self.kernel, 1, "VALID")}
-
-    module = Conv()
-    tf.saved_model.save(module, str(tmp_path / "1"), signatures=module.conv)
-    runner = Runner(tmp_path / "1")
-    error = failure(call, runner, "serving_default", images=np.ones((8, 8, 1), "f4"))
-    assert str(error) == (
-        "INVALID_ARGUMENT: convolution input must be 4-dimensional: [8,8,1]\n"
-        "\t [[{{node serving_default_images}}]]"
-    )
-    got = call(runner, "serving_default", images=np.ones((2, 8, 8, 1), "f4"))
-    assert got["sums"].shape == (2, 6, 6, 2)
-    runner.close()
-
-
 @pytest.mark.parametrize(
     ("break_it", "message"),
     [
