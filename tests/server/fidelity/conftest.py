@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import subprocess
 import sys
@@ -13,11 +12,9 @@ from typing import Any
 
 import pytest
 
-from serving.server.flags import Flags
 from tests.server.fidelity.replay import SCENARIOS, Scenario, Target
 
 ROOT = Path(__file__).parents[3]
-FLAGS = {field.name for field in dataclasses.fields(Flags)}
 
 
 @pytest.fixture(scope="session")
@@ -46,11 +43,11 @@ def start(
     def start(scenario: Scenario) -> Iterator[Target]:
         port, rest = kit.free_port(), kit.free_port()
         flags = [flag.replace("$MODELS", str(models)) for flag in scenario.flags]
-        if "rest_api_port" in FLAGS:
-            flags.append(f"--rest_api_port={rest}")
         log_file = tmp_path_factory.mktemp("log") / "server.log"
         with log_file.open("wb") as log:
-            command = kit.server_command(f"--port={port}", *flags)
+            command = kit.server_command(
+                f"--port={port}", f"--rest_api_port={rest}", *flags
+            )
             process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
         try:
             kit.until(
@@ -70,13 +67,7 @@ def start(
 
 
 @pytest.fixture(scope="session")
-def steady(start: Any, models: Path) -> Iterator[Target]:
+def steady(start: Any) -> Iterator[Target]:
     """The server that most requests are asked of."""
-    if "model_config_file" in FLAGS:
-        with start(SCENARIOS["steady"]) as target:
-            yield target
-    else:  # a server of one model: have the services alone
-        from tests.server.fidelity.services_alone import services_alone
-
-        with services_alone(models) as target:
-            yield target
+    with start(SCENARIOS["steady"]) as target:
+        yield target
