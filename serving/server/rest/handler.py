@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 
 import grpc
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -60,7 +61,8 @@ class Handler:
 
     Args:
         manager: Lends the models.
-        timeout: Seconds that a model may take for one request, None for ever.
+        timeout: Seconds that a model may take for one request, None for ever; a
+            request that has waited so long for a thread is not begun.
         cors: Whether pages of other sites may read the replies.
         metrics_path: The path of TF Serving's page of metrics, "" for none.
     """
@@ -140,6 +142,13 @@ class Handler:
             name, number = resolve(wanted.spec, self._manager.labels)
             with self._manager.servable(name, number) as (version, runner):
                 return proto_to_json.metadata(metadata(runner, name, version))
+        self._refuse_late(request)
         return infer(
             self._manager, wanted.action, wanted.spec, inflated(request), self._timeout
         )
+
+    def _refuse_late(self, request: Request) -> None:
+        """What nobody waits for any more would only keep others waiting."""
+        waited = time.monotonic() - request.arrived
+        if self._timeout is not None and waited > self._timeout:
+            raise ServingError(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")

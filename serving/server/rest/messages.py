@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http
+import time
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -42,12 +43,14 @@ class Request:
         target: The path, not decoded, and the query with its question mark.
         headers: Their values by their names in lower case.
         body: As it was sent.
+        arrived: When that was, of the monotonic clock.
     """
 
     method: str
     target: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    arrived: float = field(default_factory=time.monotonic)
 
 
 @dataclass(frozen=True)

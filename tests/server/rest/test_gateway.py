@@ -4,6 +4,7 @@ import gzip
 import http.client
 import json
 import socket
+import threading
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -114,6 +115,27 @@ def test_a_request_takes_no_longer_than_it_may(client):
     status, _, answer = client.ask("POST", PREDICT, body)
     assert status == 504
     assert json.loads(answer) == {"error": "Timed out waiting for notification"}
+    assert client.ask("POST", PREDICT, GOOD)[0] == 200
+
+
+def test_a_request_that_waited_too_long_is_not_begun(client, rest_client):
+    """Two threads, each kept for 0.4 s by a request: the last ones wait for longer."""
+    told = []
+
+    def ask():
+        own = rest_client(client.port)
+        body = '{"signature_name": "slow", "inputs": 10000000}'
+        status, _, answer = own.ask("POST", PREDICT, body)
+        told.append((status, json.loads(answer)["error"]))
+        own.close()
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    begun, late = "Timed out waiting for notification", "Deadline Exceeded"
+    assert set(told) == {(504, begun), (504, late)}
     assert client.ask("POST", PREDICT, GOOD)[0] == 200
 
 

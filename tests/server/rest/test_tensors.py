@@ -57,6 +57,9 @@ def test_the_fast_way_and_the_exact_one_agree(value, dtype):
 @given(st.data(), st.sampled_from(sorted(DTYPES)))
 def test_columns_come_back_as_they_went(data, dtype):
     values = arrays.from_dtype(np.dtype(DTYPES[dtype]))
+    if dtype == types_pb2.DT_FLOAT:
+        # The greatest one is written with nine digits, rounded up: too big to be read.
+        values = values.filter(lambda value: abs(value) != np.finfo(np.float32).max)
     array = data.draw(arrays.arrays(DTYPES[dtype], SHAPES, elements=values))
     document = json.loads(columns({"y": array}))
     (read, by_row) = inputs({"inputs": document["outputs"]}, {"x": dtype}, False)
@@ -144,3 +147,11 @@ def test_base64_with_and_without_padding(raw, space):
 def test_no_base64(text):
     with pytest.raises(ServingError, match="Unable to base64 decode"):
         decode({"b64": text})
+
+
+def test_the_greatest_float_cannot_be_read_back():
+    """Nine digits of it are more than it is: so does the original."""
+    greatest = np.array([np.finfo(np.float32).max], np.float32)
+    document = json.loads(columns({"y": greatest}))
+    with pytest.raises(ServingError, match="to float without loss of precision"):
+        inputs({"inputs": document["outputs"]}, {"x": types_pb2.DT_FLOAT}, False)
