@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import grpc
@@ -35,22 +36,28 @@ VALID = [
 ]
 
 
+# Small numbers, which are fields, lengths and enums; letters; the ends of the range.
+BYTES = b"\x00\x01\x02\x03\x04\x08\x0aabx0\x7f\x80\xff"
+
+
 @st.composite
 def mutated(draw: st.DrawFn) -> tuple[str, bytes]:
     """A method and a valid request for it, with bytes replaced, removed or repeated."""
     method, raw = draw(st.sampled_from(VALID))
     request = bytearray(raw)
-    for _ in range(draw(st.integers(1, 4))):
-        at = draw(st.integers(0, len(request)))
-        change = draw(st.sampled_from(["replace", "remove", "insert", "repeat"]))
-        length = draw(st.integers(1, 3))
-        if change == "remove":
-            del request[at : at + length]
-        elif change == "repeat":
-            request[at:at] = request[at : at + 8 * length]
+    # Single bytes in the place of others mostly leave something that can be parsed.
+    changes = ["replace"] * 8 + ["remove", "insert", "repeat"]
+    for _ in range(draw(st.integers(1, 2))):
+        at = draw(st.integers(0, len(request) - 1))
+        change = draw(st.sampled_from(changes))
+        if change == "replace":
+            request[at] = draw(st.sampled_from(BYTES))
+        elif change == "remove":
+            del request[at : at + draw(st.integers(1, 3))]
+        elif change == "insert":
+            request[at:at] = draw(st.binary(min_size=1, max_size=3))
         else:
-            end = at + length if change == "replace" else at
-            request[at:end] = draw(st.binary(min_size=1, max_size=length))
+            request[at:at] = request[at : at + draw(st.sampled_from([1, 8, 24]))]
     return method, bytes(request)
 
 
@@ -61,7 +68,7 @@ def channel(steady: Target) -> Iterator[grpc.Channel]:
 
 
 def test_changed_bytes(steady: Target, channel: grpc.Channel) -> None:
-    seen = set()
+    seen = Counter[str]()
 
     @settings(max_examples=500, deadline=None, derandomize=True, database=None)
     @given(mutated())
@@ -70,13 +77,14 @@ def test_changed_bytes(steady: Target, channel: grpc.Channel) -> None:
         call = channel.unary_unary(f"/tensorflow.serving.{method}")
         try:
             call(raw, timeout=30)
-            seen.add("OK")
+            seen["OK"] += 1
         except grpc.RpcError as error:
-            seen.add(error.code().name)
+            seen[error.code().name] += 1
             assert error.code().name in CODES, error.details()
             assert "Traceback" not in error.details()
 
     ask()
-    assert {"OK", "INVALID_ARGUMENT", "NOT_FOUND"} <= seen
+    assert {"OK", "INTERNAL", "INVALID_ARGUMENT", "NOT_FOUND"} <= seen.keys()
+    assert seen["INTERNAL"] < 0.9 * seen.total()  # or the parser alone was tried
     for name in ("predict/latest", "classify/ok"):
         assert differences(steady, LINES[name]) == []
