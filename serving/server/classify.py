@@ -16,7 +16,7 @@ from serving.server.signatures import (
     CLASSIFY_METHOD,
     debug_string,
     fill_spec,
-    signature_name,
+    find_signature,
 )
 from serving.server.tensors import data_type, shape_string
 
@@ -45,10 +45,7 @@ def classify(
     Raises:
         ServingError: The request or the signature does not fit, or the graph failed.
     """
-    name = signature_name(request.model_spec)
-    signature = runner.signatures.get(name)
-    if signature is None:
-        raise invalid_argument(f"No signature was found with the name: {name}")
+    signature = find_signature(runner.signatures, request.model_spec)
     input_name, output_names = classification_tensors(
         signature, runner.check_method_names
     )

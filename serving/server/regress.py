@@ -15,7 +15,7 @@ from serving.server.signatures import (
     REGRESS_METHOD,
     debug_string,
     fill_spec,
-    signature_name,
+    find_signature,
 )
 from serving.server.tensors import data_type, shape_string
 
@@ -43,10 +43,7 @@ def regress(
     Raises:
         ServingError: The request or the signature does not fit, or the graph failed.
     """
-    name = signature_name(request.model_spec)
-    signature = runner.signatures.get(name)
-    if signature is None:
-        raise invalid_argument(f"No signature was found with the name: {name}")
+    signature = find_signature(runner.signatures, request.model_spec)
     input_name, output_name = regression_tensors(signature, runner.check_method_names)
     with metrics.runtime("Regress", request.model_spec.name):
         count, outputs = run_examples(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from google.protobuf import text_format
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import model_pb2
+
+from serving.server.errors import invalid_argument
 
 DEFAULT_SIGNATURE = "serving_default"
 
@@ -16,6 +20,24 @@ REGRESS_METHOD = "tensorflow/serving/regress"
 def signature_name(spec: model_pb2.ModelSpec) -> str:
     """The signature that a ModelSpec names, or the one that is meant without a name."""
     return spec.signature_name or DEFAULT_SIGNATURE
+
+
+def find_signature(
+    signatures: Mapping[str, meta_graph_pb2.SignatureDef], spec: model_pb2.ModelSpec
+) -> meta_graph_pb2.SignatureDef:
+    """The signature that Classify and Regress mean.
+
+    Args:
+        signatures: Those of a model, by name.
+        spec: The ModelSpec of the request.
+
+    Raises:
+        ServingError: The model does not have it.
+    """
+    name = signature_name(spec)
+    if name not in signatures:
+        raise invalid_argument(f"No signature was found with the name: {name}")
+    return signatures[name]
 
 
 def fill_spec(
