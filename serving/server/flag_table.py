@@ -93,6 +93,9 @@ class Flags:
         "bool",
         "Replay assets.extra/tf_serving_warmup_requests before serving a version.",
     )
+    num_request_iterations_for_warmup: int = _flag(
+        0, "int32", "How often each warm-up request is replayed; 0: once."
+    )
     enable_batching: bool = _flag(False, "bool", "Run requests together.")
     batching_parameters_file: str = _flag(
         "", "string", "Text BatchingParameters protobuf; needs --enable_batching."
@@ -137,6 +140,14 @@ class Flags:
     tensorflow_inter_op_parallelism: int = _flag(
         0, "int64", "Operations that run at the same time; 0: auto."
     )
+    tensorflow_session_config_file: str = _flag(
+        "",
+        "string",
+        "Text ConfigProto protobuf for TensorFlow's sessions; flags win over it.",
+    )
+    per_process_gpu_memory_fraction: float = _flag(
+        0, "float", "Share of a GPU's memory to set aside; 0: take what is needed."
+    )
     enable_grpc_healthcheck_service: bool = _flag(
         False, "bool", "Answer grpc.health.v1; it is answered without the flag too."
     )
@@ -156,9 +167,6 @@ class Flags:
 # Flags of tensorflow_model_server that are taken and left alone.
 WITHOUT_EFFECT = {
     "flush_filesystem_caches": "bool",
-    "tensorflow_session_config_file": "string",
-    "per_process_gpu_memory_fraction": "float",
-    "num_request_iterations_for_warmup": "int32",
     "enable_profiler": "bool",
     "remove_unused_fields_from_bundle_metagraph": "bool",
     "prefer_tflite_model": "bool",

@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 from grpc_health.v1 import health_pb2_grpc
-from tensorflow.core.protobuf import config_pb2
 from tensorflow_serving.apis import (
     model_service_pb2_grpc,
     prediction_service_pb2_grpc,
@@ -30,6 +29,7 @@ from serving.server.rest.gateway import Gateway
 from serving.server.rest.handler import Handler
 from serving.server.runner import Runner
 from serving.server.services import ModelService, PredictionService
+from serving.server.session import session_config
 from serving.server.states import Retries
 from serving.server.versions import AspiredVersion
 from serving.server.warmup import warm_up
@@ -48,10 +48,14 @@ class Server:
 
     Args:
         flags: The command line, checked.
+
+    Raises:
+        ServingError: The file of the sessions' configuration cannot be read.
     """
 
     def __init__(self, flags: Flags) -> None:
         self._flags = flags
+        self._session_config = session_config(flags)
         self._health = Health()
         self._reflection = Reflection()
         self._manager = Manager(
@@ -215,14 +219,15 @@ class Server:
         runner = Runner(
             aspired.path,
             self._flags.saved_model_tags.split(","),
-            _session_config(self._flags),
+            self._session_config,
             self._flags.enable_signature_method_name_check,
         )
         loaded = time.monotonic()
         try:
             replayed = 0
             if self._flags.enable_model_warmup:
-                replayed = warm_up(runner, aspired.path, aspired.version)
+                rounds = max(1, self._flags.num_request_iterations_for_warmup)
+                replayed = warm_up(runner, aspired.path, aspired.version, rounds)
                 taken = time.monotonic() - loaded
                 metrics.warmed_up(str(aspired.path), replayed, taken)
         except BaseException:
@@ -235,15 +240,6 @@ class Server:
             replayed,
         )
         return runner
-
-
-def _session_config(flags: Flags) -> config_pb2.ConfigProto:
-    # TensorFlow knows of the CPU affinity but not of a container's quota.
-    both = flags.tensorflow_session_parallelism or usable_cpus()
-    return config_pb2.ConfigProto(
-        intra_op_parallelism_threads=flags.tensorflow_intra_op_parallelism or both,
-        inter_op_parallelism_threads=flags.tensorflow_inter_op_parallelism or both,
-    )
 
 
 def _channel_arguments(text: str) -> list[tuple[str, int | str]]:

@@ -33,16 +33,17 @@ _REPLAYED: dict[str, Callable[..., object]] = {
 }
 
 
-def warm_up(runner: Runner, path: Path, version: int) -> int:
+def warm_up(runner: Runner, path: Path, version: int, rounds: int = 1) -> int:
     """Replay the warm-up requests of a version directory, if it has any.
 
     Args:
         runner: The loaded version.
         path: Its directory.
         version: Its number.
+        rounds: How often each request is replayed.
 
     Returns:
-        How many requests were replayed.
+        How many requests there were.
 
     Raises:
         ServingError: The file cannot be read, or a request failed.
@@ -57,7 +58,8 @@ def warm_up(runner: Runner, path: Path, version: int) -> int:
                 "Number of warmup records exceeds the maximum "
                 f"({MAX_RECORDS}) at {file}"
             )
-        _replay(runner, version, record, file)
+        for _ in range(rounds):
+            _replay(runner, version, record, file)
         replayed += 1
     return replayed
 

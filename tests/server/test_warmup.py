@@ -87,6 +87,15 @@ def test_predict_logs_are_replayed_whatever_model_they_name(kit, runner, version
     assert warm_up(runner, version, 1) == 2
 
 
+def test_each_may_be_replayed_several_times(kit, runner, version, monkeypatch):
+    ran = []
+    run = runner.run
+    monkeypatch.setattr(runner, "run", lambda *a: ran.append(a) or run(*a))
+    kit.write_warmup(version, kit.predict_log(kit.predict_request(x=[1.0])))
+    assert warm_up(runner, version, 1, rounds=3) == 1
+    assert len(ran) == 3
+
+
 def test_a_request_that_fails_fails_the_load(kit, runner, version):
     kit.write_warmup(version, kit.predict_log(kit.predict_request(x=["text"])))
     assert failure(runner, version) == (

@@ -1,0 +1,47 @@
+"""How TensorFlow may use the machine: threads, and memory of GPUs."""
+
+from __future__ import annotations
+
+from tensorflow.core.protobuf import config_pb2
+
+from serving.server.cpus import usable_cpus
+from serving.server.flag_table import Flags
+from serving.server.text_proto import read_text_proto
+
+
+def session_config(flags: Flags) -> config_pb2.ConfigProto:
+    """The configuration of every model's session, as the command line says.
+
+    A number of threads comes from its flag, else from the file, else from the CPUs
+    that this process may use: TensorFlow knows of the CPU affinity but not of a
+    container's quota. A GPU's memory is taken as it is needed, not all at once,
+    unless the flag sets a share aside.
+
+    Args:
+        flags: The command line.
+
+    Raises:
+        ServingError: The file cannot be read.
+    """
+    config = config_pb2.ConfigProto()
+    if flags.tensorflow_session_config_file:
+        read_text_proto(flags.tensorflow_session_config_file, config)
+    both = flags.tensorflow_session_parallelism
+    config.intra_op_parallelism_threads = (
+        flags.tensorflow_intra_op_parallelism
+        or both
+        or config.intra_op_parallelism_threads
+        or usable_cpus()
+    )
+    config.inter_op_parallelism_threads = (
+        flags.tensorflow_inter_op_parallelism
+        or both
+        or config.inter_op_parallelism_threads
+        or usable_cpus()
+    )
+    if flags.per_process_gpu_memory_fraction > 0:
+        share = flags.per_process_gpu_memory_fraction
+        config.gpu_options.per_process_gpu_memory_fraction = share
+    elif not config.HasField("gpu_options"):
+        config.gpu_options.allow_growth = True
+    return config
