@@ -1,4 +1,4 @@
-"""The lecture's own arithmetic, number for number (issue 3, point 7)."""
+"""The lecture's own arithmetic, number for number."""
 
 import numpy as np
 import pytest
