@@ -24,6 +24,7 @@ def in_own_threads(
     def call(*arguments: Any) -> Any:
         return method(*arguments)
 
+    # gRPC looks for the pool of a method here, and its stubs do not know that.
     call.experimental_thread_pool = (  # type: ignore[attr-defined]
         ThreadPoolExecutor(count, name)
     )

@@ -1,4 +1,4 @@
-"""The server: version source, manager and gRPC services put together."""
+"""The server: models, manager, gRPC services and REST put together."""
 
 from __future__ import annotations
 

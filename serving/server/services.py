@@ -65,6 +65,13 @@ def _model(request: Any) -> str:
     return spec.name if spec is not None else ""
 
 
+def _spec(request: Any) -> model_pb2.ModelSpec:
+    """The ModelSpec of a request, which must have one."""
+    if not request.HasField("model_spec"):
+        raise missing_model_spec()
+    return request.model_spec
+
+
 def _time_left(context: grpc.ServicerContext) -> float | None:
     """Seconds until the client's deadline, None without one.
 
@@ -112,9 +119,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     def _infer(
         self, infer: Callable[..., Any], request: Any, context: grpc.ServicerContext
     ) -> Any:
-        if not request.HasField("model_spec"):
-            raise missing_model_spec()
-        return self._run(infer, request.model_spec, request, context)
+        return self._run(infer, _spec(request), request, context)
 
     def _run(
         self,
@@ -130,10 +135,9 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     @_answering
     def GetModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:
-        if not request.HasField("model_spec"):
-            raise missing_model_spec()
+        spec = _spec(request)
         check_fields(request)
-        name, wanted = resolve(request.model_spec, self._manager.labels)
+        name, wanted = resolve(spec, self._manager.labels)
         with self._manager.servable(name, wanted) as (version, runner):
             return metadata(runner, name, version)
 
@@ -149,9 +153,7 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
 
     @_answering
     def GetModelStatus(self, request: Any, context: grpc.ServicerContext) -> Any:
-        if not request.HasField("model_spec"):
-            raise missing_model_spec()
-        spec = request.model_spec
+        spec = _spec(request)
         return status(spec, self._manager.statuses(spec.name))
 
     @_answering

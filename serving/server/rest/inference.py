@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from tensorflow_serving.apis import (
@@ -27,6 +28,19 @@ from serving.server.rest.parse import may_hold_booleans, parse
 from serving.server.runner import Runner
 from serving.server.signatures import signature_name
 from serving.server.tensors import fill_proto, to_array
+
+_OF_EXAMPLES: dict[str, tuple[Any, Callable[..., Any], Callable[[Any], bytes]]] = {
+    "classify": (
+        classification_pb2.ClassificationRequest,
+        classify,
+        results_to_json.classifications,
+    ),
+    "regress": (
+        regression_pb2.RegressionRequest,
+        regress,
+        results_to_json.regressions,
+    ),
+}
 
 
 def infer(
@@ -63,19 +77,13 @@ def infer(
         with manager.servable(name, wanted) as (version, runner):
             booleans = may_hold_booleans(body)
             return _predict(runner, version, spec, document, booleans, timeout)
-    if action == "classify":
-        request = classification_pb2.ClassificationRequest(model_spec=spec)
-        json_to_examples.fill_input(document, request.input)
-        name, wanted = resolve(spec, manager.labels)
-        with manager.servable(name, wanted) as (version, runner):
-            classified = classify(runner, version, request, timeout)
-        return results_to_json.classifications(classified.result)
-    to_regress = regression_pb2.RegressionRequest(model_spec=spec)
-    json_to_examples.fill_input(document, to_regress.input)
+    request_type, answer, to_json = _OF_EXAMPLES[action]
+    request = request_type(model_spec=spec)
+    json_to_examples.fill_input(document, request.input)
     name, wanted = resolve(spec, manager.labels)
     with manager.servable(name, wanted) as (version, runner):
-        regressed = regress(runner, version, to_regress, timeout)
-    return results_to_json.regressions(regressed.result)
+        response = answer(runner, version, request, timeout)
+    return to_json(response.result)
 
 
 def _predict(
