@@ -143,6 +143,7 @@ def fit(
         What kept the run: it knows how training ended.
     """
     recipe = task.recipe
+    statistics = strategies.Statistics(task.strategy)
     keeper = Keeper(
         state,
         Judge(task),
@@ -150,9 +151,10 @@ def fit(
         steps_per_epoch=task.steps_per_epoch,
         patience=recipe.early_stopping,
         save_every=save_every,
+        before_saving=statistics.settle,
     )
     callbacks = [
-        strategies.Statistics(task.strategy),
+        statistics,
         augmentation.AlternateFlips(),
         keeper,
     ]

@@ -42,6 +42,7 @@ class Keeper(keras.callbacks.Callback):
         patience: Epochs without a better held-out accuracy that end the training;
             0: none do.
         save_every: Steps between checkpoints within an epoch, or None for none.
+        before_saving: Called in every process before such a checkpoint.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Keeper(keras.callbacks.Callback):
         steps_per_epoch: int,
         patience: int = 0,
         save_every: "int | None" = None,
+        before_saving: Callable[[], None] = lambda: None,
     ):
         super().__init__()
         self.state = state
@@ -61,6 +63,7 @@ class Keeper(keras.callbacks.Callback):
         self.steps_per_epoch = steps_per_epoch
         self.patience = patience
         self.save_every = save_every
+        self.before_saving = before_saving
         self.status = "complete"
         self.not_saved: list[str] = []
         self.started = time.perf_counter() - state.seconds
@@ -79,6 +82,7 @@ class Keeper(keras.callbacks.Callback):
             self.status = "diverged"
             self.model.stop_training = True
         elif self.save_every and self.step % self.save_every == 0:
+            self.before_saving()
             self.keep_step()
 
     def on_epoch_end(self, epoch, logs=None):

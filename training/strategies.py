@@ -152,6 +152,7 @@ class Statistics(keras.callbacks.Callback):
     """Averages what normalisations gathered on each replica, after every epoch.
 
     To come first of the callbacks, so that all others see the averages.
+    `settle` does it at any other moment, on all machines at the same one.
 
     Args:
         strategy: The strategy.
@@ -172,6 +173,10 @@ class Statistics(keras.callbacks.Callback):
         self.average = _everywhere(self.strategy, self._average)
 
     def on_epoch_end(self, epoch, logs=None):
+        self.settle()
+
+    def settle(self) -> None:
+        """Replace every replica's statistics by the averages."""
         if self.statistics and self.strategy.num_replicas_in_sync > 1:
             self.average()
 

@@ -135,7 +135,7 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(
     cpu, [tf.config.LogicalDeviceConfiguration()] * 2
 )
-from training import data, run as runs, strategies
+from training import checkpoint, data, run as runs, strategies
 from training.recipe import Recipe
 from training.train import train
 
@@ -159,6 +159,19 @@ try:
 except ValueError as error:
     found["xla"] = str(error)
 environment = json.loads((run / "environment.json").read_text())
+
+write, found["mid_epoch"] = checkpoint.write, []
+def note(path, state):
+    if state.step == 1:
+        means = [v for v in state.model if v.shape == (8,)][2]  # after two biases
+        found["mid_epoch"].append(means.tolist())
+    write(path, state)
+checkpoint.write = note
+recipe = Recipe(epochs=1, batch_size=30, drop_last=True, augmentation="none",
+    optimizer="sgd", options={"widths": [8, 4, 4]})
+for name in ("single", "mirrored"):
+    train("speednet", digits, Path(sys.argv[1]) / f"{name}_steps", recipe,
+        strategy=name, save_every=1)
 found["replicas"] = environment["replicas"]
 
 two = strategies.resolve("mirrored")
@@ -236,3 +249,9 @@ def test_an_image_is_of_the_same_half_on_every_device(two_devices):
 def test_batch_statistics_are_averaged_over_devices(two_devices):
     # The first device saw zeros, the second 0 to 3; the average began at 0.
     assert two_devices["mean"] == pytest.approx([0.375, 0.375])
+
+
+def test_a_checkpoint_within_an_epoch_holds_the_averages(two_devices):
+    alone, together = two_devices["mid_epoch"]
+    assert max(map(abs, alone)) > 0.01
+    assert together == pytest.approx(alone, abs=1e-5)
