@@ -68,7 +68,6 @@ def main() -> None:
 
 def layerwise_against_plain(mnist, directory: Path, seeds: int) -> None:
     """Print what block by block is good for at an equal number of epochs."""
-    from training import layerwise
     from training.recipe import Recipe
 
     few = dataclasses.replace(
@@ -89,13 +88,11 @@ def layerwise_against_plain(mnist, directory: Path, seeds: int) -> None:
         for way in ("plain", f"layerwise, {stages} x {EPOCHS_PER_BLOCK} + {rest}"):
             results = []
             for seed in range(seeds):
-                last, build = recipe, None
+                last, begin = recipe, {}
                 if way != "plain":
                     last = dataclasses.replace(recipe, epochs=rest)
-                    build = layerwise.builder(
-                        model, few, recipe, epochs=EPOCHS_PER_BLOCK, seed=seed
-                    )
-                results.append(one(model, few, directory, last, build, seed))
+                    begin = {"pretrain_epochs": EPOCHS_PER_BLOCK}
+                results.append(one(model, few, directory, last, seed, **begin))
             row(f"{title}, {activation}", recipe.optimizer, way, *figures(results))
 
 
@@ -141,7 +138,9 @@ def tuned_against_scratch(mnist, directory: Path, seeds: int) -> None:
                     learning_rate=rate,
                     validation_split=0,
                 )
-                results.append(one("lenet5", few, directory, settings, build, seed))
+                results.append(
+                    one("lenet5", few, directory, settings, seed, build=build)
+                )
             trained = f"after {freeze}" if freeze else "all layers"
             row(f"{count:,}", title, trained, *figures(results))
 
@@ -160,7 +159,7 @@ def digits(mnist, wanted: range):
     )
 
 
-def one(model, dataset, directory, recipe, build, seed) -> tuple[float, float]:
+def one(model, dataset, directory, recipe, seed, **begin) -> tuple[float, float]:
     """Train once; return the accuracy on the test images and the seconds it took."""
     from training import run as runs
     from training.evaluate import evaluate
@@ -169,7 +168,7 @@ def one(model, dataset, directory, recipe, build, seed) -> tuple[float, float]:
     begun = time.perf_counter()
     with quiet(), tempfile.TemporaryDirectory(dir=directory) as parent:
         run = Path(parent) / "run"
-        train(model, dataset, run, recipe, seed=seed, build=build)
+        train(model, dataset, run, recipe, seed=seed, **begin)
         seconds = time.perf_counter() - begun
         result = evaluate(runs.load_model(run), dataset.x_test, dataset.y_test)
     return result["accuracy"], seconds

@@ -18,6 +18,7 @@ class State:
         epoch: Whole epochs done.
         step: Steps done in the epoch after those.
         seconds: How long training has taken.
+        blocks: While blocks are trained one by one, how many are; else None.
         frozen: Names of the layers that are not trained.
         rows: Those of history.csv, one for each whole epoch.
         model: Values of the model's variables: weights, statistics, random states.
@@ -28,6 +29,7 @@ class State:
     epoch: int = 0
     step: int = 0
     seconds: float = 0.0
+    blocks: "int | None" = None
     frozen: list[str] = field(default_factory=list)
     rows: list[dict] = field(default_factory=list)
     model: list[np.ndarray] = field(default_factory=list)
@@ -77,7 +79,7 @@ def write(path: Path, state: State) -> None:
     """
     scalars = {
         key: getattr(state, key)
-        for key in ("epoch", "step", "seconds", "frozen", "rows")
+        for key in ("epoch", "step", "seconds", "blocks", "frozen", "rows")
     }
     arrays = {
         f"{group}/{index:04}": value

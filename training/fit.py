@@ -173,7 +173,7 @@ def fit(
     batches = None
     try:
         if model is None and state.epoch and not state.step:
-            model = _rebuild(task, state, state.epoch)
+            model = rebuild(task, state, state.epoch)
             state.give(model)
             keeper.judge.take(model)
             keeper.publish()  # the process may have been killed before
@@ -181,7 +181,7 @@ def fit(
             if stops_early(state.rows, recipe.early_stopping):
                 break
             if model is None or model.input_shape[1:] != task.shape_at(epoch):
-                model = _rebuild(task, state, epoch)
+                model = rebuild(task, state, epoch)
             if batches is None or batches.images.shape[1:] != task.shape_at(epoch):
                 batches = None  # before there are two sets of images
                 batches = batches_of(task, epoch)
@@ -262,7 +262,7 @@ def batches_of(task: Task, epoch: int) -> pipeline.Batches:
     )
 
 
-def _rebuild(task: Task, state: State, epoch: int) -> keras.Model:
+def rebuild(task: Task, state: State, epoch: int) -> keras.Model:
     """Return a network for an epoch's image size that can take over the state."""
     with _in_place(task):
         model = _build(task, epoch)

@@ -6,33 +6,31 @@ the maps and one dense layer, turns what a block gives into classes; the blocks 
 it are frozen. Afterwards the network is trained as a whole, with a head of its own.
 """
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import keras
-import tensorflow as tf
 from keras import layers
 
-import models
-from models import augmentation, registry
+from models import augmentation
 from models.anatomy.walk import anatomy
-from training import fit, strategies
+from training import checkpoint, fit, strategies
+from training import run as runs
+from training.checkpoint import State
 from training.progress import EpochProgress
 from training.recipe import Recipe
 
 
-def builder(
-    model_name: str, dataset, recipe: Recipe, *, epochs: int, seed: int
-) -> "Callable[..., keras.Model]":
-    """Return what `training.train.train` takes as `build`, to begin block by block.
+def stage_recipe(recipe: Recipe, epochs: int) -> Recipe:
+    """Return how each block is trained.
 
     Args:
-        model_name: A name in `models.names()`.
-        dataset: What will be trained on; what the recipe holds out is held out here.
         recipe: That of the whole training. Its optimiser, batch size and the course
             of its learning rate, over `epochs`, are those of each block.
         epochs: Passes over the training images for each block.
-        seed: That of the whole training.
 
     Raises:
         ValueError: If `epochs` is not at least 1.
@@ -42,38 +40,16 @@ def builder(
             "Each block must be trained for at least one epoch. "
             f"Received: --pretrain-epochs {epochs}"
         )
-    each = dataclasses.replace(
+    return dataclasses.replace(
         recipe, epochs=epochs, warmup=min(recipe.warmup, epochs / 2), ema=0.0
     )
 
-    def build(input_shape, policy):
-        model = models.build(
-            model_name,
-            input_shape,
-            dataset.num_classes,
-            augmentation=policy,
-            **recipe.options,
-        )
-        # In whose scope this is called.
-        strategy = tf.distribute.get_strategy()
-        task = fit.task_of(model_name, dataset, each, seed, strategy)
-        registry.prepare(model_name, model, task.images_at(0))
-        pretrain(model, task)
-        return model
 
-    return build
-
-
-def pretrain(model: keras.Model, task: fit.Task) -> None:
-    """Train all blocks of a network but the last, one after the other.
-
-    Args:
-        model: A functional model, built in the strategy's scope.
-        task: What it is trained on, and how each block is.
+def stages(model: keras.Model) -> list[list[str]]:
+    """Return the blocks that are trained before the whole: all but the last.
 
     Raises:
-        ValueError: If the network is a single block, or the loss of one stops being
-            a number.
+        ValueError: If the network is a single block.
     """
     parts = blocks(model)
     if len(parts) == 1:
@@ -81,22 +57,91 @@ def pretrain(model: keras.Model, task: fit.Task) -> None:
             "Pre-training needs a network of several blocks. "
             f"Received: {model.name}, whose one block is {', '.join(parts[0])}"
         )
-    free = [layer for layer in model.layers if layer.trainable and layer.weights]
+    return parts[:-1]
+
+
+def begin(
+    task: fit.Task,
+    state: State,
+    stage: Recipe,
+    model: "keras.Model | None",
+    run: "Path | None",
+) -> keras.Model:
+    """Train what is left of the blocks of a run, keeping each that is done.
+
+    Args:
+        task: What will be trained as a whole afterwards.
+        state: Where the run stands, `blocks` of them trained; kept up to date.
+        stage: How each block is trained.
+        model: The network that the state was taken from, if there is one.
+        run: The run directory; None in a process that does not write.
+
+    Returns:
+        The network, as the state has it, ready to be trained as a whole.
+
+    Raises:
+        ValueError: If the loss of a block stops being a number.
+        OSError: If the run directory cannot be written.
+    """
+    if model is None:
+        model = fit.rebuild(task, state, 0)
+        state.give(model)
+
+    def keep(done: "int | None") -> None:
+        state.blocks = done
+        state.take(model)
+        if run is not None:
+            checkpoint.write(run / runs.CHECKPOINT, state)
+
+    with strategies.explaining_losses(task.strategy):
+        each = dataclasses.replace(task, recipe=stage)
+        pretrain(model, each, done=state.blocks or 0, after_block=keep)
+        fit.compile_model(task, model)  # averages of weights begin from here
+        keep(None)
+    return model
+
+
+def pretrain(
+    model: keras.Model,
+    task: fit.Task,
+    *,
+    done: int = 0,
+    after_block: Callable[[int], None] = lambda done: None,
+) -> None:
+    """Train all blocks of a network but the last, one after the other.
+
+    Args:
+        model: A functional model, built in the strategy's scope.
+        task: What it is trained on, and how each block is: see `stage_recipe`.
+        done: Blocks that were trained before.
+        after_block: Is told how many blocks are trained, after each.
+
+    Raises:
+        ValueError: If the network is a single block, or the loss of one stops being
+            a number.
+    """
+    parts = stages(model)
     batches = fit.batches_of(task, 0)
-    for layer in free:
-        layer.trainable = False
-    try:
-        for number, names in enumerate(parts[:-1], 1):
-            for layer in free:
-                layer.trainable = layer.name in names
+    for number, names in enumerate(parts[done:], done + 1):
+        with _alone(model, names) as learning:
             if strategies.is_chief(task.strategy):
-                learning = [layer.name for layer in free if layer.trainable]
                 print(
-                    f"pre-training block {number} of {len(parts) - 1}: "
+                    f"pre-training block {number} of {len(parts)}: "
                     f"{', '.join(learning)}",
                     flush=True,
                 )
             _fit(_with_head(model, names[-1], task), task, batches)
+        after_block(number)
+
+
+@contextlib.contextmanager
+def _alone(model: keras.Model, names: list[str]) -> Iterator[list[str]]:
+    """Freeze all layers but these; yields those among them that learn."""
+    free = [layer for layer in model.layers if layer.trainable and layer.weights]
+    try:
+        for layer in free:
+            layer.trainable = layer.name in names
+        yield [layer.name for layer in free if layer.trainable]
     finally:
         for layer in free:
             layer.trainable = True
@@ -161,7 +206,14 @@ def _with_head(model: keras.Model, cut: str, task: fit.Task) -> keras.Model:
         x = model.get_layer(cut).output
         if len(x.shape) > 2:
             x = layers.GlobalAveragePooling2D(name="pretraining_pool")(x)
-        x = layers.Dense(task.num_classes, dtype="float32", name="pretraining")(x)
+        # By the block alone, so that a run that is resumed draws the same weights.
+        seed = (task.seed + zlib.crc32(cut.encode())) % 2**31
+        x = layers.Dense(
+            task.num_classes,
+            kernel_initializer=keras.initializers.GlorotUniform(seed),
+            dtype="float32",
+            name="pretraining",
+        )(x)
         return keras.Model(model.inputs, x, name=f"{model.name}_{cut}")
 
 

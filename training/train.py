@@ -35,6 +35,7 @@ def train(
     save_every: "int | None" = None,
     strategy: str = "auto",
     tensorboard: bool = False,
+    pretrain_epochs: "int | None" = None,
     build: "Callable | None" = None,
     origin: "dict | None" = None,
 ) -> dict:
@@ -56,6 +57,8 @@ def train(
         strategy: Over which devices to spread the training; a name in
             `training.strategies.NAMES`.
         tensorboard: Whether to write TensorBoard's events into the run.
+        pretrain_epochs: None, or for how many epochs each block of the network is
+            trained alone before the whole: see `training.layerwise`.
         build: None, or a function of (input_shape, augmentation) that returns the
             network to train instead of a new one. Layers may be frozen in it.
         origin: What config.json is to say of where that network comes from.
@@ -77,10 +80,17 @@ def train(
     if recipe.augmentation == "auto":
         own = AUGMENTATION.get(dataset.name, "none")
         recipe = dataclasses.replace(recipe, augmentation=own)
-    from training import checkpoint, fit
+    from training import checkpoint, fit, layerwise
 
     task = fit.task_of(model_name, dataset, recipe, seed, placed)
+    stage = None
+    if pretrain_epochs is not None:
+        stage = layerwise.stage_recipe(recipe, pretrain_epochs)
+        origin = {"pretrain": "layerwise", "pretrain_epochs": pretrain_epochs}
     model, state = fit.first_state(task, build)
+    if stage is not None:
+        layerwise.stages(model)  # refuses a network that has none
+        state.blocks = 0
     config = {
         "model": model_name,
         "options": recipe.options,
@@ -100,6 +110,7 @@ def train(
         task,
         state,
         run if chief else None,
+        stage,
         model=model,
         save_every=save_every,
         tensorboard=tensorboard,
@@ -148,9 +159,12 @@ def resume(
         return metrics
     strategy = strategy or config["strategy"]
     placed, chief = _start(strategy, config["seed"], config["deterministic"])
-    from training import checkpoint, fit
+    from training import checkpoint, fit, layerwise
 
     state = checkpoint.read(run / runs.CHECKPOINT)
+    stage = None
+    if state.blocks is not None:
+        stage = layerwise.stage_recipe(recipe, config["pretrain_epochs"])
     if state.epoch > recipe.epochs:
         raise ValueError(
             f"The run has {state.epoch} epochs behind it. Received: epochs={epochs}"
@@ -161,6 +175,7 @@ def resume(
         fit.task_of(config["model"], dataset, recipe, config["seed"], placed),
         state,
         run if chief else None,
+        stage,
         save_every=save_every,
         tensorboard=tensorboard,
     )
@@ -180,12 +195,19 @@ def _start(strategy: str, seed: int, deterministic: bool):
     return placed, strategies.is_chief(placed)
 
 
-def _train(task, state, run: "Path | None", **settings) -> dict:
-    """Fit, and write metrics.json; returns what is in it."""
-    from training import fit, report
+def _train(
+    task, state, run: "Path | None", stage: "Recipe | None", *, model=None, **settings
+) -> dict:
+    """Fit, and write metrics.json; returns what is in it.
+
+    With a `stage`, what is left of the blocks is trained before the whole network.
+    """
+    from training import fit, layerwise, report
     from training.keeper import best_row
 
-    keeper = fit.fit(task, state, run=run, **settings)
+    if stage is not None:
+        model = layerwise.begin(task, state, stage, model, run)
+    keeper = fit.fit(task, state, run=run, model=model, **settings)
     early = keeper.status == "complete" and state.epoch < task.recipe.epochs
     if early:
         keeper.save(runs.MODEL, lambda path: runs.copy(path.parent / runs.BEST, path))

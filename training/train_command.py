@@ -166,9 +166,9 @@ def _begin(args: argparse.Namespace, pairs: list[str]) -> tuple[Path, dict]:
 
     strategies.resolve(args.strategy or "auto")  # before devices are used
     dataset = data.from_arguments(args)
-    start = {}
-    if args.pretrain is not None:
-        start = _layerwise(args, dataset, chosen)
+    pretrain_epochs = args.pretrain_epochs
+    if args.pretrain is not None and pretrain_epochs is None:
+        pretrain_epochs = 1
     directory = args.run or runs.default_path(args.model, data.short_name(dataset.name))
     print(f"{args.model} on {dataset.name} ({dataset.source})")
     return directory, train(
@@ -176,21 +176,9 @@ def _begin(args: argparse.Namespace, pairs: list[str]) -> tuple[Path, dict]:
         dataset,
         directory,
         chosen,
+        pretrain_epochs=pretrain_epochs,
         **keywords(args),
-        **start,
     )
-
-
-def _layerwise(args: argparse.Namespace, dataset, chosen: recipe.Recipe) -> dict:
-    """Return what `training.train.train` is told to begin block by block."""
-    from training import layerwise
-
-    epochs = 1 if args.pretrain_epochs is None else args.pretrain_epochs
-    build = layerwise.builder(
-        args.model, dataset, chosen, epochs=epochs, seed=args.seed or 0
-    )
-    origin = {"pretrain": args.pretrain, "pretrain_epochs": epochs}
-    return {"build": build, "origin": origin}
 
 
 def _resume(args: argparse.Namespace, pairs: list[str]) -> tuple[Path, dict]:

@@ -2,6 +2,10 @@
 
 import dataclasses
 import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -11,10 +15,12 @@ import tensorflow as tf
 import fovea
 import models
 from models.anatomy.skeleton import skeleton
-from training import fit, layerwise
+from training import checkpoint, fit, layerwise
 from training import run as runs
 from training.recipe import Recipe
 from training.train import train
+
+ROOT = Path(__file__).parents[2]
 
 
 def cuts(name, input_shape, **options):
@@ -119,8 +125,7 @@ def test_what_was_held_out_is_not_pretrained_on(digits, tmp_path):
     weights = []
     for dataset in (few, dataclasses.replace(few, y_train=labels)):
         run = tmp_path / str(len(weights))
-        build = layerwise.builder("mlp", dataset, recipe, epochs=1, seed=0)
-        train("mlp", dataset, run, recipe, build=build)
+        train("mlp", dataset, run, recipe, pretrain_epochs=1)
         weights.append(runs.load_model(run).get_weights())
     for one, other in zip(*weights, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
@@ -141,3 +146,43 @@ def test_what_cannot_be_pretrained_is_told(command, rule, data_dir, tmp_path, ca
     errors = capsys.readouterr().err
     assert rule in errors and "Received: " in errors and errors.count("\n") == 1
     assert not run.exists()
+
+
+def test_a_run_killed_between_blocks_goes_on_with_the_next(data_dir, tmp_path):
+    """And ends with the weights that it would have had."""
+    ends = []
+    data = ["--data-dir", str(data_dir)]
+    for name in ("whole", "killed"):
+        run = tmp_path / name
+        command = ["train", "mlp", "--dataset", "mnist", *data]
+        command += ["--run", str(run), "--deterministic", "--epochs", "1"]
+        command += ["--set", "hidden=[30, 20]", "--pretrain", "layerwise"]
+        command += ["--pretrain-epochs", "2"]
+        process = subprocess.Popen(
+            [sys.executable, "fovea.py", *command],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        if name == "killed":
+            for line in process.stdout:
+                if line.startswith("pre-training block 2"):
+                    process.kill()
+        process.communicate(timeout=120)
+        if name == "killed":
+            assert process.returncode == -signal.SIGKILL
+            assert checkpoint.read(run / runs.CHECKPOINT).blocks == 1
+            resumed = subprocess.run(
+                [sys.executable, "fovea.py", "train", "--resume", str(run), *data],
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                timeout=120,
+            )
+            assert resumed.returncode == 0, resumed.stderr
+            assert "block 2 of 2" in resumed.stdout
+            assert "block 1 of 2" not in resumed.stdout
+        ends.append(runs.load_model(run).get_weights())
+    for one, other in zip(*ends, strict=True):
+        np.testing.assert_array_equal(one, other)
