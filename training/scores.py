@@ -1,6 +1,8 @@
 """What a model's logits say about it: the figures of metrics.json."""
 
-from collections.abc import Sequence
+import contextlib
+import warnings
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -124,7 +126,8 @@ def _top_k(probabilities: np.ndarray, labels: np.ndarray) -> dict:
         return {}
     k = 5 if classes > 5 else 2
     every = np.arange(classes)
-    share = top_k_accuracy_score(labels, probabilities, k=k, labels=every)
+    with _of_classes():
+        share = top_k_accuracy_score(labels, probabilities, k=k, labels=every)
     return {"top_k": {"k": k, "accuracy": float(share)}}
 
 
@@ -132,12 +135,13 @@ def _by_class(predicted, labels, class_names: Sequence[str]) -> dict:
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
     every = np.arange(len(class_names))
-    confusion = confusion_matrix(labels, predicted, labels=every)
-    # A class that is never predicted has a precision of 0, as one that is never
-    # met has a recall of 0.
-    columns = precision_recall_fscore_support(
-        labels, predicted, labels=every, zero_division=0.0
-    )
+    with _of_classes():
+        confusion = confusion_matrix(labels, predicted, labels=every)
+        # A class that is never predicted has a precision of 0, as one that is never
+        # met has a recall of 0.
+        columns = precision_recall_fscore_support(
+            labels, predicted, labels=every, zero_division=0.0
+        )
     rows = [
         {
             "name": name,
@@ -160,6 +164,14 @@ def _by_class(predicted, labels, class_names: Sequence[str]) -> dict:
         "classes": rows,
         "confusion": confusion.tolist(),
     }
+
+
+@contextlib.contextmanager
+def _of_classes() -> Iterator[None]:
+    """Keep scikit-learn from taking the labels of few images for measurements."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The number of unique classes")
+        yield
 
 
 def _calibration(confidence: np.ndarray, right: np.ndarray) -> dict:
