@@ -5,7 +5,7 @@ from keras import layers
 
 from models.blocks import Steps
 from models.knobs import choose, whole
-from models.layers.position_bias import PositionBias
+from models.layers.bias import Bias
 from models.stem import image_input
 
 
@@ -99,7 +99,7 @@ def alphago_policy(
     if moves:
         x = step.convolve(x, 1, 1, use_bias=False, name="conv13")
         x = layers.Flatten(name="board")(x)
-        logits = PositionBias(dtype="float32", name="logits")(x)
+        logits = Bias(dtype="float32", name="logits")(x)
     else:
         x = step.convolve(x, num_classes, 1, name="conv13")
         logits = layers.GlobalAveragePooling2D(dtype="float32", name="logits")(x)

@@ -9,6 +9,7 @@ from keras import layers
 from models.blocks import Steps
 from models.knobs import whole
 from models.layers.batch_normalization import BatchNormalization
+from models.layers.bias import Bias
 from models.stem import image_input
 
 
@@ -26,6 +27,7 @@ def speednet(
     stride: int = 1,
     initialiser: str = "dirac",
     widths: Sequence[int] = (64, 256, 256),
+    whitening_bias: bool = False,
 ) -> keras.Model:
     """Build a small network that learns fast.
 
@@ -67,7 +69,8 @@ def speednet(
 
     What differs from the paper: pixels scaled to -1..1 before the whitening
     instead of standardised, which the whitening makes up for; the biases of
-    `whitening` are frozen with its filters. Recipe and test-time augmentation are
+    `whitening` are zero and frozen with its filters unless `whitening_bias` asks
+    for ones that are trained, 24 more parameters. Recipe and test-time augmentation are
     training's.
 
     Args:
@@ -77,6 +80,8 @@ def speednet(
         activation, pooling, normalisation, dropout, l1, l2, stride, initialiser:
             See `models.blocks.Steps`. Dropout precedes the scores.
         widths: Filters of the three stages' convolutions.
+        whitening_bias: Whether each whitened map gets a bias that is trained, which
+            takes the gradient of the largest maps.
 
     Returns:
         A `keras.Model`: uint8 images (N, H, W, C) -> float32 logits (N, K).
@@ -114,9 +119,16 @@ def speednet(
         2,
         strides=stride,
         padding="valid",
-        activation=step.function,
+        activation=None if whitening_bias else step.function,
+        use_bias=not whitening_bias,
         name="whitening",
     )
+    if whitening_bias:
+        # As PyTorch's convolutions start; all alike, pairs of filters would stay so.
+        spread = (4 * input_shape[2]) ** -0.5
+        start = keras.initializers.RandomUniform(-spread, spread)
+        x = Bias(start, name="whitening_bias")(x)
+        x = step.activate(x, name="whitening_act")
     use_bias = normalisation == "none"
     if len(widths) != 3:
         raise ValueError(
@@ -169,7 +181,8 @@ def whiten(model: keras.Model, images: np.ndarray, *, epsilon: float = 5e-4) -> 
     filters = np.concatenate([filters, -filters], axis=1)
     layer = model.get_layer("whitening")
     layer.kernel.assign(filters.reshape(2, 2, channels, -1))
-    layer.bias.assign(np.zeros(filters.shape[1]))
+    if layer.use_bias:
+        layer.bias.assign(np.zeros(filters.shape[1]))
     layer.trainable = False
 
 

@@ -63,7 +63,7 @@ ELEMENTWISE = {
     "ELU",
     "LeakyReLU",
     "LocalResponseNormalization",
-    "PositionBias",
+    "Bias",
     "Normalization",
     "PReLU",
     "ReLU",

@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 
+from models.layers.bias import Bias
 from models.layers.dirac import Dirac
 from models.layers.identity_shortcut import IdentityShortcut
 from models.layers.local_response_normalization import LocalResponseNormalization
 from models.layers.locally_connected_2d import LocallyConnected2D
-from models.layers.position_bias import PositionBias
 from models.layers.spatial_transformer import SpatialTransformer
 
 
@@ -34,7 +34,7 @@ LAYERS = {
         lambda **kw: IdentityShortcut(5, strides=2, **kw),
         [(4, 7, 6, 2)],
     ),
-    "position_bias": (lambda **kw: PositionBias(**kw), [(4, 9)]),
+    "bias": (lambda **kw: Bias(**kw), [(4, 9)]),
 }
 
 

@@ -52,3 +52,16 @@ def test_widths_are_the_stages_filters():
 def test_widths_that_are_not_three_numbers_are_refused(widths):
     with pytest.raises(ValueError, match="Received: widths="):
         speednet((28, 28, 1), 10, widths=widths)
+
+
+def test_a_learned_bias_follows_the_frozen_filters():
+    model = speednet((32, 32, 3), 10, whitening_bias=True)
+    whiten(model, np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), "uint8"))
+    bias = model.get_layer("whitening_bias")
+    assert bias.trainable and bias.bias.shape == (24,)
+    assert len(set(np.asarray(bias.bias).tolist())) == 24
+    assert model.count_params() == speednet((32, 32, 3), 10).count_params()
+    assert [w.path for w in model.trainable_weights][:2] == [
+        "whitening_bias/bias",
+        "conv1_1/kernel",
+    ]
