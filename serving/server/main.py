@@ -75,7 +75,8 @@ def _serve(line: CommandLine, signals: Signals) -> int:
         log.error(refused)
     with port.reserve(flags.bind, flags.port) as reserved:
         with _packages():
-            from serving.server import batching_parameters, model_config, tls, versions
+            from serving.server import model_config, tls, versions
+            from serving.server.batching import parameters as batching_parameters
         # What is wrong is told now, not after the seconds that TensorFlow takes.
         config = model_config.read_config(flags)
         model_config.validate(config.model_config_list)

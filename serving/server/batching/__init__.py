@@ -1,0 +1,1 @@
+"""Batching: requests that arrive at the same time run together."""

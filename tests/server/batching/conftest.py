@@ -1,0 +1,108 @@
+"""A graph made of Python, to see what is run and to keep it from going on."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from serving.server.batching.batcher import Batcher
+from serving.server.batching.inputs import Input
+from serving.server.batching.parameters import PoolOptions, QueueOptions
+from serving.server.batching.scheduler import Scheduler
+from serving.server.errors import invalid_argument
+
+SECONDS = 30  # of patience
+
+
+class Graph:
+    """Doubles ``x``, refuses what is negative, and stops when it is told to."""
+
+    def __init__(self):
+        self.runs = []
+        self.timeouts = []
+        self.goes_on = threading.Event()
+        self.goes_on.set()
+        self.entered = threading.Semaphore(0)
+
+    def __call__(self, feeds, fetches, timeout):
+        self.runs.append(feeds)
+        self.timeouts.append(timeout)
+        self.entered.release()
+        assert self.goes_on.wait(SECONDS)
+        x = next(iter(feeds.values()))
+        if x.dtype != np.float32:
+            raise invalid_argument(f"Expects arg[0] to be float but {x.dtype} is given")
+        if np.any(x < 0):
+            raise invalid_argument("x is negative")
+        known = {
+            "double": x * 2,
+            "half": x / 2,
+            "rank 0": np.float32(1),
+            "three rows": np.zeros(3, np.float32),
+        }
+        return [known[name] for name in fetches]
+
+    def rows(self):
+        return [len(next(iter(feeds.values()))) for feeds in self.runs]
+
+
+class Room:
+    """Batchers with threads that end with the test."""
+
+    def __init__(self):
+        self.schedulers = []
+
+    def scheduler(self, threads=1):
+        self.schedulers.append(Scheduler(PoolOptions(threads, "test")))
+        return self.schedulers[-1]
+
+    def batcher(self, graph, scheduler=None, shape=(-1,), **options):
+        options.setdefault("max_execution_batch_size", options.get("max_batch_size", 8))
+        options.setdefault("max_batch_size", options["max_execution_batch_size"])
+        known = Input(np.dtype(np.float32), shape)
+        return Batcher(
+            graph,
+            {"x": known, "y": known},
+            scheduler or self.scheduler(),
+            QueueOptions(**options),
+        )
+
+
+@pytest.fixture
+def graph():
+    return Graph()
+
+
+@pytest.fixture
+def room(graph):
+    room = Room()
+    yield room
+    graph.goes_on.set()
+    for scheduler in room.schedulers:
+        scheduler.close()
+
+
+@pytest.fixture
+def busy(graph):
+    """Keeps the only thread of a batcher busy, until the end of a `with`."""
+
+    class Busy:
+        def __init__(self, batcher):
+            self.batcher = batcher
+
+        def __enter__(self):
+            graph.goes_on.clear()
+            self.first = self.batcher.submit({"y": floats(0)}, ["double"], None)
+            assert graph.entered.acquire(timeout=SECONDS)
+            graph.runs.clear()
+            graph.timeouts.clear()
+
+        def __exit__(self, *error):
+            graph.goes_on.set()
+            self.first.result(SECONDS)
+
+    return Busy
+
+
+def floats(*values):
+    return np.array(values, np.float32)
