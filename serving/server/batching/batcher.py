@@ -68,7 +68,7 @@ class Batcher:
         if not self._can_join(feeds, rows):
             return self._run(feeds, fetches, timeout)
         task = _task(feeds, fetches, rows, timeout)
-        self._queue(feeds, fetches).submit(task)
+        self._queue(feeds, fetches).run(task)
         try:
             return task.future.result(timeout)
         except FutureTimeoutError:

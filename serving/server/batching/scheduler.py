@@ -41,6 +41,7 @@ class Scheduler:
         self.work = threading.Condition(self.lock)  # for threads without any
         self.idle = threading.Condition(self.lock)  # for who closes a queue
         self.waiting: deque[Queue] = deque()  # the queues that have tasks
+        self._running = 0
         self._closed = False
         self._threads = [
             threading.Thread(
@@ -59,6 +60,25 @@ class Scheduler:
         for thread in self._threads:
             thread.join()
 
+    def run_now(self, queue: Queue, task: Task) -> bool:
+        """Run a task in the thread that asks, if one of ours would do so at once.
+
+        For a small graph it takes longer to wake another thread than to run.
+
+        Returns:
+            Whether it was run.
+        """
+        with self.lock:
+            if self._running >= len(self._threads) or self.waiting or queue.closed:
+                return False
+            self._begin(queue)
+        _process(queue, [task])
+        with self.lock:
+            self._end(queue)
+            if self.waiting:
+                self.work.notify()
+        return True
+
     def _run(self) -> None:
         while True:
             with self.lock:
@@ -66,30 +86,30 @@ class Scheduler:
                 if found is None:
                     return
                 queue, batch = found
-                queue.running += 1
-            try:
-                queue.process(batch.tasks)
-            except Exception as error:
-                log.exception("A batch failed unexpectedly")
-                for task in batch.tasks:
-                    if not task.future.done():
-                        task.future.set_exception(error)
+                self._begin(queue)
+            _process(queue, batch.tasks)
             with self.lock:
-                queue.running -= 1
-                if queue.closed and not queue.running:
-                    self.idle.notify_all()
-            del (
-                found,
-                queue,
-                batch,
-            )  # they are large, and the next may be long in coming
+                self._end(queue)
+            # They are large, and it may be long until others take their names.
+            del found, queue, batch
+
+    def _begin(self, queue: Queue) -> None:
+        self._running += 1
+        queue.running += 1
+
+    def _end(self, queue: Queue) -> None:
+        self._running -= 1
+        queue.running -= 1
+        if queue.closed and not queue.running:
+            self.idle.notify_all()
 
     def _next(self) -> tuple[Queue, Batch] | None:
         """Wait for a batch; None when there will be no more."""
         while True:
             now = time.monotonic()
             due: float | None = None
-            for _ in range(len(self.waiting)):
+            free = self._running < len(self._threads)
+            for _ in range(len(self.waiting) if free else 0):
                 queue = self.waiting[0]
                 batch = queue.take(now)
                 if queue.is_empty:
@@ -137,6 +157,17 @@ class Queue:
     def due(self) -> float:
         """When the batch that is being filled is to be taken."""
         return self._open.due
+
+    def run(self, task: Task) -> None:
+        """Run a task now if a thread is free and would not wait for others.
+
+        Else put it into a batch, as ``submit`` does.
+        """
+        options = self._options
+        at_once = not options.batch_timeout
+        at_once &= task.rows <= options.max_execution_batch_size
+        if not at_once or not self._scheduler.run_now(self, task):
+            self.submit(task)
 
     def submit(self, task: Task) -> None:
         """Put a task into a batch.
@@ -227,6 +258,16 @@ class Queue:
             self.closed = True
             self._scheduler.work.notify()
             self._scheduler.idle.wait_for(lambda: self.is_empty and not self.running)
+
+
+def _process(queue: Queue, tasks: list[Task]) -> None:
+    try:
+        queue.process(tasks)
+    except Exception as error:  # nobody shall wait for ever
+        log.exception("A batch failed unexpectedly")
+        for task in tasks:
+            if not task.future.done():
+                task.future.set_exception(error)
 
 
 def _full(how: str) -> ServingError:

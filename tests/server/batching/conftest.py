@@ -1,5 +1,8 @@
-"""A graph made of Python, to see what is run and to keep it from going on."""
+"""Servers, and a graph made of Python that tells what is run and can be stopped."""
 
+import concurrent.futures
+import contextlib
+import http.client
 import threading
 
 import numpy as np
@@ -106,3 +109,65 @@ def busy(graph):
 
 def floats(*values):
     return np.array(values, np.float32)
+
+
+class Served:
+    """A server with a REST API and TF Serving's page of metrics."""
+
+    def __init__(self, kit, server, rest_port):
+        self.server = server
+        self._kit = kit
+        self._rest_port = rest_port
+        self._threads = concurrent.futures.ThreadPoolExecutor(32)
+
+    def predict(self, model, signature="", timeout=SECONDS, **inputs):
+        request = self._kit.predict_request(model, signature, **inputs)
+        return self.server.stubs.predict(request, timeout)
+
+    def rest(self, method, path, body=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self._rest_port, SECONDS)
+        connection.request(method, path, body)
+        reply = connection.getresponse()
+        text = reply.read().decode()
+        connection.close()
+        return reply.status, text
+
+    def begin(self, call, *arguments, **keywords):
+        return self._threads.submit(call, *arguments, **keywords)
+
+    def page(self):
+        status, text = self.rest("GET", "/metrics/of/tfs")
+        assert status == 200
+        return text.splitlines()
+
+    def metrics(self):
+        """The values of the page, by name and labels as they are written there."""
+        lines = [line.rsplit(" ", 1) for line in self.page() if line[0] != "#"]
+        return {name: float(value) for name, value in lines}
+
+    def counted(self, since, name):
+        """How much a value has grown."""
+        return self.metrics().get(name, 0) - since.get(name, 0)
+
+
+@pytest.fixture(scope="session")
+def serve(kit):
+    @contextlib.contextmanager
+    def serve(root, *flags):
+        monitoring = root / "monitoring.config"
+        monitoring.write_text(
+            'prometheus_config { enable: true path: "/metrics/of/tfs" }'
+        )
+        port = kit.free_port()
+        with kit.running(
+            root / "toy",
+            root / "server.log",
+            f"--rest_api_port={port}",
+            f"--monitoring_config_file={monitoring}",
+            "--enable_batching",
+            *flags,
+        ) as server:
+            kit.until(lambda: "Exporting HTTP/REST API" in server.log)
+            yield Served(kit, server, port)
+
+    return serve

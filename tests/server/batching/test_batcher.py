@@ -1,8 +1,10 @@
 """What is run together, what by itself, and who gets which answer or error."""
 
 import concurrent.futures
+import gc
 import threading
 import time
+import weakref
 
 import grpc
 import numpy as np
@@ -111,6 +113,36 @@ def test_as_many_batches_run_at_once_as_there_are_threads(graph, room):
     assert not graph.entered.acquire(timeout=0.05)
     graph.goes_on.set()
     assert [answer(future) for future in asked] == [[0], [2], [4]]
+
+
+def test_callers_run_what_would_not_wait_in_no_more_threads_than_there_are(graph, room):
+    threads = set()
+
+    def run(number):
+        x = {"x": floats(number)}
+        return batcher.run(x, ["double"], None)[0].tolist()
+
+    def call(feeds, fetches, timeout):
+        threads.add(threading.get_ident())
+        return graph(feeds, fetches, timeout)
+
+    batcher = room.batcher(call, room.scheduler(threads=2))
+    assert run(1) == [2]
+    assert threads == {threading.get_ident()}
+    graph.runs.clear()
+    graph.goes_on.clear()
+    graph.entered = threading.Semaphore(0)
+    with concurrent.futures.ThreadPoolExecutor(6) as callers:
+        asked = [callers.submit(run, number) for number in range(6)]
+        for _ in range(2):
+            assert graph.entered.acquire(timeout=SECONDS)
+        assert not graph.entered.acquire(timeout=0.05)
+        assert len(graph.runs) == 2
+        graph.goes_on.set()
+        assert [future.result(SECONDS) for future in asked] == [
+            [2 * number] for number in range(6)
+        ]
+    assert sum(graph.rows()) == 6
 
 
 def test_models_take_turns(graph, room, busy):
@@ -373,9 +405,6 @@ def test_closing_waits_for_what_is_queued_and_running(graph, room):
 
 
 def test_nothing_is_kept_of_a_batch_that_was_answered(graph, room):
-    import gc
-    import weakref
-
     batcher = room.batcher(graph, max_batch_size=1)
     x = floats(1)
     seen = weakref.ref(x)
