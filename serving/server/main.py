@@ -83,7 +83,8 @@ def _serve(line: CommandLine, signals: Signals) -> int:
         for model in config.model_config_list.config:
             versions.numbered_children(model.name, model_config.local_path(model))
         if flags.enable_batching and flags.batching_parameters_file:
-            batching_parameters.read(flags.batching_parameters_file)
+            parameters = batching_parameters.read(flags.batching_parameters_file)
+            batching_parameters.pool_options(parameters)
         credentials = None
         if flags.ssl_config_file:
             credentials = tls.server_credentials(flags.ssl_config_file)

@@ -147,11 +147,7 @@ class Batcher:
         now = time.monotonic()
         for task in tasks:
             metrics.batch_waited(now - task.enqueued)
-        wanted = [
-            task
-            for task in _in_time(tasks)
-            if task.future.set_running_or_notify_cancel()
-        ]
+        wanted = _in_time(_not_cancelled(tasks))
         for group in alike(wanted, self._options):
             self._run_together(inputs, outputs, group)
 
@@ -182,12 +178,12 @@ class Batcher:
             task.future.set_result(answer)
 
     def _process_apart(self, tasks: list[Task]) -> None:
-        for task in _in_time(tasks):
-            if task.future.set_running_or_notify_cancel():
-                run = functools.partial(
-                    self._run, task.feeds, task.fetches, _time_left([task])
-                )
-                settle(task.future, run)
+        for task in _in_time(_not_cancelled(tasks)):
+            left = _time_left([task])
+            settle(
+                task.future,
+                functools.partial(self._run, task.feeds, task.fetches, left),
+            )
 
 
 def _task(
@@ -197,6 +193,11 @@ def _task(
     return Task(feeds, fetches, rows, now, None if timeout is None else now + timeout)
 
 
+def _not_cancelled(tasks: Sequence[Task]) -> list[Task]:
+    """Those whose future is still wanted; from now on it cannot be cancelled."""
+    return [task for task in tasks if task.future.set_running_or_notify_cancel()]
+
+
 def _in_time(tasks: Sequence[Task]) -> list[Task]:
     """Those that somebody waits for; the others are told that it is too late."""
     now = time.monotonic()
@@ -204,7 +205,7 @@ def _in_time(tasks: Sequence[Task]) -> list[Task]:
     for task in tasks:
         if task.deadline is None or now < task.deadline:
             wanted.append(task)
-        elif not task.future.cancelled():
+        else:
             task.future.set_exception(_expired())
     return wanted
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
 
 from serving.server.batching.batcher import Batcher
@@ -89,6 +90,8 @@ def inputs(
     found = {}
     for signature in signatures.values():
         for info in signature.inputs.values():
+            if info.dtype == types_pb2.DT_INVALID:  # not a tensor of its own
+                continue
             shape = None
             if not info.tensor_shape.unknown_rank:
                 shape = tuple(dim.size for dim in info.tensor_shape.dim)
