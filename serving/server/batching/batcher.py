@@ -21,7 +21,7 @@ from serving.server.batching.inputs import Input
 from serving.server.batching.merge import alike, merged, parted
 from serving.server.batching.parameters import QueueOptions
 from serving.server.batching.scheduler import Queue, Scheduler
-from serving.server.batching.tasks import Feeds, Task, settle
+from serving.server.batching.tasks import Feeds, Task, fail, settle
 from serving.server.errors import ServingError, invalid_argument
 
 Run = Callable[[Feeds, Sequence[str], float | None], list[Any]]
@@ -75,6 +75,8 @@ class Batcher:
             if task.future.cancel():
                 raise _expired() from None
             return task.future.result()  # it runs, and no longer than anyone waits
+        finally:
+            del task  # an error has this frame in its traceback, and the task has it
 
     def submit(
         self, feeds: Feeds, fetches: Sequence[str], timeout: float | None
@@ -94,7 +96,7 @@ class Batcher:
             else:
                 self._apart.submit(task)
         except ServingError as error:
-            task.future.set_exception(error)
+            fail(task.future, error)
         return task.future
 
     def close(self) -> None:
@@ -168,7 +170,7 @@ class Batcher:
             answers = parted(tasks, outputs, values, size)
         except Exception as error:
             if len(tasks) == 1:
-                tasks[0].future.set_exception(error)
+                fail(tasks[0].future, error)
                 return
             middle = len(tasks) // 2
             for half in (tasks[:middle], tasks[middle:]):

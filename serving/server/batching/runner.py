@@ -80,6 +80,7 @@ class BatchingRunner(Runner):
         """Answer what waits, then free the session and the graph."""
         if hasattr(self, "_batcher"):  # not when loading has failed
             self._batcher.close()
+            del self._batcher  # which refers to us
         super().close()
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from serving.server.errors import ServingError
+
 Feeds = Mapping[str, np.ndarray]
 
 
@@ -93,4 +95,15 @@ def settle(future: Future[list[Any]], answer: Callable[[], list[Any]]) -> None:
     try:
         future.set_result(answer())
     except Exception as error:
-        future.set_exception(error)
+        fail(future, error)
+
+
+def fail(future: Future[list[Any]], error: Exception) -> None:
+    """Give a future an error.
+
+    One that is meant for a client is parted from its traceback, whose frames would
+    keep the future and all arrays of its batch in memory, in a cycle.
+    """
+    if isinstance(error, ServingError):
+        error.__traceback__ = error.__context__ = None
+    future.set_exception(error)

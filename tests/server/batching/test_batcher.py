@@ -414,3 +414,21 @@ def test_nothing_is_kept_of_a_batch_that_was_answered(graph, room):
     del x
     gc.collect()
     assert seen() is None
+
+
+def test_nothing_is_kept_of_what_has_failed(graph, room, busy):
+    batcher = room.batcher(graph)
+    x = floats(-1)
+    seen = weakref.ref(x)
+    gc.collect()
+    gc.disable()
+    try:
+        with busy(batcher):
+            asked = [batcher.submit({"x": x}, ["double"], None), ask(batcher, -2)]
+        assert error(asked[0]) == error(asked[1]) == "INVALID_ARGUMENT: x is negative"
+        batcher.close()
+        graph.runs.clear()
+        del x, asked
+        assert seen() is None
+    finally:
+        gc.enable()

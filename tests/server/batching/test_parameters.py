@@ -90,6 +90,14 @@ def test_the_file_of_a_version_counts_alone(parameters, tmp_path):
     assert version_options(common, version, False).max_batch_size == 4
 
 
+def test_a_file_of_a_version_that_cannot_be_read(tmp_path):
+    file = tmp_path / "batching_params.pbtxt"
+    file.write_text("nonsense: 3")
+    with pytest.raises(ServingError) as caught:
+        version_options(None, tmp_path, True)
+    assert str(caught.value) == f"INVALID_ARGUMENT: Invalid protobuf file: '{file}'"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
