@@ -175,6 +175,3 @@ WITHOUT_EFFECT = {
     "platform_config_file": "string",
     "skip_initialize_tpu": "bool",
 }
-
-# Known and checked, but nothing acts on them yet.
-NOT_YET = ("enable_batching", "enable_per_model_batching_parameters")

@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 
 from serving.server.errors import ServingError, invalid_argument
-from serving.server.flag_table import NOT_YET, WITHOUT_EFFECT, Flags
+from serving.server.flag_table import WITHOUT_EFFECT, Flags
 
 _TYPES = {
     field.name: field.metadata["type"] for field in dataclasses.fields(Flags)
@@ -68,9 +68,7 @@ def parse(argv: Sequence[str]) -> CommandLine:
         given[name] = _value(name, kind, value)
     flags = Flags(**{name: given[name] for name in given if name not in WITHOUT_EFFECT})
     warnings = tuple(
-        f"--{name} has no effect here"
-        for name in given
-        if name in WITHOUT_EFFECT or name in NOT_YET
+        f"--{name} has no effect here" for name in given if name in WITHOUT_EFFECT
     )
     return CommandLine(flags, warnings, tuple(unknown))
 

@@ -75,14 +75,16 @@ def _serve(line: CommandLine, signals: Signals) -> int:
         log.error(refused)
     with port.reserve(flags.bind, flags.port) as reserved:
         with _packages():
-            from serving.server import batching_parameters, model_config, tls, versions
+            from serving.server import model_config, tls, versions
+            from serving.server.batching import parameters as batching_parameters
         # What is wrong is told now, not after the seconds that TensorFlow takes.
         config = model_config.read_config(flags)
         model_config.validate(config.model_config_list)
         for model in config.model_config_list.config:
             versions.numbered_children(model.name, model_config.local_path(model))
         if flags.enable_batching and flags.batching_parameters_file:
-            batching_parameters.read(flags.batching_parameters_file)
+            parameters = batching_parameters.read(flags.batching_parameters_file)
+            batching_parameters.pool_options(parameters)
         credentials = None
         if flags.ssl_config_file:
             credentials = tls.server_credentials(flags.ssl_config_file)

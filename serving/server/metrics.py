@@ -8,6 +8,7 @@ process. metrics_pages.py writes the two pages.
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Iterator
 
@@ -48,7 +49,10 @@ def _counter(name: str, *labels: str) -> Counter:
     return counter
 
 
-def _histogram(name: str, buckets: list[float], *labels: str) -> Histogram:
+def _histogram(name: str, bounds: list[float], *labels: str) -> Histogram:
+    # The original's buckets end below their bounds, the library's with them; on the
+    # page, which shows six digits, they are the same.
+    buckets = [math.nextafter(bound, 0) for bound in bounds]
     histogram = Histogram(name, name, labels, registry=_ORIGINAL, buckets=buckets)
     ORIGINAL_NAMES[name] = histogram
     return histogram
@@ -73,21 +77,21 @@ _GRAPH_RUNS = _counter(":tensorflow:core:graph_runs")
 _gauge(":tensorflow:serving:batching:mixed_priority_batching_policy")
 _histogram(":tensorflow:serving:batching:padding_size_v2", _SIZES)
 _counter(":tensorflow:serving:batching:processed_batch_size_v2")
-INPUT_BATCH_SIZE = _histogram(
+_INPUT_BATCH_SIZE = _histogram(
     ":tensorflow:serving:batching_session:input_batch_size", _SIZES
 )
-PADDING_SIZE = _histogram(
+_PADDING_SIZE = _histogram(
     ":tensorflow:serving:batching_session:padding_size", _SIZES, "execution_batch_size"
 )
-PROCESSED_BATCH_SIZE = _histogram(
+_PROCESSED_BATCH_SIZE = _histogram(
     ":tensorflow:serving:batching_session:processed_batch_size", _SIZES
 )
-QUEUING_LATENCY = _histogram(
+_QUEUING_LATENCY = _histogram(
     ":tensorflow:serving:batching_session:queuing_latency",
     _exponential(100, 1.2, 52),
     "thread_pool_name",
 )
-WRAPPED_RUNS = _counter(":tensorflow:serving:batching_session:wrapped_run_count")
+_WRAPPED_RUNS = _counter(":tensorflow:serving:batching_session:wrapped_run_count")
 _gauge(":tensorflow:serving:mlmd_map")
 WARMUP_LATENCY = _histogram(
     ":tensorflow:serving:model_warmup_latency", _MICROSECONDS, "model_path", "status"
@@ -224,6 +228,29 @@ def examples(model: str, count: int) -> None:
     """A request had this many tf.Examples."""
     EXAMPLES.labels(_bounded(model)).observe(count)
     EXAMPLES_TOTAL.labels(_bounded(model)).inc(count)
+
+
+def batch_asked(rows: int, tensors: int) -> None:
+    """Somebody asks for a run of so many rows, with so many tensors to feed."""
+    for _ in range(tensors):
+        _INPUT_BATCH_SIZE.observe(rows)
+
+
+def batch_waited(seconds: float) -> None:
+    """A run, or a part of it, was taken from its queue after so long."""
+    # The original leaves the name of the threads out.
+    _QUEUING_LATENCY.labels("").observe(_microseconds(seconds))
+
+
+def batch_filled(rows: int, size: int) -> None:
+    """A batch of so many rows was formed, and padded to the size."""
+    _PADDING_SIZE.labels(size).observe(size - rows)
+    _PROCESSED_BATCH_SIZE.observe(size)
+
+
+def batch_ran() -> None:
+    """A graph was run for a batch."""
+    _WRAPPED_RUNS.inc()
 
 
 def _microseconds(seconds: float) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import grpc
 from grpc_health.v1 import health_pb2_grpc
@@ -14,7 +15,10 @@ from tensorflow_serving.apis import (
 )
 from tensorflow_serving.config import model_server_config_pb2
 
-from serving.server import batching_parameters, metrics, monitoring, port
+from serving.server import metrics, monitoring, port
+from serving.server.batching import parameters as batching_parameters
+from serving.server.batching.runner import BatchingRunner
+from serving.server.batching.scheduler import Scheduler
 from serving.server.cpus import usable_cpus
 from serving.server.errors import ServingError, invalid_argument
 from serving.server.flags import Flags
@@ -50,12 +54,22 @@ class Server:
         flags: The command line, checked.
 
     Raises:
-        ServingError: The file of the sessions' configuration cannot be read.
+        ServingError: The file of the sessions' configuration cannot be read, or the
+            threads that run batches cannot be had.
     """
 
     def __init__(self, flags: Flags) -> None:
         self._flags = flags
         self._session_config = session_config(flags)
+        self._batching_parameters = None
+        if flags.batching_parameters_file:
+            self._batching_parameters = batching_parameters.read(
+                flags.batching_parameters_file
+            )
+        self._scheduler: Scheduler | None = None
+        if flags.enable_batching:
+            pool = batching_parameters.pool_options(self._batching_parameters)
+            self._scheduler = Scheduler(pool)
         self._health = Health()
         self._reflection = Reflection()
         self._manager = Manager(
@@ -205,7 +219,11 @@ class Server:
         answered = self._rest is None or self._rest.drain(seconds)
         if not stopped.wait(max(0.0, end - time.monotonic())) or not answered:
             return False
-        return self._manager.close(max(0.0, end - time.monotonic()))
+        if not self._manager.close(max(0.0, end - time.monotonic())):
+            return False
+        if self._scheduler is not None:
+            self._scheduler.close()
+        return True
 
     def _load_version(self, aspired: AspiredVersion) -> Runner:
         with metrics.loading(str(aspired.path)):
@@ -213,15 +231,7 @@ class Server:
 
     def _read_version(self, aspired: AspiredVersion) -> Runner:
         started = time.monotonic()
-        if self._flags.enable_batching and self._flags.batching_parameters_file:
-            parameters = batching_parameters.read(self._flags.batching_parameters_file)
-            batching_parameters.check_sizes(parameters)
-        runner = Runner(
-            aspired.path,
-            self._flags.saved_model_tags.split(","),
-            self._session_config,
-            self._flags.enable_signature_method_name_check,
-        )
+        runner = self._runner(aspired.path)
         loaded = time.monotonic()
         try:
             replayed = 0
@@ -240,6 +250,25 @@ class Server:
             replayed,
         )
         return runner
+
+    def _runner(self, path: Path) -> Runner:
+        """A version that answers; warm-up requests are put together like any others."""
+        arguments = (
+            path,
+            self._flags.saved_model_tags.split(","),
+            self._session_config,
+            self._flags.enable_signature_method_name_check,
+        )
+        if self._scheduler is None:
+            return Runner(*arguments)
+        options = batching_parameters.version_options(
+            self._batching_parameters,
+            path,
+            self._flags.enable_per_model_batching_parameters,
+        )
+        if options is None:
+            return Runner(*arguments)
+        return BatchingRunner(*arguments, scheduler=self._scheduler, options=options)
 
 
 def _channel_arguments(text: str) -> list[tuple[str, int | str]]:

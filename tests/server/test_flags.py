@@ -58,7 +58,7 @@ def test_unknown_arguments_are_kept_in_order():
 def test_flags_of_the_original_without_effect_are_named_once():
     line = parse(
         [
-            "--enable_batching",
+            "--flush_filesystem_caches",
             "--enable_profiler=false",
             "--mixed_precision",
             "bfloat16",
@@ -66,7 +66,7 @@ def test_flags_of_the_original_without_effect_are_named_once():
         ]
     )
     assert line.warnings == (
-        "--enable_batching has no effect here",
+        "--flush_filesystem_caches has no effect here",
         "--enable_profiler has no effect here",
         "--mixed_precision has no effect here",
     )

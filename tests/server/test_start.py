@@ -92,7 +92,7 @@ def test_it_waits_for_a_base_path_and_listens_only_when_ready(kit, toys, tmp_pat
                 f"--port={port}",
                 f"--model_base_path={base_path}",
                 "--no_such_flag=1",
-                "--enable_batching",
+                "--mixed_precision=bfloat16",
                 "--file_system_poll_wait_seconds=0.2",
                 f"--grpc_socket_path={socket_path}",
             ),
@@ -120,7 +120,7 @@ def test_it_waits_for_a_base_path_and_listens_only_when_ready(kit, toys, tmp_pat
 
         text = log.read_text()
         assert text.startswith("unknown argument: --no_such_flag=1\nusage: ")
-        assert "W --enable_batching has no effect here" in text
+        assert "W --mixed_precision has no effect here" in text
         with grpc.insecure_channel(f"unix:{socket_path}") as channel:
             stubs = kit.Stubs(channel)
             stubs.predict(kit.predict_request("default", x=[1.0]))

@@ -78,6 +78,15 @@ SCENARIOS = {
         ),
         files=("flagged",),
     ),
+    "batched": Scenario(
+        flags=(
+            "--model_config_file=$MODELS/steady.models.config",
+            "--allow_version_labels_for_unavailable_models=true",
+            "--enable_batching",
+            "--batching_parameters_file=$MODELS/batching.config",
+        ),
+        files=("batched",),
+    ),
     "reload": Scenario(
         flags=(
             "--model_config_file=$MODELS/reload.models.config",

@@ -22,6 +22,12 @@ def flagged(start: Any) -> Iterator[Target]:
 
 
 @pytest.fixture(scope="module")
+def batched(start: Any) -> Iterator[Target]:
+    with start(SCENARIOS["batched"]) as target:
+        yield target
+
+
+@pytest.fixture(scope="module")
 def reloaded(start: Any) -> Iterator[Target]:
     with start(SCENARIOS["reload"]) as target:
         yield target
@@ -36,6 +42,12 @@ def test_steady(steady: Target, line: Line) -> None:
 @pytest.mark.parametrize("line", cases("flagged"))
 def test_flagged(flagged: Target, line: Line) -> None:
     found = differences(flagged, line)
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("line", cases("batched"))
+def test_batched(batched: Target, line: Line) -> None:
+    found = differences(batched, line)
     assert not found, "\n".join(found)
 
 
