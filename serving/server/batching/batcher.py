@@ -222,6 +222,6 @@ def _time_left(tasks: Sequence[Task]) -> float | None:
 
 def _expired() -> ServingError:
     return ServingError(
-        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
         "Run() timeout exceeded while waiting in batching queue",
     )

@@ -343,7 +343,7 @@ def test_a_late_task_is_never_run(graph, room, busy):
         with pytest.raises(ServingError) as caught:  # does not wait for the thread
             batcher.run({"x": floats(3)}, ["double"], 0.02)
         time.sleep(0.02)
-    told = "DEADLINE_EXCEEDED: Run() timeout exceeded while waiting in batching queue"
+    told = "RESOURCE_EXHAUSTED: Run() timeout exceeded while waiting in batching queue"
     assert str(caught.value) == error(late) == told
     assert answer(asked) == [4]
     assert [feeds["x"].tolist() for feeds in graph.runs] == [[2]]
@@ -354,7 +354,7 @@ def test_a_batch_in_which_all_are_late_is_not_run(graph, room, busy):
     with busy(batcher):
         late = [ask(batcher, n, timeout=0.01) for n in range(3)]
         time.sleep(0.02)
-    assert all(error(future).startswith("DEADLINE_EXCEEDED") for future in late)
+    assert all(error(future).startswith("RESOURCE_EXHAUSTED") for future in late)
     batcher.close()
     assert graph.runs == []
 
