@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 from grpc_health.v1 import health_pb2_grpc
@@ -15,6 +14,7 @@ from tensorflow_serving.apis import (
 from tensorflow_serving.config import model_server_config_pb2
 
 from serving.server import batching_parameters, metrics, monitoring, port
+from serving.server.admission import Pool
 from serving.server.cpus import usable_cpus
 from serving.server.errors import ServingError, invalid_argument
 from serving.server.flags import Flags
@@ -75,7 +75,7 @@ class Server:
         threads = flags.grpc_max_threads or 4 * usable_cpus()
         self._refusal = Refusal()
         self._grpc = grpc.server(
-            ThreadPoolExecutor(threads, "grpc"),
+            Pool(threads, "grpc"),
             interceptors=[self._refusal],
             maximum_concurrent_rpcs=threads * CALLS_PER_THREAD,
             options=[

@@ -16,6 +16,7 @@ from tensorflow_serving.apis import (
 )
 
 from serving.server import metrics
+from serving.server.admission import check_wait
 from serving.server.classify import classify
 from serving.server.errors import ServingError, invalid_argument
 from serving.server.manager import Manager
@@ -76,13 +77,14 @@ def _time_left(context: grpc.ServicerContext) -> float | None:
     """Seconds until the client's deadline, None without one.
 
     Raises:
-        ServingError: It has passed: what nobody waits for is not run.
+        ServingError: It has passed, or will have: what nobody waits for is not run.
     """
     left = context.time_remaining()
     if left is None or left > _FOREVER:
         return None
     if left <= 0:
         raise ServingError(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
+    check_wait(left)
     return left
 
 
