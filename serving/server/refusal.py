@@ -33,6 +33,12 @@ class Refusal(grpc.ServerInterceptor):
         refuse.experimental_thread_pool = pool  # type: ignore[attr-defined]
         self._handler = grpc.unary_unary_rpc_method_handler(refuse)
 
+        def unknown(requests: Any, context: grpc.ServicerContext) -> None:
+            context.abort(grpc.StatusCode.UNIMPLEMENTED, "")
+
+        unknown.experimental_thread_pool = pool  # type: ignore[attr-defined]
+        self._unknown = grpc.stream_unary_rpc_method_handler(unknown)
+
     def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Any],
@@ -43,7 +49,8 @@ class Refusal(grpc.ServerInterceptor):
         ):
             self._refused += 1
             return self._handler
-        return continuation(handler_call_details)
+        # gRPC for Python has words for a method that does not exist, the original none.
+        return continuation(handler_call_details) or self._unknown
 
     def start(self) -> None:
         """Refuse from now on; return when no more calls come, or after a second."""

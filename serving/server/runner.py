@@ -143,11 +143,21 @@ class Runner:
             try:
                 tensor = self._graph.get_tensor_by_name(full_name)
             except (KeyError, ValueError):
-                raise ServingError(
-                    grpc.StatusCode.NOT_FOUND, missing.format(full_name)
-                ) from None
+                raise self._no_tensor(name, missing.format(full_name)) from None
             endpoint = self._endpoints[name] = tensor._as_tf_output()
         return endpoint
+
+    def _no_tensor(self, name: str, missing: str) -> ServingError:
+        """The error of a name that is no tensor's; an operation may have it."""
+        try:
+            self._graph.get_operation_by_name(name)
+        except (KeyError, ValueError):
+            return ServingError(grpc.StatusCode.NOT_FOUND, missing)
+        return invalid_argument(
+            f"Tried to fetch data for '{name}', which produces no output.  To run to a "
+            f"node but not fetch any data, pass '{name}' as an argument to the "
+            "'target_node_names' argument of the Session::Run API."
+        )
 
     def close(self) -> None:
         """Free the session and the graph."""

@@ -87,4 +87,5 @@ def _request(scope: Scope, body: bytes) -> Request:
             for name, value in scope["headers"]
         },
         body=body,
+        peer=":".join(map(str, scope["client"] or ())),
     )
