@@ -151,6 +151,13 @@ def sigterm(room: Path) -> Iterator[str]:
         lost += big["sent"] - big["codes"].get("OK", 0)
         lost += tally["sent"] - tally["codes"]["OK"] - refused
         codes.update(big["details"])
+        codes.update(
+            {
+                text: n
+                for text, n in tally["details"].items()
+                if "is shutting down" not in text and "Failed to connect" not in text
+            }
+        )
     yield (
         f"5 times SIGTERM with 8 requests of 256 images in flight and 4 clients that "
         f"go on | {lost} of {of:,} accepted requests unanswered, exit codes "

@@ -202,6 +202,7 @@ class Server:
         self._models.stop()
         self._refusal.start()
         stopped = self._grpc.stop(grace=seconds)  # longer than is waited for it
+        self._refusal.answer()
         answered = self._rest is None or self._rest.drain(seconds)
         if not stopped.wait(max(0.0, end - time.monotonic())) or not answered:
             return False
