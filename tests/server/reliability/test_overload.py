@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import socket
 import subprocess
 import sys
 import urllib.request
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
@@ -33,6 +36,8 @@ def server(kit, toys, rest_port, tmp_path_factory):
         f"--grpc_max_threads={THREADS}",
         f"--rest_api_port={rest_port}",
         f"--monitoring_config_file={monitoring}",
+        "--rest_api_num_threads=2",
+        "--rest_api_timeout_in_ms=1000",
     )
     with kit.running(root / "toy", root / "server.log", *flags) as server:
         kit.until(lambda: kit.is_open(rest_port), server.log_file)
@@ -110,6 +115,23 @@ def test_ten_times_too_many_requests(kit, server, tmp_path):
     assert codes["RESOURCE_EXHAUSTED"] > codes["OK"]
     assert memory(server, "VmHWM") - before < 100 * 2**20
     server.stubs.predict(kit.predict_request(x=[1.0]))
+
+
+def test_too_many_requests_over_rest(server, rest_port):
+    def ask(number):
+        connection = http.client.HTTPConnection("127.0.0.1", rest_port, timeout=60)
+        body = '{"signature_name": "slow", "inputs": 1073741824}'
+        connection.request("POST", "/v1/models/toy:predict", body)
+        reply = connection.getresponse()
+        return reply.status, reply.read()
+
+    with ThreadPoolExecutor(24) as clients:
+        replies = list(clients.map(ask, range(24)))
+    assert Counter(status for status, _ in replies) == {504: 16, 429: 8}
+    refused = json.loads(dict(replies)[429])
+    assert refused == {
+        "error": "The server is overloaded: too many requests are waiting"
+    }
 
 
 def test_64_megabytes_both_ways(kit, server):
