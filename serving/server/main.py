@@ -74,8 +74,8 @@ def _serve(line: CommandLine, signals: Signals) -> int:
     if refused:
         log.error(refused)
     with _packages():
-        from serving.server import access_log
-    with access_log.writing(flags.access_log):
+        from serving.server import access_log, tracing
+    with access_log.writing(flags.access_log), tracing.tracing():
         return _serve_flags(flags, signals)
 
 

@@ -15,7 +15,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from serving.server import access_log, metrics
+from serving.server import access_log, metrics, tracing
 from serving.server.admission import check_wait
 from serving.server.classify import classify
 from serving.server.errors import ServingError, invalid_argument
@@ -56,7 +56,7 @@ def _answering(method: Method) -> Method:
         watch.done(failure.code)
         return context.abort(failure.code, failure.details)
 
-    return access_log.logged(answer)
+    return access_log.logged(tracing.traced(answer))
 
 
 def _model(request: Any) -> str:

@@ -10,7 +10,7 @@ import time
 import grpc
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from serving.server import access_log, metrics, metrics_pages
+from serving.server import access_log, metrics, metrics_pages, tracing
 from serving.server.errors import ServingError, invalid_argument
 from serving.server.manager import Manager
 from serving.server.metadata import metadata
@@ -98,7 +98,15 @@ class Handler:
             return Reply(code, headers, b"")
         try:
             wanted = route(request.method, request.target)
-            code, body = self._watched(wanted, request)
+            about = {
+                "http.request.method": request.method,
+                "url.path": request.target.partition("?")[0],
+            }
+            name = f"{request.method} {_METHODS[wanted.action]}"
+            with tracing.span(name, request.headers, about) as told:
+                code, body = self._watched(wanted, request)
+                fault = grpc.StatusCode.INTERNAL if code >= 500 else None
+                told(fault, "http.response.status_code", code, wanted.spec)
         except BadVersion:
             code, body = 400, b""
         except ServingError as error:

