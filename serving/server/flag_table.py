@@ -154,6 +154,12 @@ class Flags:
     use_alts_credentials: bool = _flag(
         False, "bool", "Google's ALTS: not supported, the server does not start."
     )
+    access_log: str = _flag(
+        "",
+        "string",
+        "File to which each answered request is told as a line of JSON; - is stderr, "
+        "empty is none. Not a flag of tensorflow_model_server.",
+    )
     drain_seconds: float = _flag(
         20,
         "float",

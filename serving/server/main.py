@@ -73,6 +73,13 @@ def _serve(line: CommandLine, signals: Signals) -> int:
     flags, refused = without_rest_on_the_port_of_grpc(line.flags)
     if refused:
         log.error(refused)
+    with _packages():
+        from serving.server import access_log, tracing
+    with access_log.writing(flags.access_log), tracing.tracing():
+        return _serve_flags(flags, signals)
+
+
+def _serve_flags(flags: Flags, signals: Signals) -> int:
     with port.reserve(flags.bind, flags.port) as reserved:
         with _packages():
             from serving.server import model_config, tls, versions

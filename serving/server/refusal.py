@@ -2,11 +2,13 @@
 
 ``grpc.Server.stop`` drops the calls that have arrived but are not yet handled: their
 clients see CANCELLED, which nobody retries. So before it is called, every new call is
-answered UNAVAILABLE, until none comes any more or a moment has passed.
+answered UNAVAILABLE, until none comes any more or a moment has passed. The answers are
+held back until ``stop`` was called: clients that try again at once would keep coming.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -24,14 +26,22 @@ class Refusal(grpc.ServerInterceptor):
     def __init__(self) -> None:
         self._refusing = False
         self._refused = 0
+        self._answering = threading.Event()
         # A pool of its own: a refusal must not wait behind the calls that run.
         pool = ThreadPoolExecutor(1, "refusal")
 
         def refuse(request: Any, context: grpc.ServicerContext) -> None:
+            self._answering.wait(2 * PATIENCE_SECONDS)
             context.abort(grpc.StatusCode.UNAVAILABLE, "The server is shutting down")
 
         refuse.experimental_thread_pool = pool  # type: ignore[attr-defined]
         self._handler = grpc.unary_unary_rpc_method_handler(refuse)
+
+        def unknown(requests: Any, context: grpc.ServicerContext) -> None:
+            context.abort(grpc.StatusCode.UNIMPLEMENTED, "")
+
+        unknown.experimental_thread_pool = pool  # type: ignore[attr-defined]
+        self._unknown = grpc.stream_unary_rpc_method_handler(unknown)
 
     def intercept_service(
         self,
@@ -43,7 +53,8 @@ class Refusal(grpc.ServerInterceptor):
         ):
             self._refused += 1
             return self._handler
-        return continuation(handler_call_details)
+        # gRPC for Python has words for a method that does not exist, the original none.
+        return continuation(handler_call_details) or self._unknown
 
     def start(self) -> None:
         """Refuse from now on; return when no more calls come, or after a second."""
@@ -53,3 +64,7 @@ class Refusal(grpc.ServerInterceptor):
         while before != self._refused and time.monotonic() < end:
             before = self._refused
             time.sleep(QUIET_SECONDS)
+
+    def answer(self) -> None:
+        """Tell those who were refused: no new call is taken any more."""
+        self._answering.set()

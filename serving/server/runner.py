@@ -22,10 +22,15 @@ from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
 from tensorflow.python.client import pywrap_tf_session as c_api
 
 from serving.server import metrics
+from serving.server.admission import Gate
+from serving.server.cpus import usable_cpus
 from serving.server.empty_batch import one_row, outputs_to_cut
 from serving.server.errors import ServingError, code_of, invalid_argument
 from serving.server.ranks import guards
 from serving.server.saved_model import choose_meta_graph, read_saved_model
+
+# More at the same time take longer each, and no more are done in a second.
+RUNS_PER_CPU = 4
 
 
 class Runner:
@@ -74,6 +79,7 @@ class Runner:
             raise invalid_argument(f"{path} cannot be loaded: {error}") from None
         self._session._extend_graph()
         self._endpoints: dict[str, Any] = {}
+        self._gate = Gate(RUNS_PER_CPU * usable_cpus())
 
     def run(
         self,
@@ -118,13 +124,15 @@ class Runner:
         fetch = [
             self._endpoint(name, "FetchOutputs node {}: not found") for name in fetches
         ]
-        options = _options(timeout)
+        left = self._gate.enter(timeout)
+        options = _options(left)
         metrics.session_ran()
         try:
             return self._session._call_tf_sessionrun(options, feed, fetch, [], None)
         except tf.errors.OpError as error:
             raise _serving_error(error) from None
         finally:
+            self._gate.leave()
             if options is not None:
                 c_api.TF_DeleteBuffer(options)
 
@@ -135,11 +143,21 @@ class Runner:
             try:
                 tensor = self._graph.get_tensor_by_name(full_name)
             except (KeyError, ValueError):
-                raise ServingError(
-                    grpc.StatusCode.NOT_FOUND, missing.format(full_name)
-                ) from None
+                raise self._no_tensor(name, missing.format(full_name)) from None
             endpoint = self._endpoints[name] = tensor._as_tf_output()
         return endpoint
+
+    def _no_tensor(self, name: str, missing: str) -> ServingError:
+        """The error of a name that is no tensor's; an operation may have it."""
+        try:
+            self._graph.get_operation_by_name(name)
+        except (KeyError, ValueError):
+            return ServingError(grpc.StatusCode.NOT_FOUND, missing)
+        return invalid_argument(
+            f"Tried to fetch data for '{name}', which produces no output.  To run to a "
+            f"node but not fetch any data, pass '{name}' as an argument to the "
+            "'target_node_names' argument of the Session::Run API."
+        )
 
     def close(self) -> None:
         """Free the session and the graph."""

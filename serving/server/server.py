@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
@@ -16,6 +15,7 @@ from tensorflow_serving.apis import (
 from tensorflow_serving.config import model_server_config_pb2
 
 from serving.server import metrics, monitoring, port
+from serving.server.admission import Pool
 from serving.server.batching import parameters as batching_parameters
 from serving.server.batching.runner import BatchingRunner
 from serving.server.batching.scheduler import Scheduler
@@ -89,7 +89,7 @@ class Server:
         threads = flags.grpc_max_threads or 4 * usable_cpus()
         self._refusal = Refusal()
         self._grpc = grpc.server(
-            ThreadPoolExecutor(threads, "grpc"),
+            Pool(threads, "grpc"),
             interceptors=[self._refusal],
             maximum_concurrent_rpcs=threads * CALLS_PER_THREAD,
             options=[
@@ -216,6 +216,7 @@ class Server:
         self._models.stop()
         self._refusal.start()
         stopped = self._grpc.stop(grace=seconds)  # longer than is waited for it
+        self._refusal.answer()
         answered = self._rest is None or self._rest.drain(seconds)
         if not stopped.wait(max(0.0, end - time.monotonic())) or not answered:
             return False

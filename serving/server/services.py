@@ -15,7 +15,8 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from serving.server import metrics
+from serving.server import access_log, metrics, tracing
+from serving.server.admission import check_wait
 from serving.server.classify import classify
 from serving.server.errors import ServingError, invalid_argument
 from serving.server.manager import Manager
@@ -55,7 +56,7 @@ def _answering(method: Method) -> Method:
         watch.done(failure.code)
         return context.abort(failure.code, failure.details)
 
-    return answer
+    return access_log.logged(tracing.traced(answer))
 
 
 def _model(request: Any) -> str:
@@ -76,13 +77,14 @@ def _time_left(context: grpc.ServicerContext) -> float | None:
     """Seconds until the client's deadline, None without one.
 
     Raises:
-        ServingError: It has passed: what nobody waits for is not run.
+        ServingError: It has passed, or will have: what nobody waits for is not run.
     """
     left = context.time_remaining()
     if left is None or left > _FOREVER:
         return None
     if left <= 0:
         raise ServingError(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
+    check_wait(left)
     return left
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import queue
 import signal
 import sys
 from types import FrameType
@@ -18,25 +16,30 @@ class Signals:
     """
 
     def __init__(self) -> None:
-        # A SimpleQueue, since its put may interrupt a get of the same thread.
-        self._received: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._waiting = False
         self._previous: dict[int, object] = {}
 
     def __enter__(self) -> Signals:
         for number in (signal.SIGTERM, signal.SIGINT):
             self._previous[number] = signal.signal(number, self._handle)
+        # A signal may be delivered to any thread. Python's handler runs in this one,
+        # which would sleep on; so the number is also written to a pipe, at once.
+        self._told, self._tell = os.pipe()
+        os.set_blocking(self._tell, False)
+        self._previous_pipe = signal.set_wakeup_fd(self._tell)
         return self
 
     def __exit__(self, *exception: object) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
+        signal.set_wakeup_fd(self._previous_pipe)
+        os.close(self._told)
+        os.close(self._tell)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if not self._waiting:
             end_process(128 + number)
         self._waiting = False
-        self._received.put(signal.Signals(number).name)
 
     def wait(self) -> str:
         """Block until the first signal comes.
@@ -45,11 +48,9 @@ class Signals:
             Its name.
         """
         self._waiting = True
-        while True:
-            # Not for ever: a signal that comes right before the thread goes to sleep
-            # does not wake it.
-            with contextlib.suppress(queue.Empty):
-                return self._received.get(timeout=1)
+        while (number := os.read(self._told, 1)[0]) not in self._previous:
+            pass  # one that others handle
+        return signal.Signals(number).name
 
 
 def end_process(code: int) -> NoReturn:

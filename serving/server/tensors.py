@@ -126,6 +126,8 @@ def to_array(proto: tensor_pb2.TensorProto) -> np.ndarray:
     if count == 0:
         return np.empty(shape, kind.dtype)
     if proto.tensor_content:
+        if kind.dtype == bool and max(proto.tensor_content) > 1:
+            raise ValueError("bytes that are neither false nor true")
         # frombuffer refuses a length that is no multiple, reshape any other mismatch.
         return np.frombuffer(proto.tensor_content, kind.dtype).reshape(shape)
     return _from_field(proto, kind, count).reshape(shape)

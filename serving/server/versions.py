@@ -58,13 +58,18 @@ class VersionSource:
     _aspired: dict[int, AspiredVersion] = field(default_factory=dict)
     _waiting_for: list[tuple[int, str]] = field(default_factory=list)
     _looked: bool = False
+    _away: bool = False
+    _absences: int = 0
 
     def poll(self) -> None:
         """Look once, and publish when it is known what to aspire to."""
         found = numbered_children(self.model, self.base_path)
         if found is None:
             self._looked = True
+            self._absences += not self._away
+            self._away = True
             return
+        self._away = False
         candidates = self.policy.candidates(found)
         for number in self.policy.absent(found):
             log.warning(
@@ -114,7 +119,9 @@ class VersionSource:
 
     def _look_at(self, number: int, path: Path) -> AspiredVersion | str:
         """The version in a directory, or what it is waiting for."""
-        fingerprint = _fingerprint(path)
+        # With an absence of the base path, so that what failed to load meanwhile is
+        # tried again although its files are the same.
+        fingerprint = (*_fingerprint(path), ("", self._absences, 0))
         settled = not self._looked or self._seen.get(number) == fingerprint
         self._seen[number] = fingerprint
         aspired = self._aspired.get(number)

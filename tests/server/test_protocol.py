@@ -258,3 +258,15 @@ def test_inputs_with_defaults_may_be_left_out(kit, toys, tmp_path):
     assert isinstance(reply, predict_pb2.PredictResponse)
     assert list(reply.outputs["product"].float_val) == [3.0, 4.0]
     runner.close()
+
+
+@pytest.mark.parametrize(
+    "method",
+    ["PredictionService/Nothing", "SessionService/SessionRun", "Nothing/Predict"],
+)
+def test_methods_that_do_not_exist(toy_server, method):
+    ask = toy_server.channel.unary_unary(f"/tensorflow.serving.{method}")
+    with pytest.raises(grpc.RpcError) as refused:
+        ask(b"", timeout=30)
+    assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert refused.value.details() == ""

@@ -63,8 +63,10 @@ def test_a_run_ends_at_its_timeout(toy):
 def test_unknown_tensors_are_errors_not_crashes(toy):
     error = failure(toy.run, {"nobody:0": np.ones(1)}, [])
     assert str(error) == "NOT_FOUND: FeedInputs: unable to find feed output nobody:0"
+    error = failure(toy.run, {}, ["nobody"])
+    assert str(error) == "NOT_FOUND: FetchOutputs node nobody:0: not found"
     error = failure(toy.run, {}, ["NoOp"])
-    assert str(error) == "NOT_FOUND: FetchOutputs node NoOp:0: not found"
+    assert str(error).startswith("INVALID_ARGUMENT: Tried to fetch data for 'NoOp', ")
 
 
 def test_a_v1_export_with_a_table_from_an_asset(kit, tmp_path):

@@ -110,6 +110,7 @@ def test_reads_what_the_original_reads(message, expected):
         proto(shape=[3], tensor_content=b"12345"),
         proto(shape=[1] * 255, float_val=[1]),
         proto(shape=[2**40], float_val=[1]),  # 4 TB out of 20 bytes
+        proto("DT_BOOL", [2], tensor_content=b"\x00\x02"),
         proto("DT_STRING", [2**40], string_val=[b"a"]),
         proto("DT_STRING", [2], tensor_content=b"\x01"),
         proto("DT_STRING", [1], tensor_content=b"\x05abc"),

@@ -167,3 +167,21 @@ def test_a_graph_without_variables_needs_none(kit, tmp_path):
     kit.tf.saved_model.save(module, str(tmp_path / "1"), signatures=module.add)
     shutil.rmtree(tmp_path / "1" / "variables")
     assert missing_part(tmp_path / "1") is None
+
+
+def test_what_comes_back_with_its_base_path_is_tried_again(tmp_path, toys):
+    published = []
+    base_path = tmp_path / "model"
+    shutil.copytree(toys[1], base_path / "1")
+    source = VersionSource("m", base_path, published.append, missing_part)
+    source.poll()
+    source.poll()
+    away = base_path.rename(tmp_path / "away")
+    source.poll()
+    source.poll()
+    away.rename(base_path)
+    source.poll()
+    source.poll()
+    before, same, *_, after = (versions[0].fingerprint for versions in published)
+    assert before == same
+    assert after != before  # for the manager, files that may load now

@@ -8,6 +8,7 @@ from concurrent.futures import Executor
 from typing import Any
 
 from serving.server.rest.messages import Reply, Request, error_page
+from serving.server.rest.pretty import error_body
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -16,6 +17,8 @@ Send = Callable[[Message], Awaitable[None]]
 
 MAX_BODY_BYTES = 2**31 - 1  # as gRPC's messages
 
+_TOO_MANY = error_body("The server is overloaded: too many requests are waiting")
+
 
 class App:
     """Serves a handler.
@@ -23,11 +26,17 @@ class App:
     Args:
         handler: Turns a request into a reply; it may block.
         pool: Runs it.
+        most: How many requests that infer may run and wait at the same time; more are
+            refused rather than kept in memory.
     """
 
-    def __init__(self, handler: Callable[[Request], Reply], pool: Executor) -> None:
+    def __init__(
+        self, handler: Callable[[Request], Reply], pool: Executor, most: int
+    ) -> None:
         self._handler = handler
         self._pool = pool
+        self._most = most
+        self._accepted = 0
         # From here on every reply ends its connection.
         self.closing = False
 
@@ -38,10 +47,16 @@ class App:
         body = await _body(receive)
         if body is None:
             reply = error_page(413)
+        elif scope["method"] == "POST" and self._accepted >= self._most:
+            reply = Reply(429, [("Content-Type", "application/json")], _TOO_MANY)
         else:
             loop = asyncio.get_running_loop()
             request = _request(scope, body)
-            reply = await loop.run_in_executor(self._pool, self._handler, request)
+            self._accepted += 1
+            try:
+                reply = await loop.run_in_executor(self._pool, self._handler, request)
+            finally:
+                self._accepted -= 1
         headers = [
             *reply.headers,
             ("Content-Length", str(len(reply.body))),
@@ -87,4 +102,5 @@ def _request(scope: Scope, body: bytes) -> Request:
             for name, value in scope["headers"]
         },
         body=body,
+        peer=":".join(map(str, scope["client"] or ())),
     )

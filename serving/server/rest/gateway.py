@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 # The original's; clients that keep connections count on no less.
 KEEP_ALIVE_SECONDS = 50
 
+# One that runs and the rest waiting, as with gRPC.
+REQUESTS_PER_THREAD = 8
+
 # How long requests may still arrive on open connections before these are closed.
 QUIET_SECONDS = 0.1
 _POLL_SECONDS = 0.01
@@ -37,7 +40,7 @@ class Gateway:
         self, holder: socket.socket, handler: Callable[[Request], Reply], threads: int
     ) -> None:
         self._pool = ThreadPoolExecutor(threads, "rest")
-        self._app = App(handler, self._pool)
+        self._app = App(handler, self._pool, threads * REQUESTS_PER_THREAD)
         config = uvicorn.Config(
             self._app,
             http="httptools",

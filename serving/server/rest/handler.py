@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 import time
@@ -9,7 +10,7 @@ import time
 import grpc
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from serving.server import metrics, metrics_pages
+from serving.server import access_log, metrics, metrics_pages, tracing
 from serving.server.errors import ServingError, invalid_argument
 from serving.server.manager import Manager
 from serving.server.metadata import metadata
@@ -97,7 +98,15 @@ class Handler:
             return Reply(code, headers, b"")
         try:
             wanted = route(request.method, request.target)
-            code, body = self._watched(wanted, request)
+            about = {
+                "http.request.method": request.method,
+                "url.path": request.target.partition("?")[0],
+            }
+            name = f"{request.method} {_METHODS[wanted.action]}"
+            with tracing.span(name, request.headers, about) as told:
+                code, body = self._watched(wanted, request)
+                fault = grpc.StatusCode.INTERNAL if code >= 500 else None
+                told(fault, "http.response.status_code", code, wanted.spec)
         except BadVersion:
             code, body = 400, b""
         except ServingError as error:
@@ -119,10 +128,13 @@ class Handler:
 
     def _watched(self, wanted: Route, request: Request) -> tuple[int, bytes]:
         """The status and the body of a request to the API, counted."""
-        watch = metrics.Watch("REST", _METHODS[wanted.action], wanted.spec.name)
+        method = _METHODS[wanted.action]
+        watch = metrics.Watch("REST", method, wanted.spec.name)
+        record = functools.partial(access_log.rest, method, wanted.spec, request)
         try:
             body = self._answer(wanted, request)
             watch.done(grpc.StatusCode.OK)
+            record(grpc.StatusCode.OK)
             return 200, body
         except ServingError as error:
             failure = error
@@ -130,6 +142,7 @@ class Handler:
             log.exception("%s %s failed unexpectedly", request.method, request.target)
             failure = ServingError(grpc.StatusCode.INTERNAL, str(error))
         watch.done(failure.code)
+        record(failure.code)
         return http_status(failure.code), error_body(failure.message)
 
     def _answer(self, wanted: Route, request: Request) -> bytes:

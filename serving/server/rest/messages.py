@@ -44,6 +44,7 @@ class Request:
         headers: Their values by their names in lower case.
         body: As it was sent.
         arrived: When that was, of the monotonic clock.
+        peer: Whose it is, ``address:port``.
     """
 
     method: str
@@ -51,6 +52,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     arrived: float = field(default_factory=time.monotonic)
+    peer: str = ""
 
 
 @dataclass(frozen=True)

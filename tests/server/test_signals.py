@@ -1,0 +1,35 @@
+"""A signal is noticed whichever thread the system delivers it to."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+CODE = """
+import signal, threading, time
+from serving.server.signals import Signals
+
+def tell():
+    while not signals._waiting:
+        time.sleep(0.01)
+    print("waiting", flush=True)
+    threading.Event().wait()
+
+with Signals() as signals:
+    threading.Thread(target=tell, daemon=True).start()
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT])
+    print(signals.wait(), flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signal masks")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_delivered_to_another_thread(number):
+    """It would never end if only a signal in the main thread woke the main thread."""
+    command = [sys.executable, "-c", CODE]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout.readline() == "waiting\n"
+        child.send_signal(number)
+        assert child.communicate(timeout=60)[0] == f"{number.name}\n"
+        assert child.returncode == 0
