@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test test-all fidelity bench-train lint format clean
+.PHONY: help setup demo test test-all fidelity bench-train bench-serve lint format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,9 @@ fidelity: $(READY) ## Ask the server at TARGET (and REST) what the original was 
 bench-train: $(READY) ## Compare the speed of training with PyTorch's, in minutes
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python benchmarks/train.py
+
+bench-serve: $(READY) ## Measure the server beside its floor and its ceiling, in minutes
+	$(BIN)/python benchmarks/serve.py $(if $(TARGET),--target $(TARGET))
 
 lint: $(READY) ## Check style and types
 	$(BIN)/ruff check .
