@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test test-all fidelity bench-train bench-faults lint format clean
+.PHONY: help setup demo test test-all fidelity bench-train bench-serve bench-faults lint format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,9 @@ bench-train: $(READY) ## Compare the speed of training with PyTorch's, in minute
 
 bench-faults: $(READY) ## Swaps, signals and overload on a running server, in minutes
 	$(BIN)/python benchmarks/faults.py
+
+bench-serve: $(READY) ## Measure the server beside its floor and its ceiling, in minutes
+	$(BIN)/python benchmarks/serve.py $(if $(TARGET),--target $(TARGET))
 
 lint: $(READY) ## Check style and types
 	$(BIN)/ruff check .

@@ -190,9 +190,23 @@ def logged(method: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             seconds = time.perf_counter() - started
             code = grpc.StatusCode.OK if reply is not None else context.code()
-            _current.add(_record(began, name, request, reply, code, seconds, context))
+            call(name, request, reply, code, began, seconds, context)
 
     return answer
+
+
+def call(
+    method: str,
+    request: Any,
+    reply: Any,
+    code: Any,
+    began: float,
+    seconds: float,
+    context: grpc.ServicerContext,
+) -> None:
+    """Leave a record of a gRPC call that took so long."""
+    if _current is not None:
+        _current.add(_record(began, method, request, reply, code, seconds, context))
 
 
 def _record(

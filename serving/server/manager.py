@@ -57,7 +57,8 @@ class Manager(Generic[S]):
         self._load = load
         self._on_availability = on_availability
         self._retries = retries
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()  # entered faster than its condition
+        self._changed = threading.Condition(self._lock)
         self._aspired: dict[str, dict[int, AspiredVersion]] = {}
         self._versions: dict[str, dict[int, Version[S]]] = {}
         self._told: dict[str, bool] = {}
@@ -103,14 +104,14 @@ class Manager(Generic[S]):
         Raises:
             ServingError: NOT_FOUND when it is not available.
         """
-        with self._changed:
+        with self._lock:
             lent = self._available(model, version)
             lent.users += 1
         assert lent.servable is not None
         try:
             yield lent.number, lent.servable
         finally:
-            with self._changed:
+            with self._lock:
                 lent.users -= 1
                 if lent.users == 0 and lent.state is State.UNLOADING:
                     self._changed.notify_all()

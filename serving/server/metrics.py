@@ -7,10 +7,13 @@ process. metrics_pages.py writes the two pages.
 
 from __future__ import annotations
 
+import bisect
 import contextlib
+import functools
 import math
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import grpc
 from prometheus_client import (
@@ -43,6 +46,14 @@ _MICROSECONDS = _exponential(10, 1.8, 33)
 _SIZES = _exponential(1, 2, 14)
 
 
+class _Histogram(Histogram):
+    """The library's, which looks at one bucket after the other, with a search."""
+
+    def observe(self, amount: float, exemplar: dict[str, str] | None = None) -> None:
+        self._sum.inc(amount)
+        self._buckets[bisect.bisect_left(self._upper_bounds, amount)].inc(1)
+
+
 def _counter(name: str, *labels: str) -> Counter:
     counter = Counter(name, name, labels, registry=_ORIGINAL)
     ORIGINAL_NAMES[name] = counter
@@ -53,7 +64,7 @@ def _histogram(name: str, bounds: list[float], *labels: str) -> Histogram:
     # The original's buckets end below their bounds, the library's with them; on the
     # page, which shows six digits, they are the same.
     buckets = [math.nextafter(bound, 0) for bound in bounds]
-    histogram = Histogram(name, name, labels, registry=_ORIGINAL, buckets=buckets)
+    histogram = _Histogram(name, name, labels, registry=_ORIGINAL, buckets=buckets)
     ORIGINAL_NAMES[name] = histogram
     return histogram
 
@@ -126,7 +137,7 @@ ANSWERED = Counter(
     ["method", "entrypoint", "code"],
     registry=CONVENTIONAL,
 )
-DURATION = Histogram(
+DURATION = _Histogram(
     "fovea_server_request_duration_seconds",
     "Time from a request's arrival in its thread to its answer.",
     ["method", "entrypoint"],
@@ -154,6 +165,12 @@ def _bounded(model: str) -> str:
     return model
 
 
+@functools.cache
+def _child(metric: Any, *labels: str) -> Any:
+    """What counts for some labels: the metric itself takes long to find it."""
+    return metric.labels(*labels)
+
+
 class Watch:
     """Counts one request, from its making to ``done``.
 
@@ -163,28 +180,37 @@ class Watch:
         model: The model's name; "" without one.
     """
 
+    __slots__ = ("_entrypoint", "_method", "_model", "_started")
+
     def __init__(self, entrypoint: str, method: str, model: str) -> None:
         self._entrypoint = entrypoint
         self._method = method
         self._model = model
         self._started = time.perf_counter()
-        IN_FLIGHT.labels(entrypoint).inc()
+        _child(IN_FLIGHT, entrypoint).inc()
 
     def done(self, code: grpc.StatusCode) -> None:
         """The request has been answered with this code."""
         seconds = time.perf_counter() - self._started
         method, entrypoint = self._method, self._entrypoint
-        IN_FLIGHT.labels(entrypoint).dec()
-        ANSWERED.labels(method, entrypoint, code.name).inc()
-        DURATION.labels(method, entrypoint).observe(seconds)
+        _child(IN_FLIGHT, entrypoint).dec()
+        _child(ANSWERED, method, entrypoint, code.name).inc()
+        _child(DURATION, method, entrypoint).observe(seconds)
         if method not in INFERENCES:
             return
         model = _bounded(self._model)
-        REQUESTS.labels(model, code.name).inc()
+        _child(REQUESTS, model, code.name).inc()
         if code is grpc.StatusCode.OK:
             # The original spells the methods of REST as in their paths.
             api = method.lower() if entrypoint == "REST" else method
-            LATENCY.labels(model, api, entrypoint).observe(_microseconds(seconds))
+            taken = _microseconds(seconds)
+            _child(LATENCY, model, api, entrypoint).observe(taken)
+
+
+def ran(method: str, model: str, started: float) -> None:
+    """The graph has run for a request since ``started``, and succeeded."""
+    taken = _microseconds(time.perf_counter() - started)
+    _child(RUNTIME_LATENCY, _bounded(model), method, "TF1").observe(taken)
 
 
 @contextlib.contextmanager
@@ -192,8 +218,7 @@ def runtime(method: str, model: str) -> Iterator[None]:
     """Measure how long the graph runs for a request; only if it succeeds."""
     started = time.perf_counter()
     yield
-    taken = _microseconds(time.perf_counter() - started)
-    RUNTIME_LATENCY.labels(_bounded(model), method, "TF1").observe(taken)
+    ran(method, model, started)
 
 
 @contextlib.contextmanager
@@ -239,12 +264,12 @@ def batch_asked(rows: int, tensors: int) -> None:
 def batch_waited(seconds: float) -> None:
     """A run, or a part of it, was taken from its queue after so long."""
     # The original leaves the name of the threads out.
-    _QUEUING_LATENCY.labels("").observe(_microseconds(seconds))
+    _child(_QUEUING_LATENCY, "").observe(_microseconds(seconds))
 
 
 def batch_filled(rows: int, size: int) -> None:
     """A batch of so many rows was formed, and padded to the size."""
-    _PADDING_SIZE.labels(size).observe(size - rows)
+    _child(_PADDING_SIZE, str(size)).observe(size - rows)
     _PROCESSED_BATCH_SIZE.observe(size)
 
 

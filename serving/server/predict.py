@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import grpc
 import numpy as np
@@ -16,6 +19,7 @@ from serving.server.signatures import (
     CLASSIFY_METHOD,
     PREDICT_METHOD,
     REGRESS_METHOD,
+    Tensors,
     fill_spec,
     signature_name,
 )
@@ -47,6 +51,32 @@ def predict(
     Raises:
         ServingError: The request does not fit, or the graph failed.
     """
+    question = ask(runner, request)
+    started = time.perf_counter()
+    values = runner.run(question.feeds, list(question.outputs.values()), timeout)
+    metrics.ran("Predict", request.model_spec.name, started)
+    return answer(question, values, version, request, tensor_content)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a request asks of the graph.
+
+    Attributes:
+        feeds: Arrays by the names of the tensors that they replace.
+        outputs: The wanted outputs, alias and tensor, in their order.
+    """
+
+    feeds: dict[str, np.ndarray]
+    outputs: dict[str, str]
+
+
+def ask(runner: Runner, request: predict_pb2.PredictRequest) -> Question:
+    """Check a request, and read its tensors.
+
+    Raises:
+        ServingError: The request does not fit.
+    """
     name = signature_name(request.model_spec)
     signature = runner.signatures.get(name)
     if signature is None:
@@ -60,15 +90,28 @@ def predict(
             "Expected prediction signature method_name to be one of "
             f"{{{', '.join(_METHODS)}}}. Was: {signature.method_name}",
         )
-    feeds = _feeds(signature, request)
-    aliases = _output_aliases(signature, request.output_filter)
-    fetches = [signature.outputs[alias].name for alias in aliases]
-    with metrics.runtime("Predict", request.model_spec.name):
-        values = runner.run(feeds, fetches, timeout)
+    tensors = runner.signatures.tensors(name)
+    feeds = _feeds(signature, tensors, request)
+    if request.output_filter:
+        return Question(feeds, _filtered(tensors.outputs, request.output_filter))
+    return Question(feeds, tensors.outputs)
 
+
+def answer(
+    question: Question,
+    values: Sequence[Any],
+    version: int,
+    request: predict_pb2.PredictRequest,
+    tensor_content: bool = False,
+) -> predict_pb2.PredictResponse:
+    """Pack what the graph computed.
+
+    Raises:
+        ServingError: UNIMPLEMENTED, for a dtype that cannot be sent.
+    """
     response = predict_pb2.PredictResponse()
     fill_spec(response.model_spec, request.model_spec, version)
-    for alias, value in zip(aliases, values, strict=True):
+    for alias, value in zip(question.outputs, values, strict=True):
         try:
             fill_proto(response.outputs[alias], value, tensor_content)
         except ValueError as error:
@@ -77,11 +120,13 @@ def predict(
 
 
 def _feeds(
-    signature: meta_graph_pb2.SignatureDef, request: predict_pb2.PredictRequest
+    signature: meta_graph_pb2.SignatureDef,
+    tensors: Tensors,
+    request: predict_pb2.PredictRequest,
 ) -> dict[str, np.ndarray]:
-    given, wanted = request.inputs, signature.inputs
-    if len(given) > len(wanted) or (
-        len(given) < len(wanted) and not signature.defaults
+    given, wanted = request.inputs, tensors.inputs
+    if len(given) != len(wanted) and (
+        len(given) > len(wanted) or not signature.defaults
     ):
         raise invalid_argument(
             f"input size does not match signature: {len(given)}!={len(wanted)} "
@@ -90,10 +135,11 @@ def _feeds(
             f"Missing but required: {_names(set(wanted) - set(given))}."
         )
     feeds = {}
-    for alias in sorted(wanted):
-        name = wanted[alias].name
+    used = 0
+    for alias, name in wanted.items():
         if alias in given:
             proto = given[alias]
+            used += 1
         elif alias in signature.defaults:
             proto = signature.defaults[alias]
         else:
@@ -107,29 +153,27 @@ def _feeds(
             feeds[name] = to_array(proto)
         except (ValueError, MemoryError):
             raise invalid_argument(f"tensor parsing error: {alias}") from None
-    used = [alias for alias in sorted(given) if alias in wanted]
-    if len(used) != len(given):
+    if used != len(given):
+        right = [alias for alias in sorted(given) if alias in wanted]
         raise invalid_argument(
-            f"Inputs contains invalid name. Used request inputs: {','.join(used)}, "
+            f"Inputs contains invalid name. Used request inputs: {','.join(right)}, "
             f"request input: {','.join(sorted(given))}"
         )
     return feeds
 
 
-def _output_aliases(
-    signature: meta_graph_pb2.SignatureDef, output_filter: Iterable[str]
-) -> list[str]:
-    aliases: list[str] = []
-    for alias in output_filter:
-        if alias not in signature.outputs:
+def _filtered(outputs: dict[str, str], aliases: Iterable[str]) -> dict[str, str]:
+    chosen: dict[str, str] = {}
+    for alias in aliases:
+        if alias not in outputs:
             raise invalid_argument(
                 f"output tensor alias not found in signature: {alias} Outputs "
-                f"expected to be in the set {_names(signature.outputs)}."
+                f"expected to be in the set {_names(outputs)}."
             )
-        if alias in aliases:
+        if alias in chosen:
             raise invalid_argument(f"duplicate output tensor alias: {alias}")
-        aliases.append(alias)
-    return aliases or sorted(signature.outputs)
+        chosen[alias] = outputs[alias]
+    return chosen
 
 
 def _names(aliases: Iterable[str]) -> str:

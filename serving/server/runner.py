@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,16 +19,18 @@ from typing import Any
 import grpc
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
+from tensorflow.core.protobuf import config_pb2
 from tensorflow.python.client import pywrap_tf_session as c_api
 
 from serving.server import metrics
 from serving.server.admission import Gate
+from serving.server.caller_thread import CALLER_THREAD, CallerThread
 from serving.server.cpus import usable_cpus
 from serving.server.empty_batch import one_row, outputs_to_cut
 from serving.server.errors import ServingError, code_of, invalid_argument
 from serving.server.ranks import guards
 from serving.server.saved_model import choose_meta_graph, read_saved_model
+from serving.server.signatures import Signatures
 
 # More at the same time take longer each, and no more are done in a second.
 RUNS_PER_CPU = 4
@@ -41,7 +44,8 @@ class Runner:
     Args:
         path: The version directory.
         tags: The tags of the meta graph to load.
-        config: The session's configuration.
+        config: The session's configuration. With a negative number of inter-op
+            threads a run stays in its caller's thread where it has time enough.
         check_method_names: Whether requests must keep to signatures made for them.
 
     Attributes:
@@ -60,12 +64,14 @@ class Runner:
         check_method_names: bool = False,
     ) -> None:
         meta_graph = choose_meta_graph(read_saved_model(path), tags)
-        self.signatures: Mapping[str, meta_graph_pb2.SignatureDef] = {
-            key: meta_graph.signature_def[key] for key in meta_graph.signature_def
-        }
+        self.signatures = Signatures(meta_graph.signature_def)
         self.check_method_names = check_method_names
         self._guards = guards(meta_graph)
         self._cut_when_empty = outputs_to_cut(meta_graph)
+        self._caller_thread: CallerThread | None = None
+        if config is not None and config.inter_op_parallelism_threads < 0:
+            self._caller_thread = CallerThread(meta_graph)
+            config = _with_threads(config)
         self._graph = tf.Graph()
         self._session = tf.compat.v1.Session(graph=self._graph, config=config)
         try:
@@ -100,9 +106,9 @@ class Runner:
         Raises:
             ServingError: TensorFlow's own code and text.
         """
-        for name, array in feeds.items():
-            if name in self._guards:
-                self._guards[name].check(array)
+        for name, guard in self._guards.items():
+            if name in feeds:
+                guard.check(feeds[name])
         if self._cut_when_empty.issuperset(fetches):
             row = one_row(feeds)
             if row is not None:
@@ -117,23 +123,40 @@ class Runner:
         fetches: Sequence[str],
         timeout: float | None,
     ) -> list[Any]:
-        feed = {
-            self._endpoint(name, "FeedInputs: unable to find feed output {}"): array
-            for name, array in feeds.items()
-        }
-        fetch = [
-            self._endpoint(name, "FetchOutputs node {}: not found") for name in fetches
-        ]
+        endpoints = self._endpoints
+        try:
+            feed = {endpoints[name]: array for name, array in feeds.items()}
+            fetch = [endpoints[name] for name in fetches]
+        except KeyError:  # the first time
+            feed = {
+                self._endpoint(name, "FeedInputs: unable to find feed output {}"): array
+                for name, array in feeds.items()
+            }
+            fetch = [
+                self._endpoint(name, "FetchOutputs node {}: not found")
+                for name in fetches
+            ]
         left = self._gate.enter(timeout)
-        options = _options(left)
-        metrics.session_ran()
+        try:
+            metrics.session_ran()
+            here = self._caller_thread
+            if here is None:
+                return self._call(_options(left), feed, fetch)
+            started = time.perf_counter()
+            options = CALLER_THREAD if here.suits(fetches, left) else _options(left)
+            values = self._call(options, feed, fetch)
+            here.took(time.perf_counter() - started)
+            return values
+        finally:
+            self._gate.leave()
+
+    def _call(self, options: Any, feed: dict[Any, Any], fetch: list[Any]) -> list[Any]:
         try:
             return self._session._call_tf_sessionrun(options, feed, fetch, [], None)
         except tf.errors.OpError as error:
             raise _serving_error(error) from None
         finally:
-            self._gate.leave()
-            if options is not None:
+            if options is not None and options is not CALLER_THREAD:
                 c_api.TF_DeleteBuffer(options)
 
     def _endpoint(self, name: str, missing: str) -> Any:
@@ -165,6 +188,14 @@ class Runner:
         self._endpoints = {}
         del self._session, self._graph
         gc.collect()  # a graph is full of cycles: do not let it wait for its turn
+
+
+def _with_threads(config: config_pb2.ConfigProto) -> config_pb2.ConfigProto:
+    """Threads for the runs that cannot stay in their caller's."""
+    threads = config_pb2.ConfigProto()
+    threads.CopyFrom(config)
+    threads.inter_op_parallelism_threads = usable_cpus()
+    return threads
 
 
 def _options(timeout: float | None) -> Any:

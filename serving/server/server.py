@@ -15,13 +15,13 @@ from tensorflow_serving.apis import (
 from tensorflow_serving.config import model_server_config_pb2
 
 from serving.server import metrics, monitoring, port
-from serving.server.admission import Pool
 from serving.server.batching import parameters as batching_parameters
 from serving.server.batching.runner import BatchingRunner
 from serving.server.batching.scheduler import Scheduler
 from serving.server.cpus import usable_cpus
 from serving.server.errors import ServingError, invalid_argument
 from serving.server.flags import Flags
+from serving.server.grpc_threads import GrpcThreads
 from serving.server.health import Health
 from serving.server.manager import Manager
 from serving.server.model_config import read_config
@@ -89,7 +89,7 @@ class Server:
         threads = flags.grpc_max_threads or 4 * usable_cpus()
         self._refusal = Refusal()
         self._grpc = grpc.server(
-            Pool(threads, "grpc"),
+            GrpcThreads(threads),
             interceptors=[self._refusal],
             maximum_concurrent_rpcs=threads * CALLS_PER_THREAD,
             options=[
@@ -102,7 +102,10 @@ class Server:
         )
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
             PredictionService(
-                self._manager, flags.enable_serialization_as_tensor_content
+                self._manager,
+                flags.enable_serialization_as_tensor_content,
+                flags.enable_batching,
+                threads,
             ),
             self._grpc,
         )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
+import time
 from collections.abc import Callable
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Any
 
 import grpc
@@ -17,15 +20,17 @@ from tensorflow_serving.apis import (
 
 from serving.server import access_log, metrics, tracing
 from serving.server.admission import check_wait
+from serving.server.batching.runner import BatchingRunner
 from serving.server.classify import classify
 from serving.server.errors import ServingError, invalid_argument
+from serving.server.grpc_threads import never_waits
 from serving.server.manager import Manager
 from serving.server.metadata import check_fields, metadata
 from serving.server.model_spec import missing_model_spec, resolve
 from serving.server.models import Models
 from serving.server.multi_inference import multi_inference
 from serving.server.own_threads import in_own_threads
-from serving.server.predict import predict
+from serving.server.predict import answer, ask, predict
 from serving.server.regress import regress
 from serving.server.runner import Runner
 from serving.server.status import status
@@ -42,21 +47,26 @@ def _answering(method: Method) -> Method:
     """Let a method raise ServingError, and no client see any other exception."""
 
     @functools.wraps(method)
-    def answer(self: Any, request: Any, context: grpc.ServicerContext) -> Any:
+    def answering(self: Any, request: Any, context: grpc.ServicerContext) -> Any:
         watch = metrics.Watch("GRPC", method.__name__.lstrip("_"), _model(request))
         try:
             reply = method(self, request, context)
             watch.done(grpc.StatusCode.OK)
             return reply
-        except ServingError as error:
-            failure = error
         except Exception as error:
-            log.exception("%s failed unexpectedly", method.__name__)
-            failure = ServingError(grpc.StatusCode.INTERNAL, str(error))
+            failure = _told(error, method.__name__)
         watch.done(failure.code)
         return context.abort(failure.code, failure.details)
 
-    return access_log.logged(tracing.traced(answer))
+    return access_log.logged(tracing.traced(answering))
+
+
+def _told(error: BaseException, method: str) -> ServingError:
+    """What the client is told of an error."""
+    if isinstance(error, ServingError):
+        return error
+    log.error("%s failed unexpectedly", method, exc_info=error)
+    return ServingError(grpc.StatusCode.INTERNAL, str(error))
 
 
 def _model(request: Any) -> str:
@@ -88,21 +98,111 @@ def _time_left(context: grpc.ServicerContext) -> float | None:
     return left
 
 
+def _gone(timeout: float | None, started: float) -> ServingError:
+    """What became of a request that its client gave up, as the metrics tell it."""
+    if timeout is None or time.perf_counter() - started < 0.9 * timeout:
+        return ServingError(grpc.StatusCode.CANCELLED, "CANCELLED")
+    return ServingError(
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        "Run() timeout exceeded while waiting in batching queue",
+    )
+
+
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     """``tensorflow.serving.PredictionService`` over the models of a manager.
 
     Args:
         manager: Has the models.
         tensor_content: Whether Predict answers with raw bytes, not typed fields.
+        batching: Whether models are BatchingRunners. Predict then keeps no thread
+            waiting.
+        threads: How many of the others run Predict at the same time then.
     """
 
-    def __init__(self, manager: Manager[Runner], tensor_content: bool = False) -> None:
+    def __init__(
+        self,
+        manager: Manager[Runner],
+        tensor_content: bool = False,
+        batching: bool = False,
+        threads: int = 1,
+    ) -> None:
         self._manager = manager
+        self._tensor_content = tensor_content
+        if batching:
+            self._pool = ThreadPoolExecutor(threads, "predict")
+            later = never_waits(self._predict_later)
+            self.Predict = later  # type: ignore[method-assign]
         self._predict = functools.partial(predict, tensor_content=tensor_content)
 
     @_answering
     def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:
         return self._infer(self._predict, request, context)
+
+    def _predict_later(
+        self, request: Any, context: grpc.ServicerContext
+    ) -> Future[Any]:
+        """Predict without waiting: who ran the batch writes the answers too.
+
+        To wake a thread for each of them takes longer than to write it.
+        """
+        reply: Future[Any] = Future()
+        began, came = time.time(), time.perf_counter()
+        watch = metrics.Watch("GRPC", "Predict", _model(request))
+        loan = contextlib.ExitStack()
+        told = loan.enter_context(
+            tracing.of_call(type(self).__name__, "Predict", context)
+        )
+
+        def end(code: grpc.StatusCode, response: Any) -> None:
+            told(code, request, response)
+            loan.close()
+            watch.done(code)
+            seconds = time.perf_counter() - came
+            access_log.call("Predict", request, response, code, began, seconds, context)
+
+        def fail(error: BaseException) -> None:
+            error = _told(error, "Predict")
+            end(error.code, None)
+            # Without its traceback, whose frames keep the arrays of the request.
+            reply.set_exception(error.with_traceback(None))
+
+        def write(values: Future[list[Any]]) -> None:
+            try:
+                computed = values.result()
+            except CancelledError:
+                fail(_gone(timeout, started))
+                return
+            except Exception as error:
+                fail(error)
+                return
+            try:
+                metrics.ran("Predict", request.model_spec.name, started)
+                response = answer(
+                    question, computed, version, request, self._tensor_content
+                )
+            except Exception as error:
+                fail(error)
+                return
+            end(grpc.StatusCode.OK, response)
+            reply.set_result(response)
+
+        try:
+            name, wanted = resolve(_spec(request), self._manager.labels)
+            timeout = _time_left(context)
+            version, runner = loan.enter_context(self._manager.servable(name, wanted))
+            question = ask(runner, request)
+            started = time.perf_counter()
+            run = question.feeds, list(question.outputs.values()), timeout
+            if isinstance(runner, BatchingRunner):
+                values = runner.submit(*run)
+            else:  # a version whose own parameters leave it out
+                values = self._pool.submit(runner.run, *run)
+            values.add_done_callback(write)
+            # When the client has gone or its deadline has passed; else in vain.
+            context.add_callback(values.cancel)
+        except Exception as error:
+            fail(error)
+        return reply
 
     @_answering
     def Classify(self, request: Any, context: grpc.ServicerContext) -> Any:

@@ -12,10 +12,11 @@ from serving.server.text_proto import read_text_proto
 def session_config(flags: Flags) -> config_pb2.ConfigProto:
     """The configuration of every model's session, as the command line says.
 
-    A number of threads comes from its flag, else from the file, else from the CPUs
-    that this process may use: TensorFlow knows of the CPU affinity but not of a
-    container's quota. A GPU's memory is taken as it is needed, not all at once,
-    unless the flag sets a share aside.
+    A number of threads comes from its flag, else from the file. Else it is chosen for
+    many requests at the same time: each runs in its own thread (-1), and operations
+    use a quarter of the CPUs, since to share a small one out costs more than it gains.
+    A GPU's memory is taken as it is needed, not all at once, unless the flag sets a
+    share aside.
 
     Args:
         flags: The command line.
@@ -26,18 +27,21 @@ def session_config(flags: Flags) -> config_pb2.ConfigProto:
     config = config_pb2.ConfigProto()
     if flags.tensorflow_session_config_file:
         read_text_proto(flags.tensorflow_session_config_file, config)
+    else:
+        # Threads that spin while they wait take CPUs from those that work.
+        config.experimental.disable_thread_spinning = True
     both = flags.tensorflow_session_parallelism
     config.intra_op_parallelism_threads = (
         flags.tensorflow_intra_op_parallelism
         or both
         or config.intra_op_parallelism_threads
-        or usable_cpus()
+        or max(1, usable_cpus() // 4)
     )
     config.inter_op_parallelism_threads = (
         flags.tensorflow_inter_op_parallelism
         or both
         or config.inter_op_parallelism_threads
-        or usable_cpus()
+        or -1
     )
     if flags.per_process_gpu_memory_fraction > 0:
         share = flags.per_process_gpu_memory_fraction

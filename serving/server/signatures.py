@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from google.protobuf import text_format
 from tensorflow.core.protobuf import meta_graph_pb2
@@ -15,6 +16,35 @@ DEFAULT_SIGNATURE = "serving_default"
 PREDICT_METHOD = "tensorflow/serving/predict"
 CLASSIFY_METHOD = "tensorflow/serving/classify"
 REGRESS_METHOD = "tensorflow/serving/regress"
+
+
+@dataclass(frozen=True)
+class Tensors:
+    """A signature's aliases in alphabetical order, with the names of their tensors."""
+
+    inputs: dict[str, str]
+    outputs: dict[str, str]
+
+
+class Signatures(dict[str, meta_graph_pb2.SignatureDef]):
+    """The signatures of a graph by name.
+
+    Every request asks for the names of tensors, which protobuf's maps are slow to give.
+    """
+
+    def __init__(self, signatures: Mapping[str, meta_graph_pb2.SignatureDef]) -> None:
+        super().__init__(signatures)
+        self._tensors = {
+            name: Tensors(
+                {alias: s.inputs[alias].name for alias in sorted(s.inputs)},
+                {alias: s.outputs[alias].name for alias in sorted(s.outputs)},
+            )
+            for name, s in signatures.items()
+        }
+
+    def tensors(self, name: str) -> Tensors:
+        """The tensors of a signature that there is."""
+        return self._tensors[name]
 
 
 def signature_name(spec: model_pb2.ModelSpec) -> str:

@@ -8,6 +8,7 @@ was told --enable_serialization_as_tensor_content.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -233,11 +234,8 @@ def fill_proto(
         ValueError: The dtype cannot be written.
     """
     array = as_array(value)
-    proto.tensor_shape.SetInParent()  # a scalar has a shape too: []
-    for size in array.shape:
-        proto.tensor_shape.dim.add().size = size
     if array.dtype == object:
-        proto.dtype = types_pb2.DT_STRING
+        proto.MergeFromString(_header(types_pb2.DT_STRING, array.shape))
         strings = array.ravel().tolist()
         if as_content:
             lengths = [_varint(len(string)) for string in strings]
@@ -248,19 +246,30 @@ def fill_proto(
     kind = _BY_DTYPE.get(array.dtype)
     if kind is None:
         raise ValueError(f"Outputs of dtype {array.dtype} cannot be sent.")
-    proto.dtype = kind.enum
-    flat = np.ascontiguousarray(array).ravel()
+    header = _header(kind.enum, array.shape)
     if as_content:
-        proto.tensor_content = flat.tobytes()
-        return
-    if kind.bits:
-        flat = flat.view(kind.wire)
-    if kind.packed_tag is not None:
+        proto.MergeFromString(header)
+        proto.tensor_content = array.tobytes()
+    elif kind.packed_tag is not None:
         # The array's memory is the wire format: 100 times faster than by element.
-        raw = flat.tobytes()
-        proto.MergeFromString(kind.packed_tag + _varint(len(raw)) + raw)
+        raw = array.tobytes()
+        proto.MergeFromString(header + kind.packed_tag + _varint(len(raw)) + raw)
     else:
+        proto.MergeFromString(header)
+        flat = np.ascontiguousarray(array).ravel()
+        if kind.bits:
+            flat = flat.view(kind.wire)
         getattr(proto, kind.field).extend(flat.tolist())
+
+
+@functools.lru_cache(1024)
+def _header(enum: int, shape: tuple[int, ...]) -> bytes:
+    """A TensorProto without values: there are few of them, each asked for often."""
+    proto = TensorProto(dtype=enum)
+    proto.tensor_shape.SetInParent()  # a scalar has a shape too: []
+    for size in shape:
+        proto.tensor_shape.dim.add().size = size
+    return proto.SerializeToString()
 
 
 def _varint(number: int) -> bytes:

@@ -80,25 +80,44 @@ def traced(method: Callable[..., Any]) -> Callable[..., Any]:
     def answer(self: Any, request: Any, context: grpc.ServicerContext) -> Any:
         if _tracer is None:
             return method(self, request, context)
-        service = f"tensorflow.serving.{type(self).__name__}"
         name = method.__name__.lstrip("_")
         if name == "reload":
             name = "HandleReloadConfigRequest"
-        about = {"rpc.system": "grpc", "rpc.service": service, "rpc.method": name}
-        headers = dict(context.invocation_metadata())
-        with span(f"{service}/{name}", headers, about) as told:
+        with of_call(type(self).__name__, name, context) as told:
             reply = None
             try:
                 reply = method(self, request, context)
                 return reply
             finally:
                 code = grpc.StatusCode.OK if reply is not None else context.code()
-                spec = getattr(reply, "model_spec", None) or getattr(
-                    request, "model_spec", None
-                )
-                told(code, "rpc.grpc.status_code", _number(code), spec)
+                told(code, request, reply)
 
     return answer
+
+
+@contextlib.contextmanager
+def of_call(
+    service: str, method: str, context: grpc.ServicerContext
+) -> Iterator[Callable[[Any, Any, Any], None]]:
+    """The span of a gRPC call.
+
+    Yields:
+        What tells of the end: the code, the request, the reply or None.
+    """
+    if _tracer is None:
+        yield lambda code, request, reply: None
+        return
+    service = f"tensorflow.serving.{service}"
+    about = {"rpc.system": "grpc", "rpc.service": service, "rpc.method": method}
+    headers = dict(context.invocation_metadata())
+    with span(f"{service}/{method}", headers, about) as told:
+
+        def ended(code: Any, request: Any, reply: Any) -> None:
+            spec = getattr(reply, "model_spec", None)
+            spec = spec or getattr(request, "model_spec", None)
+            told(code, "rpc.grpc.status_code", _number(code), spec)
+
+        yield ended
 
 
 def _number(code: Any) -> int:

@@ -16,8 +16,8 @@ def threads(**flags):
 def test_flags_win_over_the_file_and_that_over_what_there_is(tmp_path):
     file = tmp_path / "session.config"
     file.write_text("intra_op_parallelism_threads: 3 log_device_placement: true")
-    assert threads() == (usable_cpus(), usable_cpus())
-    assert threads(tensorflow_session_config_file=str(file)) == (3, usable_cpus())
+    assert threads() == (max(1, usable_cpus() // 4), -1)
+    assert threads(tensorflow_session_config_file=str(file)) == (3, -1)
     assert threads(tensorflow_session_parallelism=5) == (5, 5)
     assert threads(
         tensorflow_session_config_file=str(file),
