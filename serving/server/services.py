@@ -20,6 +20,7 @@ from tensorflow_serving.apis import (
 
 from serving.server import access_log, metrics, tracing
 from serving.server.admission import check_wait
+from serving.server.batching.batcher import expired
 from serving.server.batching.runner import BatchingRunner
 from serving.server.classify import classify
 from serving.server.errors import ServingError, invalid_argument
@@ -102,10 +103,7 @@ def _gone(timeout: float | None, started: float) -> ServingError:
     """What became of a request that its client gave up, as the metrics tell it."""
     if timeout is None or time.perf_counter() - started < 0.9 * timeout:
         return ServingError(grpc.StatusCode.CANCELLED, "CANCELLED")
-    return ServingError(
-        grpc.StatusCode.DEADLINE_EXCEEDED,
-        "Run() timeout exceeded while waiting in batching queue",
-    )
+    return expired()
 
 
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):

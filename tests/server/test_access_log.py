@@ -16,12 +16,13 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
 
 
-@pytest.fixture(scope="module")
-def server(kit, toys, tmp_path_factory):
+@pytest.fixture(scope="module", params=["false", "true"], ids="batching={}".format)
+def server(kit, toys, tmp_path_factory, request):
     root = tmp_path_factory.mktemp("logged")
     kit.copy_version(toys[1], root / "toy" / "1")
     rest = kit.free_port()
     flags = (f"--rest_api_port={rest}", f"--access_log={root / 'access.log'}")
+    flags = (*flags, f"--enable_batching={request.param}")
     with kit.running(root / "toy", root / "server.log", *flags) as server:
         kit.until(lambda: kit.is_open(rest), server.log_file)
         server.rest, server.access_log = rest, root / "access.log"

@@ -22,13 +22,15 @@ def spans(log):
     return found
 
 
-def test_a_span_for_each_request(kit, toys, tmp_path, monkeypatch):
+@pytest.mark.parametrize("batching", ["false", "true"])
+def test_a_span_for_each_request(kit, toys, tmp_path, monkeypatch, batching):
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "console")
     monkeypatch.setenv("OTEL_SERVICE_NAME", "eyes")
     kit.copy_version(toys[1], tmp_path / "toy" / "1")
     rest = kit.free_port()
     log = tmp_path / "log"
-    with kit.running(tmp_path / "toy", log, f"--rest_api_port={rest}") as server:
+    flags = (f"--rest_api_port={rest}", f"--enable_batching={batching}")
+    with kit.running(tmp_path / "toy", log, *flags) as server:
         kit.until(lambda: kit.is_open(rest), log)
         predict = server.stubs.prediction.Predict
         predict(kit.predict_request(x=[1.0]), metadata=[("traceparent", HEADER)])

@@ -73,7 +73,7 @@ class Batcher:
             return task.future.result(timeout)
         except FutureTimeoutError:
             if task.future.cancel():
-                raise _expired() from None
+                raise expired() from None
             return task.future.result()  # it runs, and no longer than anyone waits
         finally:
             del task  # an error has this frame in its traceback, and the task has it
@@ -208,7 +208,7 @@ def _in_time(tasks: Sequence[Task]) -> list[Task]:
         if task.deadline is None or now < task.deadline:
             wanted.append(task)
         else:
-            task.future.set_exception(_expired())
+            task.future.set_exception(expired())
     return wanted
 
 
@@ -220,7 +220,8 @@ def _time_left(tasks: Sequence[Task]) -> float | None:
     return max(deadlines) - time.monotonic()
 
 
-def _expired() -> ServingError:
+def expired() -> ServingError:
+    """The error of who cannot be waited for any more."""
     return ServingError(
         grpc.StatusCode.RESOURCE_EXHAUSTED,
         "Run() timeout exceeded while waiting in batching queue",
