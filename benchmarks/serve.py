@@ -277,16 +277,14 @@ def spread(values: list[float], digits: int) -> str:
 
 def start(directory: Path, rounds: int) -> Iterable[str]:
     """The lines about the start and the memory of a server of LeNet-5 alone."""
-    alone = directory / "alone"
-    if not alone.exists():
-        alone.mkdir()
-        shutil.copytree(directory / "lenet5", alone / "lenet5")
     seconds, megabytes = [], []
-    for _ in range(rounds):
-        server = processes.fovea(alone)
-        with processes.stopping(server):
-            seconds.append(server.wait())
-            megabytes.append(server.resident_megabytes())
+    with tempfile.TemporaryDirectory() as alone:
+        shutil.copytree(directory / "lenet5", Path(alone) / "lenet5")
+        for _ in range(rounds):
+            server = processes.fovea(Path(alone))
+            with processes.stopping(server):
+                seconds.append(server.wait())
+                megabytes.append(server.resident_megabytes())
     yield f"Start to SERVING: {spread(seconds, 2)} s, {rounds} runs"
     yield f"Resident memory then: {spread(megabytes, 0)} MB"
 
@@ -299,21 +297,20 @@ def swaps(directory: Path, count: int, settled: int) -> Iterable[str]:
         count: Versions that are measured.
         settled: Versions before, until memory has settled.
     """
-    root = directory / "swapped"
-    shutil.rmtree(root, ignore_errors=True)
-    model = root / "lenet5"
-    shutil.copytree(directory / "lenet5", model)
-    server = processes.fovea(root, "--file_system_poll_wait_seconds=0.05")
     megabytes = []
-    with processes.stopping(server):
-        server.wait()
-        for version in range(2, settled + count + 2):
-            hidden = model / ".next"
-            shutil.copytree(directory / "lenet5" / "1", hidden)
-            hidden.rename(model / str(version))
-            wait_for_version(server.address, version)
-            shutil.rmtree(model / str(version - 1))
-            megabytes.append(server.resident_megabytes())
+    with tempfile.TemporaryDirectory() as root:
+        model = Path(root) / "lenet5"
+        shutil.copytree(directory / "lenet5", model)
+        server = processes.fovea(Path(root), "--file_system_poll_wait_seconds=0.05")
+        with processes.stopping(server):
+            server.wait()
+            for version in range(2, settled + count + 2):
+                hidden = model / ".next"
+                shutil.copytree(directory / "lenet5" / "1", hidden)
+                hidden.rename(model / str(version))
+                wait_for_version(server.address, version)
+                shutil.rmtree(model / str(version - 1))
+                megabytes.append(server.resident_megabytes())
     first, last = megabytes[settled - 1], megabytes[-1]
     yield (
         f"Resident memory after {settled} swaps {first:.1f} MB, after {count} more "
