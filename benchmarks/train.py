@@ -53,6 +53,7 @@ def main() -> None:
     """Print the figures as a table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3, help="turns (default: 3)")
+    parser.add_argument("--recipe", action="store_true", help="its steps alone")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:
@@ -69,7 +70,7 @@ def main() -> None:
     print("|---|---|---|")
     reference = start(REFERENCE, WAYS[REFERENCE])
     for name, way in WAYS.items():
-        if name != REFERENCE:
+        if name != REFERENCE and not args.recipe:
             compare(name, way, reference, args.rounds)
     share = 0.0
     for side, epochs in epochs_of_recipe().items():
