@@ -5,7 +5,7 @@
 
 Parts: `closed`, so many requests in flight all the time; `open`, so many requests per
 second whatever becomes of them; `start`, from the start of the process to health
-SERVING; `swaps`, resident memory over 100 versions of a model.
+SERVING.
 
 What is compared takes turns, on the CPUs that server and load generator share: the
 server with and without batching, an empty gRPC server with messages of the same sizes
@@ -23,7 +23,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -289,71 +288,17 @@ def start(directory: Path, rounds: int) -> Iterable[str]:
     yield f"Resident memory then: {spread(megabytes, 0)} MB"
 
 
-def swaps(directory: Path, count: int, settled: int) -> Iterable[str]:
-    """The lines about the memory of a server over many versions of LeNet-5.
-
-    Args:
-        directory: Has the models.
-        count: Versions that are measured.
-        settled: Versions before, until memory has settled.
-    """
-    megabytes = []
-    with tempfile.TemporaryDirectory() as root:
-        model = Path(root) / "lenet5"
-        shutil.copytree(directory / "lenet5", model)
-        server = processes.fovea(Path(root), "--file_system_poll_wait_seconds=0.05")
-        with processes.stopping(server):
-            server.wait()
-            for version in range(2, settled + count + 2):
-                hidden = model / ".next"
-                shutil.copytree(directory / "lenet5" / "1", hidden)
-                hidden.rename(model / str(version))
-                wait_for_version(server.address, version)
-                shutil.rmtree(model / str(version - 1))
-                megabytes.append(server.resident_megabytes())
-    first, last = megabytes[settled - 1], megabytes[-1]
-    yield (
-        f"Resident memory after {settled} swaps {first:.1f} MB, after {count} more "
-        f"{last:.1f} MB: {last - first:+.1f} MB; highest {max(megabytes):.1f} MB"
-    )
-
-
-def wait_for_version(address: str, version: int) -> None:
-    """Wait until a version is the only one that LeNet-5's server has."""
-    import grpc
-    from tensorflow_serving.apis import (
-        get_model_status_pb2,
-        model_service_pb2_grpc,
-    )
-
-    request = get_model_status_pb2.GetModelStatusRequest()
-    request.model_spec.name = "lenet5"
-    with grpc.insecure_channel(address) as channel:
-        stub = model_service_pb2_grpc.ModelServiceStub(channel)
-        while True:
-            states = {
-                known.version: known.state
-                for known in stub.GetModelStatus(request).model_version_status
-            }
-            available = get_model_status_pb2.ModelVersionStatus.AVAILABLE
-            ended = get_model_status_pb2.ModelVersionStatus.END
-            if states.pop(version, 0) == available and set(states.values()) <= {ended}:
-                return
-            time.sleep(0.02)
-
-
 def main() -> None:
     """Print what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
-    parts = ["closed", "open", "start", "swaps"]
+    parts = ["closed", "open", "start"]
     add("--part", nargs="+", choices=parts, default=parts)
     add("--model", nargs="+", choices=list(MODELS), default=list(MODELS))
     add("--target", metavar="HOST:PORT", help="measure this server, not fovea's")
     add("--models", type=Path, metavar="DIR", help="keep the models there")
     add("--rounds", type=int, default=5, help="turns of each way (default: 5)")
     add("--seconds", type=float, default=3, help="length of a turn (default: 3)")
-    add("--swaps", type=int, default=100, help="versions (default: 100)")
     args = parser.parse_args()
     print(f"{platform.platform()}, Python {platform.python_version()}, ", end="")
     print(f"{CPUS} CPUs; {args.rounds} turns of {args.seconds:g} s,")
@@ -377,8 +322,6 @@ def measure(part: str, directory: Path, args: argparse.Namespace) -> Iterable[st
     """The lines of one part."""
     if part == "start":
         yield from start(directory, args.rounds)
-    elif part == "swaps":
-        yield from swaps(directory, args.swaps, settled=max(1, args.swaps // 5))
     else:
         bench = Bench(directory, args.model, args.target, args.rounds, args.seconds)
         with processes.stopping(bench):

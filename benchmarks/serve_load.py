@@ -13,6 +13,7 @@ import os
 import sys
 import time
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 import grpc
 import numpy as np
@@ -71,8 +72,7 @@ class Load:
     """Requests of one job on one channel."""
 
     def __init__(self, job: Job, channel: grpc.aio.Channel) -> None:
-        with open(job.request, "rb") as file:  # noqa: PTH123
-            self._request = file.read()
+        self._request = Path(job.request).read_bytes()
         self._job = job
         self._call = channel.unary_unary(job.method)
         self._latencies: list[float] = []

@@ -34,6 +34,7 @@ class Refusal(grpc.ServerInterceptor):
             self._answering.wait(2 * PATIENCE_SECONDS)
             context.abort(grpc.StatusCode.UNAVAILABLE, "The server is shutting down")
 
+        # Where gRPC looks for a method's pool; its stubs do not know that.
         refuse.experimental_thread_pool = pool  # type: ignore[attr-defined]
         self._handler = grpc.unary_unary_rpc_method_handler(refuse)
 

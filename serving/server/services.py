@@ -128,6 +128,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         self._tensor_content = tensor_content
         if batching:
             self._pool = ThreadPoolExecutor(threads, "predict")
+            # In the place of the method below, which keeps its thread.
             later = never_waits(self._predict_later)
             self.Predict = later  # type: ignore[method-assign]
         self._predict = functools.partial(predict, tensor_content=tensor_content)
