@@ -2,9 +2,9 @@
 
     python -m tests.client.faults.replica PORT VERSION
 
-It answers `serving_default` about images of two pixels: the label is the number that
-these two bytes are. What it sends is what the client's own messages are, which other
-tests hold against TensorFlow's.
+It answers about images of two pixels: the label is the number that these two bytes are;
+and about anything else without any label. Its messages are the client's own, which
+other tests hold against TensorFlow's.
 """
 
 from __future__ import annotations
@@ -61,18 +61,24 @@ class Classifier:
         if self.unavailable:
             context.abort(grpc.StatusCode.UNAVAILABLE, "The batch queue is full")
         self.gate.wait()
-        pixels = tensor_to_array(request.inputs["images"])
-        numbers = pixels.reshape(len(pixels), -1)[:, :2].copy().view(">u2").ravel()
         response = wire_pb2.PredictResponse()
         response.model_spec.version.value = self.version
-        for name, values in {
+        for name, values in self._outputs(request).items():
+            response.outputs[name].CopyFrom(array_to_tensor(values))
+        return response
+
+    def _outputs(self, request: Any) -> dict[str, Any]:
+        padding = {"padding": np.zeros(self.padding, np.uint8)}
+        if "images" not in request.inputs:
+            return padding
+        pixels = tensor_to_array(request.inputs["images"])
+        numbers = pixels.reshape(len(pixels), -1)[:, :2].copy().view(">u2").ravel()
+        return {
             "label": [str(number).encode() for number in numbers.tolist()],
             "class_id": np.zeros(len(numbers), np.int64),
             "probabilities": np.ones((len(numbers), 1), np.float32),
-            "padding": np.zeros(self.padding, np.uint8),
-        }.items():
-            response.outputs[name].CopyFrom(array_to_tensor(values))
-        return response
+            **padding,
+        }
 
     def _check_token(self, context: grpc.ServicerContext) -> None:
         bearer = self.metadata.get("authorization", "Bearer ")
