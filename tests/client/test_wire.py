@@ -22,6 +22,10 @@ TWINS = [
     "GetModelStatusRequest",
     "GetModelStatusResponse",
     "Example",
+    "ClassificationRequest",
+    "ClassificationResponse",
+    "ReloadConfigRequest",
+    "ReloadConfigResponse",
 ]
 
 _scalars = {
@@ -102,7 +106,13 @@ def to_bytes(message):
 
 
 def twin(official, name):
-    for module in (official.predict, official.metadata, official.status):
+    for module in (
+        official.predict,
+        official.metadata,
+        official.status,
+        official.classification,
+        official.management,
+    ):
         if hasattr(module, name):
             return getattr(module, name)
     if name == "Example":
