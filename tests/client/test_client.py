@@ -115,7 +115,9 @@ def test_metadata(client):
     assert (metadata.name, metadata.version) == ("mnist", 2)
     assert metadata.signatures["serving_default"] == Signature(
         inputs={"images": TensorSpec("images:0", "uint8", (None, 4, 4, 1))},
-        outputs={"label": TensorSpec("", "string", None)},
+        outputs=dict.fromkeys(
+            ("class_id", "label", "probabilities"), TensorSpec("", "string", None)
+        ),
         method_name="tensorflow/serving/predict",
     )
     assert "__saved_model_init_op" in metadata.signatures
@@ -182,7 +184,7 @@ def test_images_that_cannot_be_asked_about(client):
         client.predict(np.zeros((1, 2, 2, 1)), model="mnist")
     with pytest.raises(ValueError, match="Received: top=0"):
         client.predict([], model="mnist", top=0)
-    with pytest.raises(ValueError, match="Received: batch_size=0"):
+    with pytest.raises(ValueError, match="batch_size=0"):
         client.predict([], model="mnist", batch_size=0)
     with pytest.raises(ValueError, match=r"Received: output_filter=\['label'\]"):
         client.predict([], model="mnist", output_filter=["label"])
