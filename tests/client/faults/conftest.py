@@ -27,17 +27,17 @@ def start():
 class Process:
     """A Replica in a process of its own, on a port that it keeps."""
 
-    def __init__(self, version):
+    def __init__(self, *told):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.target = f"127.0.0.1:{self.port}"
-        self._version = version
+        self._told = [str(each) for each in told]
         self.start()
 
     def start(self):
         command = [sys.executable, "-m", "tests.client.faults.replica"]
-        self._process = subprocess.Popen([*command, str(self.port), str(self._version)])
+        self._process = subprocess.Popen([*command, str(self.port), *self._told])
 
     def wait(self):
         """Until it listens."""
@@ -57,11 +57,14 @@ class Process:
 
 @pytest.fixture
 def launch():
-    """launch(version) -> a Process that is killed after the test."""
+    """launch(version, seconds) -> a Process that is killed after the test.
+
+    Each call takes it so many seconds.
+    """
     with contextlib.ExitStack() as running:
 
-        def make(version=1):
-            process = Process(version)
+        def make(version=1, seconds=0.0):
+            process = Process(version, seconds)
             running.callback(process.kill)
             return process
 

@@ -1,6 +1,6 @@
 """A small classifier behind a real gRPC server, without TensorFlow, to be killed.
 
-    python -m tests.client.faults.replica PORT VERSION
+    python -m tests.client.faults.replica PORT VERSION SECONDS
 
 It answers about images of two pixels: the label is the number that these two bytes are;
 and about anything else without any label. Its messages are the client's own, which
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -34,7 +35,7 @@ class Classifier:
     Attributes:
         version: the model version that it says it is.
         gate: calls wait while it is not set.
-        waiting: is released by each call that comes.
+        seconds: how long each call takes.
         calls: how many have come.
         unavailable: whether it says so instead of answering.
         token: if not None, the only bearer token that may ask.
@@ -46,7 +47,7 @@ class Classifier:
         self.version = version
         self.gate = threading.Event()
         self.gate.set()
-        self.waiting = threading.Semaphore(0)
+        self.seconds = 0.0
         self.calls = 0
         self.unavailable = False
         self.token: str | None = None
@@ -57,10 +58,10 @@ class Classifier:
         self.metadata = {pair.key: pair.value for pair in context.invocation_metadata()}
         self._check_token(context)
         self.calls += 1
-        self.waiting.release()
         if self.unavailable:
             context.abort(grpc.StatusCode.UNAVAILABLE, "The batch queue is full")
         self.gate.wait()
+        time.sleep(self.seconds)
         response = wire_pb2.PredictResponse()
         response.model_spec.version.value = self.version
         for name, values in self._outputs(request).items():
@@ -143,4 +144,6 @@ class Replica:
 
 
 if __name__ == "__main__":
-    Replica(f"127.0.0.1:{sys.argv[1]}", int(sys.argv[2])).server.wait_for_termination()
+    replica = Replica(f"127.0.0.1:{sys.argv[1]}", int(sys.argv[2]))
+    replica.classifier.seconds = float(sys.argv[3])
+    replica.server.wait_for_termination()
