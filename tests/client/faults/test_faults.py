@@ -89,15 +89,27 @@ def test_a_short_restart_is_ridden_out_by_the_attempts_of_a_call(start):
         for answer in client.predict_each(images(400), **ASK):
             answers.append(answer)
             if len(answers) == 100:
-                server.stop()
+                server.server.stop(grace=30).wait()
                 threading.Timer(0.4, start, [target]).start()
     assert labels(answers) == numbers(400)
+
+
+def test_a_call_that_a_stopping_server_drops(start):
+    """Python's gRPC server cancels what is under way when it ends."""
+    server = start()
+    server.classifier.refusal = grpc.StatusCode.CANCELLED
+    with (
+        Client(f"127.0.0.1:{server.port}") as client,
+        pytest.raises(ServerUnavailable, match="dropped the call before it") as error,
+    ):
+        client.predict(images(1), **ASK)
+    assert error.value.code == "CANCELLED"
 
 
 @pytest.mark.parametrize("attempts", [1, 2, 5])
 def test_a_call_is_sent_as_often_as_said(start, attempts):
     server = start()
-    server.classifier.unavailable = True
+    server.classifier.refusal = grpc.StatusCode.UNAVAILABLE
     with (
         Client(f"127.0.0.1:{server.port}", max_attempts=attempts) as client,
         pytest.raises(ServerUnavailable, match="The batch queue is full"),
@@ -109,7 +121,7 @@ def test_a_call_is_sent_as_often_as_said(start, attempts):
 def test_a_server_that_stays_overloaded_is_not_asked_again_and_again(start):
     """After 500 failures, and then as long as failures outweigh what goes well."""
     server = start()
-    server.classifier.unavailable = True
+    server.classifier.refusal = grpc.StatusCode.UNAVAILABLE
     with open_channel(f"127.0.0.1:{server.port}", max_attempts=5) as channel:
         predict = channel.unary_unary(
             PREDICT.path, request_serializer=PREDICT.request.SerializeToString
