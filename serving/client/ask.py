@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from serving.client import wire_pb2
 from serving.client.about import Known, class_names
@@ -132,8 +131,7 @@ def _inputs(
     return [PredictResult(outputs, version)]
 
 
-@dataclass(frozen=True)
-class _Images:
+class _Images(NamedTuple):
     """How all images of one call are asked about.
 
     Attributes:

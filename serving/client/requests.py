@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from serving.client import wire_pb2
 from serving.client.errors import BadImage, ClientError
@@ -20,8 +19,7 @@ T = TypeVar("T")
 MAX_REQUEST_BYTES = 2 * 2**20
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(NamedTuple):
     """One image on its way.
 
     Attributes:
@@ -33,8 +31,7 @@ class Item:
     data: bytes | np.ndarray | ClientError
 
 
-@dataclass(frozen=True)
-class Form:
+class Form(NamedTuple):
     """How images are sent: to which signature, as which input.
 
     Attributes:
