@@ -113,8 +113,8 @@ def _inputs(
     from serving.client.tensors import tensor_to_array
 
     request = predict_request(spec, inputs, output_filter)
-    yield from refuse_misfit(known, request, settings.check)
     try:
+        yield from refuse_misfit(known, request, settings.check)
         response = yield from ask(PREDICT, request)
     except ClientError as error:
         raise (yield from explained(known, error, request)) from None
