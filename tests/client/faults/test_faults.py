@@ -1,5 +1,7 @@
 """Servers that are killed, restarted, overrun or silent."""
 
+import contextlib
+import socket
 import threading
 
 import grpc
@@ -176,3 +178,17 @@ def test_a_server_with_too_much_to_do(start):
     ):
         client.predict(images(1), **ASK)
     assert error.value.code == "RESOURCE_EXHAUSTED"
+
+
+def test_who_does_not_even_accept():
+    with contextlib.ExitStack() as open_:
+        full = open_.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(8):
+            waiting = open_.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        with (
+            Client("127.0.0.1:%d" % full.getsockname()[1], timeout=60) as client,
+            pytest.raises(ServerUnavailable, match="Nothing comes back from 127"),
+        ):
+            client.predict(images(1), **ASK)
