@@ -187,8 +187,9 @@ def test_who_does_not_even_accept():
             waiting = open_.enter_context(socket.socket())
             waiting.setblocking(False)
             waiting.connect_ex(full.getsockname())
+        port = full.getsockname()[1]
         with (
-            Client("127.0.0.1:%d" % full.getsockname()[1], timeout=60) as client,
+            Client(f"127.0.0.1:{port}", timeout=60) as client,
             pytest.raises(ServerUnavailable, match="Nothing comes back from 127"),
         ):
             client.predict(images(1), **ASK)
