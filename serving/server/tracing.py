@@ -1,7 +1,8 @@
 """A span for each request, when OpenTelemetry is installed and told where to send them.
 
 The standard variables decide: ``OTEL_TRACES_EXPORTER`` names an exporter (``otlp``,
-``console`` ...), ``OTEL_EXPORTER_OTLP_ENDPOINT`` alone means ``otlp``. Without either
+``console`` ...), ``OTEL_EXPORTER_OTLP_ENDPOINT`` alone means ``otlp``, and
+``OTEL_EXPORTER_OTLP_PROTOCOL`` which kind of it (``grpc``). Without either
 nothing is imported. The caller's span comes with ``traceparent`` and ``tracestate``.
 """
 
@@ -55,8 +56,9 @@ def _provider(environment: Mapping[str, str]) -> Any:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
+        entry = _otlp(environment) if name == "otlp" else name
         group = "opentelemetry_traces_exporter"
-        (exporter,) = importlib.metadata.entry_points(group=group, name=name)
+        (exporter,) = importlib.metadata.entry_points(group=group, name=entry)
         processor = BatchSpanProcessor(exporter.load()())
     except (ImportError, ValueError) as error:
         log.warning(
@@ -71,6 +73,18 @@ def _provider(environment: Mapping[str, str]) -> Any:
     provider.add_span_processor(processor)
     log.info("Requests are traced to %s", name)
     return provider
+
+
+def _otlp(environment: Mapping[str, str]) -> str:
+    """Under which name the exporter of OTLP's protocol is found, as the SDK does it."""
+    protocol = (
+        environment.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
+        or environment.get("OTEL_EXPORTER_OTLP_PROTOCOL")
+        or "grpc"
+    )
+    return {"grpc": "otlp_proto_grpc", "http/protobuf": "otlp_proto_http"}.get(
+        protocol, protocol
+    )
 
 
 def of_call(

@@ -255,11 +255,8 @@ class Queue:
         return None
 
     def _refill(self, batch: Batch, now: float) -> None:
-        """Let the next tasks in where some of a batch will not be run any more."""
-        wanted = sum(task.rows for task in batch.tasks if task.is_wanted(now))
-        if wanted == batch.rows:
-            return
-        batch.rows = wanted
+        """Let the next tasks into the room of those that nobody waits for any more."""
+        batch.rows = sum(task.rows for task in batch.tasks if task.is_wanted(now))
         while not self.is_empty:
             following = self._full[0] if self._full else self._open
             first = following.tasks[0]
