@@ -13,6 +13,7 @@ COMMANDS = {
     "finetune": ("training.finetune", "train a run's model on other images"),
     "recipes": ("training.recipe_list", "list the hyper-parameters that are shipped"),
     "evaluate": ("training.evaluate", "judge a run on its test split"),
+    "inspect": ("training.inspect.command", "show what a run's network looks for"),
     "export": ("training.export", "write a run's model as a servable version"),
     "serve": ("serving.server.main", "answer TensorFlow Serving's protocol"),
     "predict": ("serving.client.cli", "ask a server what images show"),

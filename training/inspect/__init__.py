@@ -1,0 +1,7 @@
+"""What a trained network looks for, and what it does with an image.
+
+Each module computes one thing from a Keras model and uint8 images, and knows neither
+files nor pages: `survey` goes once over many images and notes every unit's strongest
+response, from which `patches` and `idle` follow; `backward` and `maximisation` ask
+which pixels a response comes from. `page` lays it all out, `command` is `fovea inspect`.
+"""
