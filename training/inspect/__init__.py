@@ -1,0 +1,1 @@
+"""Seeing inside: what a trained network looks at, computed."""
