@@ -29,15 +29,17 @@ def grad_cam(
     pixel in the logit (Shrikumar et al. 2016, arXiv 1605.01713); `method` says
     which it is.
 
-    Behind a spatial transformer (models/stn.py) the map is that of the image as the
-    transformer straightened it.
+    The maps of a ReLU are zero where nothing is found. Those of a tanh are not, so
+    that an empty background speaks for or against a class as well; `occlusion` and
+    `integrated_gradients` then tell more. Behind a spatial transformer (models/stn.py)
+    the heat is that of the image as the transformer straightened it.
 
     Args:
         model: A Keras model: uint8 images -> logits.
         images: uint8 (N, H, W, C).
         class_ids: N class ids, one for all, or None for the predicted ones.
         layer: Name of a layer with feature maps. Default: the last convolution with
-            maps larger than 1x1, after its activation.
+            maps of 4x4 units or more, after its activation; see `maps.layer_of`.
 
     Returns:
         float32 (N, H, W), 0..1. The largest value of an image is 1, or 0 where

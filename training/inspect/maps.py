@@ -14,6 +14,8 @@ CONVOLUTIONS = (
     "LocallyConnected2D",
     "SeparableConv2D",
 )
+# Maps of fewer units say little more than in which corner something is.
+LEAST_UNITS = 4
 # What finishes a convolution: it leaves the units where they are.
 FINISHES = (
     "Activation",
@@ -37,9 +39,10 @@ def layer_of(model: keras.Model, name: "str | None" = None) -> "LayerAnatomy | N
 
     Args:
         model: A functional Keras model.
-        name: The layer, or None for the last convolution with maps larger than 1x1,
-            together with what finishes it: normalisation, activation, the sum at the
-            end of a residual block, the concatenation of an inception module.
+        name: The layer, or None for the last convolution with maps of 4x4 units or
+            more (if there is none, with maps larger than 1x1), together with what
+            finishes it: normalisation, activation, the sum at the end of a residual
+            block, the concatenation of an inception module.
 
     Returns:
         The layer; None if `name` is None and the model has no convolution.
@@ -73,7 +76,8 @@ def _last(parts: Anatomy) -> "LayerAnatomy | None":
     ]
     if not found:
         return None
-    last = found[-1]
+    large = [x for x in found if min(x.output_shape[:2]) >= LEAST_UNITS]
+    last = (large or found)[-1]
     while True:
         following = readers.get(last.name, [])
         if len(following) != 1 or following[0].kind not in FINISHES:

@@ -6,23 +6,25 @@ import numpy as np
 # is left out: there the image is seen instead.
 COLOURS = "inferno"
 DARKEST = 0.35
-MOST_OPAQUE = 0.8
+MOST_OPAQUE = 0.85
+# White paper under the heat would outshine it.
+GREY = 0.7
 
 
 def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """Return an image in grey under a heat map that hides it the more the hotter.
+    """Return an image in dim grey under heat, which hides it the more the hotter.
 
     Args:
         image: uint8 (H, W, 1 or 3).
         heat: (H, W), 0..1: `grad_cam`'s, or `strength` of any other map.
 
     Returns:
-        uint8 (H, W, 3). Where there is no heat it is the image, in grey.
+        uint8 (H, W, 3). Where there is no heat it is the image, in dim grey.
     """
     import matplotlib
 
     heat = np.clip(np.asarray(heat, np.float64), 0, 1)[..., None]
-    grey = image.mean(axis=2, keepdims=True)
+    grey = GREY * image.mean(axis=2, keepdims=True)
     colours = matplotlib.colormaps[COLOURS](DARKEST + (1 - DARKEST) * heat[..., 0])
     opacity = MOST_OPAQUE * heat
     blended = (1 - opacity) * grey + opacity * 255 * colours[..., :3]
