@@ -61,7 +61,7 @@ def grad_cam(
     images, ids = questions.checked(model, images, class_ids)
     heat = np.zeros(images.shape[:3], np.float32)
     for part in questions.parts(model, images):
-        _, heat[part] = explain(tf.constant(images[part]), tf.constant(ids[part]))
+        *_, heat[part] = explain(tf.constant(images[part]), tf.constant(ids[part]))
     return heat
 
 
@@ -77,7 +77,7 @@ def method(model: keras.Model, layer: "str | None" = None) -> str:
 
 def explainer(
     model: keras.Model, layer: "str | None" = None
-) -> "Callable[..., tuple[tf.Tensor, tf.Tensor]]":
+) -> "Callable[..., tuple[tf.Tensor, tf.Tensor, tf.Tensor]]":
     """Return `grad_cam` as TensorFlow operations, for a graph or for eager calls.
 
     Args:
@@ -86,7 +86,8 @@ def explainer(
 
     Returns:
         A function of uint8 images (N, H, W, C) and int64 class ids (N,), or None for
-        the predicted ones, that gives logits (N, K) and float32 heat (N, H, W).
+        the predicted ones, that gives logits (N, K), the class ids and float32 heat
+        (N, H, W).
 
     Raises:
         ValueError: If there is no such layer, or it has no maps.
@@ -114,6 +115,6 @@ def explainer(
         else:
             heat = tf.reduce_sum(tf.abs(gradient * values), axis=3)
         largest = tf.reduce_max(heat, axis=(1, 2), keepdims=True)
-        return logits, tf.math.divide_no_nan(heat, largest)
+        return logits, class_ids, tf.math.divide_no_nan(heat, largest)
 
     return explain

@@ -72,7 +72,7 @@ def test_the_graph_and_eager_calls_agree(net):
     explain = explainer(net)
     spec = tf.TensorSpec((None, 4, 4, 1), tf.uint8)
     traced = tf.function(explain, input_signature=[spec])
-    logits, heat = traced(IMAGE)
+    logits, _, heat = traced(IMAGE)
     np.testing.assert_allclose(heat, grad_cam(net, IMAGE), atol=1e-6)
     np.testing.assert_allclose(logits, net.predict(IMAGE, verbose=0), atol=1e-6)
 
