@@ -113,9 +113,9 @@ def rewired(
     """
     import keras
 
-    part = keras.Model(model.inputs, model.get_layer(layer).output)
+    part = keras.Model(model.inputs[0], model.get_layer(layer).output)
     images = keras.Input(model.input_shape[1:], dtype="float32", name="images")
-    copy = keras.models.clone_model(part, input_tensors=[images], clone_function=_copy)
+    copy = keras.models.clone_model(part, input_tensors=images, clone_function=_copy)
     copy.set_weights(part.get_weights())
     for each in _every(copy):
         function = getattr(each, "activation", None)

@@ -114,10 +114,13 @@ def _images(config: dict, args: argparse.Namespace):
     from training.inspect.subject import MOST_IMAGES
 
     dataset = data.load_for(config, args.data_dir, args.dataset)
+    # What was held out can be told of the same training images only.
+    same = len(dataset.x_train) == config.get("training_images", len(dataset.x_train))
     held_out = config["recipe"]["validation_split"] > 0
-    split = "validation" if held_out else "test"
+    tested = len(dataset.x_test) > 0
+    split = "validation" if held_out and (same or not tested) else "test"
     images, labels, _ = evaluate.part(dataset, split, config)
-    origin = "held-out training images" if held_out else "test images"
+    origin = "test images" if split == "test" else "held-out training images"
     # Where the images lay is nothing that should travel with the page.
     name = data.short_name(os.fspath(dataset.name))
     return images[:MOST_IMAGES], labels[:MOST_IMAGES], origin, name

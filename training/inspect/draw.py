@@ -79,6 +79,25 @@ def signed_image(
     return pixels(127.5 + 127.5 * values / (largest or 1.0), inside)
 
 
+def over(image: np.ndarray, values: np.ndarray, share: float = 0.99) -> np.ndarray:
+    """Lay a signed map over its image, which is turned to a pale grey.
+
+    Args:
+        image: Values 0 to 255 (height, width, channels).
+        values: (height, width); orange above 0, blue below.
+        share: Of the values, those that are no larger than what is drawn in full.
+
+    Returns:
+        uint8 (height, width, 4).
+    """
+    largest = float(np.quantile(np.abs(values), share)) or float(np.abs(values).max())
+    painted = signed(values, largest).astype(np.float64)
+    opacity = 0.9 * painted[..., 3:] / 255
+    grey = 96 + 0.45 * image.mean(axis=-1, keepdims=True)
+    colours = (1 - opacity) * grey + opacity * painted[..., :3]
+    return pixels(colours)
+
+
 def montage(tiles: "list[np.ndarray]", columns: int, gap: int = GAP) -> np.ndarray:
     """Lay pictures of one size out in rows.
 

@@ -36,7 +36,7 @@ def penultimate(model: "keras.Model", images: np.ndarray) -> np.ndarray:
             "The logits must come from a fully connected layer, so that there is a "
             f"penultimate one. Received: model={model.name}"
         )
-    part = keras.Model(model.inputs, dense[-1].input)
+    part = keras.Model(model.inputs[0], dense[-1].input)
     features = part.predict(images, batch_size=batch_size(part, images), verbose=0)
     return features.reshape(len(features), -1).astype(np.float32)
 
@@ -61,6 +61,7 @@ def embed(features: np.ndarray, seed: int = 0) -> np.ndarray:
     """
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
 
     count = len(features)
     if count < LEAST_IMAGES:
@@ -72,8 +73,10 @@ def embed(features: np.ndarray, seed: int = 0) -> np.ndarray:
         return np.pad(features[:, :2], ((0, 0), (0, max(0, 2 - features.shape[1]))))
     reduced = PCA(components, svd_solver="full").fit_transform(features)
     perplexity = min(PERPLEXITY, (count - 1) / 3)
-    plane = TSNE(perplexity=perplexity, init="pca", random_state=seed, n_jobs=1)
-    return plane.fit_transform(reduced).astype(np.float32)
+    plane = TSNE(perplexity=perplexity, init="pca", random_state=seed)
+    # Sums in one order, and no threads that wait for one another on a busy machine.
+    with threadpool_limits(1):
+        return plane.fit_transform(reduced).astype(np.float32)
 
 
 def agreement(points: np.ndarray, labels: np.ndarray) -> float:

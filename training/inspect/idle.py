@@ -62,4 +62,3 @@ def idle(model: "keras.Model", found: Survey) -> Idle:
         float(found.off.mean()),
         saturated,
     )
-

@@ -5,7 +5,13 @@ from pathlib import Path
 
 from training import pages
 from training import run as runs
-from training.inspect import show_health, show_images, show_layers, show_units
+from training.inspect import (
+    show_answers,
+    show_health,
+    show_images,
+    show_layers,
+    show_units,
+)
 from training.inspect.section import Album, Section
 from training.inspect.subject import Subject
 from training.inspect.survey import survey
@@ -87,6 +93,8 @@ def _sections(
     sections.append(
         show_health.idle_units(subject, [of[each] for each in subject.every])
     )
+    tell("why it answers so")
+    sections.insert(2, show_answers.why(subject, album))
     tell("classes and images")
     sections.append(show_images.confusions(subject, album))
     sections.append(show_images.alike(subject))

@@ -19,10 +19,12 @@ def confusions(subject: Subject, album: Album) -> Section:
     wrong = int((subject.logits.argmax(axis=1) != subject.labels).sum())
     text = [
         f"{wrong} of {len(subject.labels):,} {subject.origin} are answered wrongly."
-        + (" The most frequent pairs, how often it happens the other way round, and "
+        + (
+            " The most frequent pairs, how often it happens the other way round, and "
             "the surest mistakes. What such pairs share is what the network goes by."
             if wrong
-            else "")
+            else ""
+        )
     ]
     rows = []
     for pair in found:

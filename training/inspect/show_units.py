@@ -39,7 +39,7 @@ def of_layers(subject: Subject, album: Album, surveys: "list[Survey]") -> Sectio
         "their pixels the response comes from: led back through the transposed "
         "weights (deconvolution), and along the gradient without whatever speaks "
         "against it (guided backpropagation). Last an image climbed to from a plain "
-        "one, by following the gradient of the response.",
+        "one, by following the gradient of the response; its contrast is stretched.",
         "Where the nine patches have something in common, and the deconvolution "
         "draws the same strokes in each, the unit has found a feature.",
     ]
@@ -104,7 +104,7 @@ def _layer(subject: Subject, album: Album, found: Survey) -> Block:
         pictures.append(
             album.add(
                 f"{name}-climbed",
-                draw.pixels(piece, inside),
+                draw.pixels(_stretched(piece, inside), inside),
                 f"Image that raises {told} before its activation from "
                 f"{before[place]:.2g} to {after[place]:.2g}",
                 WIDTH,
@@ -165,8 +165,15 @@ def _sheets(
             _montage(subject, layer, values[part], places[part], paint)
             for values, paint in shown
         ]
-        for part in (slice(end - len(b), end) for end, b in zip(ends, best, strict=True))
+        for part in (
+            slice(end - len(b), end) for end, b in zip(ends, best, strict=True)
+        )
     ]
+
+
+def _stretched(piece: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    low, high = np.quantile(piece[inside], (0.005, 0.995))
+    return 255 * (piece - low) / max(high - low, 1e-6)
 
 
 def _faint(values: np.ndarray, inside: np.ndarray) -> np.ndarray:

@@ -70,7 +70,6 @@ def survey(
 
     part = of_layers.outputs(model, layers)
 
-    @tf.function(input_signature=[tf.TensorSpec((None, *images.shape[1:]), tf.uint8)])
     def ask(batch):
         noted = []
         for maps in tf.nest.flatten(part(batch, training=False)):
@@ -95,10 +94,15 @@ def survey(
             )
         return noted
 
+    batch_of_any_size = tf.TensorSpec((None, *images.shape[1:]), tf.uint8)
+    ask_graph = tf.function(ask).get_concrete_function(batch_of_any_size)
     size = batch_size(part, images)
     batches = [
-        [[array.numpy() for array in noted] for noted in ask(images[i : i + size])]
-        for i in range(0, len(images), size)
+        [
+            [array.numpy() for array in noted]
+            for noted in ask_graph(tf.constant(images[first : first + size]))
+        ]
+        for first in range(0, len(images), size)
     ]
     found = []
     for index, units in enumerate(layers):

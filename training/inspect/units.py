@@ -62,9 +62,7 @@ def with_weights(model: "keras.Model", parts: Anatomy) -> list[Units]:
     return found[:-1] or found
 
 
-def named(
-    model: "keras.Model", parts: Anatomy, names: Sequence[str]
-) -> list[Units]:
+def named(model: "keras.Model", parts: Anatomy, names: Sequence[str]) -> list[Units]:
     """Return the units of the layers of these names.
 
     Raises:
@@ -108,7 +106,7 @@ def outputs(model: "keras.Model", layers: Sequence[Units]) -> "keras.Model":
     import keras
 
     return keras.Model(
-        model.inputs, [model.get_layer(units.response).output for units in layers]
+        model.inputs[0], [model.get_layer(units.response).output for units in layers]
     )
 
 

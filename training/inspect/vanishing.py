@@ -19,7 +19,7 @@ HIDDEN = 10  # layers
 UNITS = 64
 BATCH_SIZE = 128
 STEPS = 60
-LEARNING_RATE = 0.05
+LEARNING_RATE = 0.1
 
 
 def gradient_norms(
