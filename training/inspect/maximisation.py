@@ -3,9 +3,10 @@
 Erhan, Bengio, Courville, Vincent: "Visualizing Higher-Layer Features of a Deep
 Network", 2009, section 3: gradient ascent in the space of images. Simonyan, Vedaldi,
 Zisserman: "Deep Inside Convolutional Networks", 2014, section 2: of class scores, with
-an L2 penalty. Without more, patterns of single pixels win, so each step is taken on the
-image shifted by up to a pixel at random, and now and then the image is blurred (Yosinski
-et al.: "Understanding Neural Networks Through Deep Visualization", 2015, section 3).
+an L2 penalty. Without more, patterns of single pixels win, so each step is taken on
+the image shifted by up to a pixel at random, and now and then the image is blurred
+(Yosinski et al.: "Understanding Neural Networks Through Deep Visualization", 2015,
+section 3).
 """
 
 from collections.abc import Sequence

@@ -189,7 +189,7 @@ def test_pictures_have_the_colours_that_the_page_tells_of():
     inside = np.array([[True, False], [True, True]])
     assert draw.pixels(image, inside)[..., 3].tolist() == [[255, 0], [255, 255]]
     grey = draw.signed_image(np.zeros((2, 2, 3)))
-    assert (grey[..., :3] == 127).all() and (grey[..., 3] == 255).all()
+    assert (grey[..., :3] == 128).all() and (grey[..., 3] == 255).all()
 
 
 def test_tiles_are_laid_out_in_rows():
