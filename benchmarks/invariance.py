@@ -54,16 +54,16 @@ def main() -> None:
     print(f"{platform.platform()}, Python {platform.python_version()}, ", end="")
     print(f"{len(os.sched_getaffinity(0))} CPUs\n")
     heads = [f"{change} {strength}" for change, strength in COLUMNS]
-    print(f"| network | as it is | {' | '.join(heads)} | seconds |")
-    print(f"|---|{'---|' * (len(heads) + 2)}")
-    results = {}
+    results, rows = {}, []
     for name, *how in NETWORKS:
         started = time.perf_counter()
         found = invariance.curves(trained(dataset, *how), images, labels)
         results[name] = found
         cells = [accuracy(found, *column) for column in (("shift", 0), *COLUMNS)]
         cells.append(f"{time.perf_counter() - started:.0f}")
-        print(f"| {name} | {' | '.join(cells)} |", flush=True)
+        rows.append(f"| {name} | {' | '.join(cells)} |")
+    print(f"\n| network | as it is | {' | '.join(heads)} | seconds |")
+    print(f"|---|{'---|' * (len(heads) + 2)}", *rows, sep="\n")
     invariance_plot.png(args.picture, results)
 
 
