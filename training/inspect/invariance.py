@@ -1,6 +1,6 @@
 """Invariance: how answers change as images are shifted, turned, scaled, made noisy."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import keras
@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from models.augmentation.resample import resample
 from training import run as runs
-from training.evaluate import predict_logits
+from training.evaluate import BATCH_SIZE
 
 # Shares of the image's shorter side, 1 to 8 pixels of MNIST's 28.
 SHIFTS = tuple(pixels / 28 for pixels in (0, 1, 2, 3, 4, 6, 8))
@@ -51,17 +51,25 @@ def curves(
         ValueError: If there is no image.
     """
     labels = np.asarray(labels)
+    if not len(images):
+        raise ValueError("There must be images to judge by. Received: 0 images")
+    # Traced once: what it is asked about in all is small, and asked often.
+    answer = tf.function(
+        lambda pixels: tf.nn.softmax(model(pixels, training=False)),
+        input_signature=[tf.TensorSpec((None, *images.shape[1:]), tf.uint8)],
+        autograph=False,
+    )
     found: dict[str, list[dict[str, float]]] = {}
     known = None  # of the images as they are, which every change begins with
     for change in UNITS:
         rows = []
         for strength in strengths(change, min(images.shape[1:3])):
             if strength == (1 if change == "scaling" else 0):
-                known = known or _judged(model, images, labels)
+                known = known or _judged(answer, images, labels)
                 figures = [known]
             else:
                 views = changed(images, change, strength)
-                figures = [_judged(model, view, labels) for view in views]
+                figures = [_judged(answer, view, labels) for view in views]
             accuracy, probability = np.mean(figures, axis=0)
             row = {"accuracy": float(accuracy), "probability": float(probability)}
             rows.append({"strength": float(strength), **row})
@@ -129,10 +137,12 @@ def _whole(pixels: np.ndarray) -> np.ndarray:
 
 
 def _judged(
-    model: keras.Model, images: np.ndarray, labels: np.ndarray
+    answer: "Callable[[np.ndarray], tf.Tensor]", images: np.ndarray, labels: np.ndarray
 ) -> "tuple[float, float]":
     """Return the accuracy and the mean probability of the true class."""
-    probabilities = tf.nn.softmax(predict_logits(model, images)).numpy()
+    parts = range(0, len(images), BATCH_SIZE)
+    answers = [answer(images[start : start + BATCH_SIZE]) for start in parts]
+    probabilities = np.concatenate(answers)
     right = probabilities.argmax(axis=1) == labels
     of_the_true = probabilities[np.arange(len(labels)), labels]
     return float(right.mean()), float(of_the_true.mean())

@@ -53,6 +53,12 @@ def test_a_global_average_is_invariant_to_shifts_and_turns(averaging):
         assert np.ptp(probabilities) < spread
 
 
+def test_without_images_there_is_nothing_to_measure(pixels):
+    net = _net(layers.GlobalAveragePooling2D())
+    with pytest.raises(ValueError, match="Received: 0 images"):
+        invariance.curves(net, pixels[0][:0], [])
+
+
 def test_it_is_not_invariant_to_scale(averaging):
     at = {row["strength"]: row["accuracy"] for row in averaging["scaling"]}
     assert at[1] == 1
