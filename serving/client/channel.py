@@ -1,9 +1,16 @@
 """The gRPC channel to a server and its settings."""
 
+from __future__ import annotations
+
 import json
 import re
+from collections.abc import Sequence
+from typing import Any
 
 import grpc
+import grpc.aio
+
+from serving.client.connection import Connection
 
 # Retries belong to gRPC, which knows whether a call may be repeated: a server that
 # is restarting or briefly overloaded is asked again after about 0.1, 0.2 and 0.4 s.
@@ -41,21 +48,37 @@ _OPTIONS: list[tuple[str, str | int]] = [
 _LOOPBACK = re.compile(r"(localhost|127\.[\d.]+|\[::1\]):\d+")
 
 
-def open_channel(target: str) -> grpc.Channel:
+def open_channel(target: str | Sequence[str], **settings: Any) -> grpc.Channel:
     """Open a channel; the connection itself is made at the first call.
 
     Args:
-        target: HOST:PORT, or a gRPC address with a scheme, such as unix:/run/fovea.
+        target: HOST:PORT of one server, or unix:PATH; dns:///NAME:PORT to spread the
+            calls over all addresses of a name; or a sequence of HOST:PORT to spread
+            them over those.
+        **settings: the fields of Connection.
 
     Raises:
-        ValueError: if `target` is neither.
+        ValueError: if `target` is none of these, or a setting is wrong.
+        OSError: if a certificate or a key cannot be read.
+        ServerUnavailable: if a host name in a sequence cannot be resolved.
     """
+    options = _options(target, Connection(**settings))
+    return grpc.insecure_channel(target, options=options)
+
+
+def open_aio_channel(target: str | Sequence[str], **settings: Any) -> grpc.aio.Channel:
+    """As `open_channel`, for asyncio; call it where the event loop runs."""
+    options = _options(target, Connection(**settings))
+    return grpc.aio.insecure_channel(target, options=options)
+
+
+def _options(target: Any, connection: Connection) -> list[tuple[str, str | int]]:
     _check_target(target)
     options = list(_OPTIONS)
     if _LOOPBACK.fullmatch(target):
         # gRPC obeys $http_proxy even for this machine, where no proxy can reach us
         options.append(("grpc.enable_http_proxy", 0))
-    return grpc.insecure_channel(target, options=options)
+    return options
 
 
 def _check_target(target: str) -> None:
