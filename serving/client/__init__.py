@@ -3,7 +3,7 @@
     from serving.client import Client
 
     with Client("127.0.0.1:8500") as client:
-        for answer in client.classify_images(["seven.png"], model="mnist"):
+        for answer in client.predict(["seven.png"], model="mnist"):
             print(answer.label, answer.probability)
 
 It needs grpcio, protobuf, NumPy and Pillow, and nothing of TensorFlow. Importing this

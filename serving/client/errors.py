@@ -8,12 +8,22 @@ class ClientError(Exception):
         code: name of the gRPC status code ("NOT_FOUND", ...), or None if the
             error arose here, before or after the call.
         details: the server's or gRPC's own words, "" if there are none.
+        mismatch: whether the request contradicts what the model says of itself: no
+            other values of this type and shape would be answered.
     """
 
-    def __init__(self, sentence: str, *, code: str | None = None, details: str = ""):
+    def __init__(
+        self,
+        sentence: str,
+        *,
+        code: str | None = None,
+        details: str = "",
+        mismatch: bool = False,
+    ):
         super().__init__(sentence)
         self.code = code
         self.details = details
+        self.mismatch = mismatch
 
 
 class ServerUnavailable(ClientError):

@@ -176,11 +176,16 @@ class Servicer:
         signature.method_name = "tensorflow/serving/predict"
         images = signature.inputs["images"]
         images.name, images.dtype = "images:0", tf.uint8.as_datatype_enum
-        for size in (-1, 28, 28, 1):
+        for size in (-1, 4, 4, 1):
             images.tensor_shape.dim.add(size=size)
         label = signature.outputs["label"]
         label.dtype = tf.string.as_datatype_enum
         label.tensor_shape.unknown_rank = True
+        if request.model_spec.name != "plain":
+            for name, key in (("encoded", "image_bytes"), ("classify", "inputs")):
+                texts = signatures.signature_def[name].inputs[key]
+                texts.dtype = tf.string.as_datatype_enum
+                texts.tensor_shape.dim.add(size=-1)
         signatures.signature_def["__saved_model_init_op"].SetInParent()
         response = self.official.metadata.GetModelMetadataResponse()
         response.model_spec.name = request.model_spec.name
