@@ -322,6 +322,18 @@ class Client:
         """
         return self._run(about.status(model_spec(model, version, None)), timeout)
 
+    def is_serving(self, *, timeout: float | None = None) -> bool:
+        """Whether the server says that it serves, by gRPC's standard health service.
+
+        Args:
+            timeout: seconds that the request may take, instead of the client's.
+
+        Raises:
+            ClientError: one of its subclasses says what went wrong; its code is
+                "UNIMPLEMENTED" if the server has no health service.
+        """
+        return self._run(about.is_serving(), timeout)
+
     def _run(self, steps: Steps[T], timeout: float | None) -> T:
         with contextlib.closing(
             self._each(iter([steps]), self._settings.seconds(timeout))

@@ -44,7 +44,12 @@ def _method(service: str, name: str, messages: str = "") -> Method:
 PREDICT = _method("PredictionService", "Predict")
 GET_METADATA = _method("PredictionService", "GetModelMetadata")
 GET_STATUS = _method("ModelService", "GetModelStatus")
-METHODS = (PREDICT, GET_METADATA, GET_STATUS)
+CHECK_HEALTH = Method(
+    "/grpc.health.v1.Health/Check",
+    wire_pb2.HealthCheckRequest,
+    wire_pb2.HealthCheckResponse,
+)
+METHODS = (PREDICT, GET_METADATA, GET_STATUS, CHECK_HEALTH)
 
 
 @dataclass(frozen=True)

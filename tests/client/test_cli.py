@@ -1,11 +1,10 @@
 """`fovea predict` as a user sees it: what it prints where, and its exit code."""
 
-import argparse
 import json
 
 import pytest
 
-from serving.client import cli
+import fovea
 
 
 @pytest.fixture
@@ -13,10 +12,8 @@ def predict(server, capsys):
     """predict(*arguments) -> (exit code, stdout, stderr)."""
 
     def run(*arguments, to=server.target, model="mnist"):
-        parser = argparse.ArgumentParser()
-        cli.add_arguments(parser)
         options = ["--server", to, "--model", model]
-        code = cli.run(parser.parse_args([*map(str, arguments), *options]))
+        code = fovea.main(["predict", *map(str, arguments), *options])
         return (code, *capsys.readouterr())
 
     return run
