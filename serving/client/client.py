@@ -37,7 +37,8 @@ class Client:
     server unavailable is repeated three times within about a second.
 
     Args:
-        target: HOST:PORT of the server's gRPC port, or unix:PATH.
+        target: HOST:PORT of the server's gRPC port, or unix:PATH; dns:///NAME:PORT
+            or a sequence of HOST:PORT to spread the calls over several servers.
         timeout: seconds that each request may take; each method takes another.
         wait_for_ready: wait for a server that does not answer yet, up to the time-out,
             instead of failing after a second or two.
@@ -45,10 +46,12 @@ class Client:
         check: ask for a model's metadata before its first request, to refuse what does
             not fit without sending it. Otherwise metadata is asked for only to explain
             a refusal; what is known for a minute or less is used either way.
+        **connection: the fields of serving.client.connection.Connection: encryption,
+            tokens, compression, keep-alive and the like.
 
     Raises:
-        ValueError: if `target` is not an address, or `timeout` or `in_flight` not
-            positive.
+        ValueError: if `target` is not an address, or a setting is out of its range.
+        OSError: if a certificate or a key cannot be read.
 
     Example:
         >>> with Client("127.0.0.1:8500") as client:
@@ -58,16 +61,17 @@ class Client:
 
     def __init__(
         self,
-        target: str,
+        target: str | Sequence[str],
         *,
         timeout: float = 10.0,
         wait_for_ready: bool = False,
         in_flight: int = 4,
         check: bool = False,
+        **connection: Any,
     ):
         self._settings = Settings(target, timeout, wait_for_ready, in_flight, check)
         self._known = about.Known()
-        self._channel = open_channel(target)
+        self._channel = open_channel(target, **connection)
         self._methods = {
             method: self._channel.unary_unary(
                 method.path,

@@ -27,7 +27,10 @@ class ClientError(Exception):
 
 
 class ServerUnavailable(ClientError):
-    """No server answers at the address, or it cannot answer now (UNAVAILABLE)."""
+    """No server answers at the address, or it cannot answer now.
+
+    UNAVAILABLE, or RESOURCE_EXHAUSTED if it has too much to do.
+    """
 
 
 class DeadlineExceeded(ClientError):
@@ -39,7 +42,7 @@ class ModelNotFound(ClientError):
 
 
 class InvalidRequest(ClientError):
-    """The model cannot answer this question: signature, inputs, type or shape."""
+    """The model cannot answer this question: signature, inputs, type, shape or size."""
 
 
 class BadImage(ClientError, ValueError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import grpc
@@ -20,7 +21,7 @@ class Settings:
         ValueError: if `timeout` or `in_flight` is not positive.
     """
 
-    target: str
+    target: str | Sequence[str]
     timeout: float
     wait_for_ready: bool
     in_flight: int
@@ -33,6 +34,11 @@ class Settings:
                 "At least one request is under way. "
                 f"Received: in_flight={self.in_flight}"
             )
+
+    @property
+    def address(self) -> str:
+        """The target, as errors name it."""
+        return self.target if isinstance(self.target, str) else ", ".join(self.target)
 
     def seconds(self, timeout: float | None) -> float:
         """The time that each request of a call may take."""
@@ -48,7 +54,7 @@ class Settings:
         spec = getattr(call.request, "model_spec", None)
         return explain(
             failed,
-            target=self.target,
+            target=self.address,
             timeout=self.seconds(timeout),
             model=spec.name if spec else "",
             asked=asked(spec) if spec else "",
