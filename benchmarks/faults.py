@@ -128,8 +128,8 @@ def swaps(room: Path) -> Iterator[str]:
     yield (
         f"{loaded - 1} swaps and rollbacks of LeNet-5 under the load of 6 clients, "
         f"{tally['seconds']:.0f} s | {failed} of {tally['sent']:,} requests failed, "
-        f"{wrong} from a wrong version, p99 {tally['milliseconds']['99']:.0f} ms, longest "
-        f"{tally['longest']:.0f} ms"
+        f"{wrong} from a wrong version, p99 {tally['milliseconds']['99']:.0f} ms, "
+        f"longest {tally['longest']:.0f} ms"
     )
 
 

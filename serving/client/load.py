@@ -108,7 +108,9 @@ class Outcome:
 
     def summary(self) -> dict[str, Any]:
         """All but the single latencies, as JSON holds it (null for nan)."""
-        told = {name: value for name, value in vars(self).items() if name != "latencies"}
+        told = {
+            name: value for name, value in vars(self).items() if name != "latencies"
+        }
         told["milliseconds"] = {p: _finite(ms) for p, ms in self.milliseconds.items()}
         return {**told, "longest": _finite(self.longest), "late": _finite(self.late)}
 
@@ -226,7 +228,9 @@ def _percentiles(values: list[float]) -> tuple[dict[str, float], float]:
     """Percentiles by name, and the largest; nan where there are no values."""
     import numpy as np
 
-    found = np.percentile(values, PERCENTILES) if values else [math.nan] * len(PERCENTILES)
+    found = (
+        np.percentile(values, PERCENTILES) if values else [math.nan] * len(PERCENTILES)
+    )
     named = zip(PERCENTILES, found, strict=True)
     return {f"{p:g}": float(v) for p, v in named}, max(values, default=math.nan)
 

@@ -67,7 +67,7 @@ def connection(args: argparse.Namespace) -> dict[str, Any]:
         "token": _token(args.token),
         "compression": args.compression,
     }
-    if args.tls or args.ca or args.cert or args.server_name:
+    if args.tls or args.ca or args.cert:
         settings["token"] = settings["token"] or os.environ.get(TOKEN_VARIABLE)
     return {name: value for name, value in settings.items() if value}
 
@@ -77,7 +77,9 @@ def _token(option: str | None) -> str | None:
         return option
     token = Path(option[1:]).read_text().strip()
     if not token:
-        raise ValueError(f"A token's file holds the token. Received: {option[1:]}, empty")
+        raise ValueError(
+            f"A token's file holds the token. Received: {option[1:]}, empty"
+        )
     return token
 
 

@@ -34,7 +34,9 @@ def writer(args: argparse.Namespace) -> Iterator[Writer]:
         tables and CSV.
     """
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    form = _json if args.json else _jsonl if args.jsonl else _csv if args.csv else _table
+    form = (
+        _json if args.json else _jsonl if args.jsonl else _csv if args.csv else _table
+    )
     with form(args.top) as write:
         yield write
 

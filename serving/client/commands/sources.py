@@ -25,7 +25,22 @@ Named: TypeAlias = "tuple[str, ImageSource | BadImage]"
 STDIN = "-"
 # What a folder is searched for. Files that are named one by one may have any.
 SUFFIXES = frozenset(
-    ".avif .bmp .gif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .ppm .tif .tiff .webp".split()
+    [
+        ".avif",
+        ".bmp",
+        ".gif",
+        ".jp2",
+        ".jpe",
+        ".jpeg",
+        ".jpg",
+        ".pbm",
+        ".pgm",
+        ".png",
+        ".ppm",
+        ".tif",
+        ".tiff",
+        ".webp",
+    ]
 )
 _ARRAYS = (".npy", ".npz")
 
@@ -91,7 +106,8 @@ def _folder(folder: str) -> Iterator[Named]:
 
 
 def _pattern(pattern: str, array: str | None) -> Iterator[Named]:
-    found = sorted(glob.glob(pattern, recursive=True))
+    # Path.glob refuses patterns that begin at the root
+    found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
     if not found:
         raise BadImage(f"{pattern} matches no file.")
     for path in found:
@@ -136,7 +152,9 @@ def read_array(path: str, name: str | None = None) -> np.ndarray:
             return loaded
         with loaded:
             names = list(loaded)
-            if name is None and len(names) != 1 or name is not None and name not in names:
+            if (name is None and len(names) != 1) or (
+                name is not None and name not in names
+            ):
                 raise BadImage(
                     f"{path} has the arrays {', '.join(names) or '(none)'}; --array "
                     f"chooses one. Received: {name or 'no --array'}"

@@ -65,19 +65,21 @@ def run(args: argparse.Namespace) -> int:
         )
     from serving.client.client import Client
 
+    settings = options.connection(args)
     end = time.monotonic() + args.timeout
-    with Client(**options.connection(args), max_attempts=1) as client:
-        while True:
-            left = end - time.monotonic()
+    while True:
+        left = end - time.monotonic()
+        # A client a look: one whose server was away pauses before it connects anew.
+        with Client(**settings, max_attempts=1) as client:
             lacking = _lacking(client, args, max(min(left, _LOOK_SECONDS), 0.01))
-            if not lacking:
-                break
-            if left < _PAUSE_SECONDS:
-                raise DeadlineExceeded(
-                    f"Not serving after {args.timeout:g} s: {lacking}",
-                    code="DEADLINE_EXCEEDED",
-                )
-            time.sleep(_PAUSE_SECONDS)
+        if not lacking:
+            break
+        if left < _PAUSE_SECONDS:
+            raise DeadlineExceeded(
+                f"Not serving after {args.timeout:g} s: {lacking}",
+                code="DEADLINE_EXCEEDED",
+            )
+        time.sleep(_PAUSE_SECONDS)
     what = f"model {args.model}" if args.model else "server"
     version = f" version {args.version}" if args.version is not None else ""
     print(f"{what}{version} is serving")
