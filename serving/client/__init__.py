@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from serving.client.aio import AsyncClient
     from serving.client.answers import (
         ClassScore,
         ModelMetadata,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from serving.client.images import encode_image
 
 __all__ = [
+    "AsyncClient",
     "BadImage",
     "ClassScore",
     "Client",
@@ -52,7 +54,7 @@ __all__ = [
     "encode_image",
 ]
 
-_HOME = {"Client": "client", "encode_image": "images"}
+_HOME = {"AsyncClient": "aio", "Client": "client", "encode_image": "images"}
 _HOME.update(
     dict.fromkeys(
         (

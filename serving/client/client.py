@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import collections
 import contextlib
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
-
-import grpc
+from typing import TYPE_CHECKING, Any, overload
 
 from serving.client import about
 from serving.client.answers import (
@@ -17,17 +14,14 @@ from serving.client.answers import (
     PredictResult,
     VersionStatus,
 )
-from serving.client.ask import Answer, image_question, predict_inputs
+from serving.client.ask import Answer, checked, image_parts, predict_parts
 from serving.client.channel import open_channel
-from serving.client.errors import ClientError
-from serving.client.requests import is_one_image, model_spec
+from serving.client.requests import model_spec
 from serving.client.settings import Settings
-from serving.client.steps import METHODS, Call, Steps
+from serving.client.sync_calls import SyncCalls
 
 if TYPE_CHECKING:
     from serving.client.images import ImageArray, ImageArrays, ImageSource, OneImage
-
-T = TypeVar("T")
 
 
 class Client:
@@ -71,15 +65,7 @@ class Client:
     ):
         self._settings = Settings(target, timeout, wait_for_ready, in_flight, check)
         self._known = about.Known()
-        self._channel = open_channel(target, **connection)
-        self._methods = {
-            method: self._channel.unary_unary(
-                method.path,
-                request_serializer=method.request.SerializeToString,
-                response_deserializer=method.response.FromString,
-            )
-            for method in METHODS
-        }
+        self._calls = SyncCalls(self._settings, open_channel(target, **connection))
 
     def __enter__(self) -> Client:
         return self
@@ -94,7 +80,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connection; calls under way are cancelled."""
-        self._channel.close()
+        self._calls.close()
 
     @overload
     def predict(
@@ -184,37 +170,18 @@ class Client:
             ValueError: if `top` or `batch_size` is below 1, or both `version` and
                 `label` are given.
         """
-        if isinstance(inputs, Mapping):
-            spec = model_spec(model, version, label, signature or "serving_default")
-            return self._run(
-                predict_inputs(
-                    self._known, spec, inputs, output_filter, self._settings.check
-                ),
-                timeout,
-            )
-        if output_filter:
-            raise ValueError(
-                "output_filter is for named arrays; images need all outputs. "
-                f"Received: output_filter={list(output_filter)}"
-            )
-        one = is_one_image(inputs)
-        answers = self.predict_each(
-            [inputs] if one else inputs,
-            model=model,
-            version=version,
-            label=label,
-            signature=signature,
+        one, parts = predict_parts(
+            self._known,
+            self._settings,
+            inputs,
+            model_spec(model, version, label, signature),
             top=top,
             batch_size=batch_size,
-            timeout=timeout,
+            output_filter=output_filter,
         )
-        predictions: list[Prediction] = []
-        with contextlib.closing(answers):
-            for answer in answers:
-                if isinstance(answer, ClientError):
-                    raise answer
-                predictions.append(answer)
-        return predictions[0] if one else predictions
+        with contextlib.closing(self._calls.answers(parts, timeout)) as each:
+            answers = [checked(answer) for answer in each]
+        return answers[0] if one else answers
 
     def predict_each(
         self,
@@ -250,17 +217,9 @@ class Client:
             BadImage: if `images` is an array of another type.
             ValueError: as `predict`.
         """
-        spec = model_spec(model, version, label)
-        question = image_question(
-            images,
-            spec,
-            signature,
-            top,
-            self._settings.in_flight,
-            self._settings.check,
-        )
-        parts = question.chunks(self._known, images, batch_size)
-        return self._flat(parts, self._settings.seconds(timeout))
+        spec = model_spec(model, version, label, signature)
+        parts = image_parts(self._known, self._settings, images, spec, top, batch_size)
+        return self._calls.answers(parts, timeout)
 
     def labels(
         self, model: str, version: int | None = None, *, timeout: float | None = None
@@ -278,7 +237,7 @@ class Client:
         Raises:
             ClientError: one of its subclasses says what went wrong.
         """
-        return self._run(about.labels(model, version), timeout)
+        return self._calls.run(about.labels(model, version), timeout)
 
     def metadata(
         self,
@@ -306,7 +265,7 @@ class Client:
             ClientError: one of its subclasses says what went wrong.
         """
         spec = model_spec(model, version, label)
-        return self._run(about.metadata(self._known, spec), timeout)
+        return self._calls.run(about.metadata(self._known, spec), timeout)
 
     def status(
         self, model: str, *, version: int | None = None, timeout: float | None = None
@@ -324,7 +283,7 @@ class Client:
         Raises:
             ClientError: one of its subclasses says what went wrong.
         """
-        return self._run(about.status(model_spec(model, version, None)), timeout)
+        return self._calls.run(about.status(model_spec(model, version)), timeout)
 
     def is_serving(self, *, timeout: float | None = None) -> bool:
         """Whether the server says that it serves, by gRPC's standard health service.
@@ -336,79 +295,4 @@ class Client:
             ClientError: one of its subclasses says what went wrong; its code is
                 "UNIMPLEMENTED" if the server has no health service.
         """
-        return self._run(about.is_serving(), timeout)
-
-    def _run(self, steps: Steps[T], timeout: float | None) -> T:
-        with contextlib.closing(
-            self._each(iter([steps]), self._settings.seconds(timeout))
-        ) as results:
-            return next(results)
-
-    def _flat(
-        self, parts: Iterator[Steps[list[T]]], timeout: float
-    ) -> Generator[T, None, None]:
-        with contextlib.closing(self._each(parts, timeout)) as results:
-            for result in results:
-                yield from result
-
-    def _each(
-        self, questions: Iterator[Steps[T]], timeout: float
-    ) -> Generator[T, None, None]:
-        """Ask a few questions at a time, and yield the results in order."""
-        under_way: collections.deque[_UnderWay[T]] = collections.deque()
-        try:
-            for steps in questions:
-                if len(under_way) == self._settings.in_flight:
-                    yield under_way[0].result()
-                    under_way.popleft()
-                under_way.append(_UnderWay(self, steps, timeout))
-            while under_way:
-                yield under_way[0].result()
-                under_way.popleft()
-        finally:
-            for asked in under_way:
-                asked.cancel()
-
-    def _send(self, call: Call, timeout: float) -> grpc.Future:
-        return self._methods[call.method].future(
-            call.request,
-            timeout=timeout,
-            wait_for_ready=self._settings.wait_for_ready,
-        )
-
-
-class _UnderWay(Generic[T]):
-    """A question whose next calls have been sent."""
-
-    def __init__(self, client: Client, steps: Steps[T], timeout: float):
-        self._client = client
-        self._steps = steps
-        self._timeout = timeout
-        self._sent: list[tuple[Call, grpc.Future]] = []
-        self._result: list[T] = []  # the one, once it is there
-        self._go_on(None)
-
-    def _go_on(self, outcomes: list[Any] | None) -> None:
-        try:
-            calls = self._steps.send(outcomes) if outcomes else next(self._steps)
-        except StopIteration as done:
-            self._result.append(done.value)
-            return
-        self._sent = [(each, self._client._send(each, self._timeout)) for each in calls]
-
-    def result(self) -> T:
-        """Wait, and send what is to be asked next, until the result is there."""
-        while not self._result:
-            self._go_on([self._outcome(*each) for each in self._sent])
-        return self._result[0]
-
-    def _outcome(self, call: Call, future: grpc.Future) -> Any:
-        try:
-            return future.result()
-        except grpc.RpcError as failed:
-            return self._client._settings.explain(failed, call, self._timeout)
-
-    def cancel(self) -> None:
-        """Give up; does nothing to calls that have ended."""
-        for _, future in self._sent:
-            future.cancel()
+        return self._calls.run(about.is_serving(), timeout)

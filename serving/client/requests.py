@@ -149,7 +149,10 @@ def predict_request(
 
 
 def model_spec(
-    model: str, version: int | None, label: str | None, signature: str = ""
+    model: str,
+    version: int | None = None,
+    label: str | None = None,
+    signature: str | None = None,
 ) -> wire_pb2.ModelSpec:
     """Which model is asked, by which signature; see Client for the arguments."""
     if version is not None and label is not None:

@@ -182,7 +182,7 @@ def test_images_that_cannot_be_asked_about(client):
         client.predict(np.zeros((1, 2, 2, 1)), model="mnist")
     with pytest.raises(ValueError, match="Received: top=0"):
         client.predict([], model="mnist", top=0)
-    with pytest.raises(ValueError, match="Received: batch_size=0"):
+    with pytest.raises(ValueError, match="batch_size=0"):
         client.predict([], model="mnist", batch_size=0)
     with pytest.raises(ValueError, match=r"Received: output_filter=\['label'\]"):
         client.predict([], model="mnist", output_filter=["label"])
