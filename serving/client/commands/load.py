@@ -16,15 +16,15 @@ from serving.client.load import PERCENTILES, Generator, Load, Outcome
 
 _MOST_MIB = load_requests.MOST_BYTES // 2**20
 _EPILOG = f"""\
-Requests are sent at the random moments of a Poisson process whether earlier ones have
-been answered or not (--rate), or by clients that each wait for their answer (--closed).
-Latencies count from the moment at which a request should have been sent, so that a
-server that stalls cannot hide how many would have waited. Failed requests are not
-repeated. Before the load, the model's metadata and one request are asked for, as a
-check. Ctrl-C ends the load and prints what was measured.
+Requests are sent at the random moments of a Poisson process, whether earlier
+ones have been answered or not (--rate), or by clients that each wait for their
+answers (--closed). Latencies count from the moment at which a request should
+have been sent, so that a server that stalls cannot hide how many wait. Failed
+requests are not repeated. Ctrl-C ends the load and prints what was measured.
 
-Nothing is sent but what you ask for, and a load can take a server down: use this on
-servers of your own. Images are sent again and again; at most {_MOST_MIB} MiB are kept.
+Nothing is sent but what you ask for, after the model's metadata and one request
+as a check. A load can take a server down: use this on servers of your own.
+Images are sent again and again; at most {_MOST_MIB} MiB of them are kept.
 """
 
 
@@ -231,12 +231,11 @@ def _remarks(load: Load, outcome: Outcome) -> list[str]:
         f"fovea: {load_name(load)}: {count:,} of {outcome.sent:,} failed with {text}"
         for text, count in outcome.details.most_common(3)
     ]
-    median = outcome.milliseconds["50"]
-    if outcome.unsent or (outcome.late > 5 and outcome.late > median / 2):
+    if outcome.unsent or outcome.late > max(5, outcome.milliseconds["99"] / 2):
         remarks.append(
-            f"fovea: {load_name(load)}: this is more than the generator can send: "
-            f"requests were up to {outcome.late:.0f} ms late (99 %), and "
-            f"{outcome.unsent:,} were not sent"
+            f"fovea: {load_name(load)}: the generator could not keep up, so that its "
+            "figures tell of itself too: 1 % of the requests were sent "
+            f"{outcome.late:.0f} ms late or more, {outcome.unsent:,} not at all"
         )
     return remarks
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from serving.client.client import Client
 from serving.client.commands import sources
+from serving.client.commands.metadata import askable, shape_text
 from serving.client.errors import BadImage
 from serving.client.images import encode_image
 from serving.client.requests import model_spec, predict_request
@@ -43,7 +44,7 @@ def make(args: argparse.Namespace, connection: dict[str, Any]) -> list[bytes]:
         if signature is None:
             raise ValueError(
                 f"Model {args.model!r} has the signatures "
-                f"{', '.join(metadata.signatures)}. Received: {name}"
+                f"{', '.join(askable(metadata))}. Received: {name}"
             )
         if args.images or args.npy:
             (input_name, *others) = signature.inputs
@@ -52,7 +53,8 @@ def make(args: argparse.Namespace, connection: dict[str, Any]) -> list[bytes]:
                     "Images and arrays are for signatures with one input. Received: "
                     f"{name} with {', '.join(signature.inputs)}"
                 )
-            parts = _pictures(args) if args.images else _rows(args)
+            shape = signature.inputs[input_name].shape
+            parts = _pictures(args) if args.images else _rows(args, shape)
             inputs: list[dict[str, Any]] = [{input_name: part} for part in parts]
         else:
             inputs = [_made_up(signature, args.batch)]
@@ -83,8 +85,12 @@ def _pictures(args: argparse.Namespace) -> list[list[bytes]]:
     ]
 
 
-def _rows(args: argparse.Namespace) -> list[np.ndarray]:
+def _rows(
+    args: argparse.Namespace, shape: tuple[int | None, ...] | None
+) -> list[np.ndarray]:
     rows = sources.read_array(args.npy, args.array)
+    if shape is not None and shape[-1:] == (1,) and rows.ndim == len(shape) - 1:
+        rows = rows[..., None]  # grey images without their axis of channels
     if rows.ndim == 0 or not len(rows) or not rows[0].nbytes:
         raise ValueError(
             f"An array whose rows are sent has rows. Received: shape={list(rows.shape)}"
@@ -102,10 +108,10 @@ def _values(name: str, spec: TensorSpec, batch: int) -> np.ndarray:
     shape = spec.shape
     if shape is None or spec.dtype == "string" or None in shape[1:]:
         raise ValueError(
-            f"Input {name!r} takes {spec.dtype} of any shape, for which nothing can be "
-            "made up; say what to send by --images or --npy."
+            f"Say what to send by --images or --npy: input {name!r} takes {spec.dtype} "
+            f"{shape_text(shape)}, which is not made up."
         )
-    # A first axis of any size is the batch.
+    # A first axis of any size is the batch
     sizes = [batch if size is None else size for size in shape]
     random = np.random.default_rng(0)
     if spec.dtype == "uint8":

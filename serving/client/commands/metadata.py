@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from serving.client.commands import options
 
 if TYPE_CHECKING:
-    from serving.client.answers import ModelMetadata, TensorSpec
+    from serving.client.answers import ModelMetadata, Signature, TensorSpec
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,9 +47,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _lines(metadata: ModelMetadata) -> list[str]:
     lines = [f"model {metadata.name}, version {metadata.version}"]
-    for name, signature in metadata.signatures.items():
-        if name.startswith("__"):
-            continue  # an operation of TensorFlow's own, which cannot be asked
+    for name, signature in askable(metadata).items():
         kind = signature.method_name.rpartition("/")[2]
         lines += ["", f"{name} ({kind})" if kind else name]
         tensors = [*signature.inputs.items(), *signature.outputs.items()]
@@ -57,6 +55,15 @@ def _lines(metadata: ModelMetadata) -> list[str]:
         lines += _specs("takes", signature.inputs, width)
         lines += _specs("returns", signature.outputs, width)
     return lines
+
+
+def askable(metadata: ModelMetadata) -> dict[str, Signature]:
+    """The signatures without operations of TensorFlow's own, which cannot be asked."""
+    return {
+        name: signature
+        for name, signature in metadata.signatures.items()
+        if not name.startswith("__")
+    }
 
 
 def _specs(verb: str, specs: Mapping[str, TensorSpec], width: int) -> list[str]:

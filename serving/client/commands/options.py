@@ -53,10 +53,21 @@ def connection(args: argparse.Namespace) -> dict[str, Any]:
     """Turn the options into the keyword arguments of Client that were asked for.
 
     Raises:
-        ValueError: if the token's file has none.
+        ValueError: if options contradict each other, or the token's file has none.
         OSError: if the token's file cannot be read.
     """
     servers = args.server.split(",")
+    encrypted = args.tls or args.ca or args.cert
+    if (args.token or args.server_name) and not encrypted:
+        raise ValueError(
+            "--token and --server-name are for connections with TLS: give --tls, or "
+            "--ca with the authority to trust. Received: neither"
+        )
+    if bool(args.cert) != bool(args.key):
+        raise ValueError(
+            "--cert and --key are given together. "
+            f"Received: {'--cert' if args.cert else '--key'} alone"
+        )
     settings = {
         "target": servers if len(servers) > 1 else args.server,
         "tls": args.tls,
@@ -67,7 +78,7 @@ def connection(args: argparse.Namespace) -> dict[str, Any]:
         "token": _token(args.token),
         "compression": args.compression,
     }
-    if args.tls or args.ca or args.cert:
+    if encrypted:
         settings["token"] = settings["token"] or os.environ.get(TOKEN_VARIABLE)
     return {name: value for name, value in settings.items() if value}
 
