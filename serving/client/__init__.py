@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from serving.client.aio import AsyncClient
     from serving.client.answers import (
+        Classification,
         ClassScore,
         ModelMetadata,
         Prediction,
@@ -34,15 +35,18 @@ if TYPE_CHECKING:
         ServerUnavailable,
     )
     from serving.client.images import encode_image
+    from serving.client.model_config import ModelConfig
 
 __all__ = [
     "AsyncClient",
     "BadImage",
     "ClassScore",
+    "Classification",
     "Client",
     "ClientError",
     "DeadlineExceeded",
     "InvalidRequest",
+    "ModelConfig",
     "ModelMetadata",
     "ModelNotFound",
     "PredictResult",
@@ -54,7 +58,12 @@ __all__ = [
     "encode_image",
 ]
 
-_HOME = {"AsyncClient": "aio", "Client": "client", "encode_image": "images"}
+_HOME = {
+    "AsyncClient": "aio",
+    "Client": "client",
+    "ModelConfig": "model_config",
+    "encode_image": "images",
+}
 _HOME.update(
     dict.fromkeys(
         (

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 from serving.client import about
 from serving.client.aio_calls import AioCalls
 from serving.client.answers import (
+    Classification,
     ModelMetadata,
     Prediction,
     PredictResult,
@@ -17,6 +18,9 @@ from serving.client.answers import (
 )
 from serving.client.ask import Answer, checked, image_parts, predict_parts
 from serving.client.channel import open_aio_channel
+from serving.client.examples import classify_parts
+from serving.client.model_config import Base, ModelConfig
+from serving.client.reload import reload_config
 from serving.client.requests import model_spec
 from serving.client.settings import Settings
 
@@ -159,6 +163,24 @@ class AsyncClient:
         parts = image_parts(self._known, self._settings, images, spec, top, batch_size)
         return self._calls.answers(parts, timeout)
 
+    async def classify(
+        self,
+        examples: Iterable[Mapping[str, Any] | ImageSource],
+        *,
+        model: str,
+        version: int | None = None,
+        label: str | None = None,
+        signature: str = "classify",
+        context: Mapping[str, Any] | None = None,
+        batch_size: int = 64,
+        timeout: float | None = None,
+    ) -> list[Classification]:
+        """Ask TF Serving's Classify about examples: `Client.classify`."""
+        spec = model_spec(model, version, label, signature)
+        parts = classify_parts(self._known, spec, examples, context, batch_size)
+        async with contextlib.aclosing(self._calls.answers(parts, timeout)) as each:
+            return [result async for result in each]
+
     async def labels(
         self, model: str, version: int | None = None, *, timeout: float | None = None
     ) -> tuple[str, ...]:
@@ -186,3 +208,18 @@ class AsyncClient:
     async def is_serving(self, *, timeout: float | None = None) -> bool:
         """Whether the server says that it serves: `Client.is_serving`."""
         return await self._calls.run(about.is_serving(), timeout)
+
+    async def reload_config(
+        self,
+        models: Iterable[ModelConfig] = (),
+        *,
+        base: Base | None = None,
+        remove: Iterable[str] = (),
+        replace: bool = False,
+        save: bool = False,
+        timeout: float = 300.0,
+    ) -> list[ModelConfig]:
+        """Change the list of models of a server: `Client.reload_config`."""
+        target = self._settings.target
+        steps = reload_config(target, timeout, models, base, remove, replace, save)
+        return await self._calls.run(steps, timeout)

@@ -11,7 +11,7 @@ import grpc
 import grpc.aio
 
 from serving.client.settings import Settings
-from serving.client.steps import Call, Steps
+from serving.client.steps import Call, Pause, Steps
 
 T = TypeVar("T")
 
@@ -52,6 +52,10 @@ class AioCalls:
         try:
             calls = next(steps)
             while True:
+                if isinstance(calls, Pause):
+                    await asyncio.sleep(calls.seconds)
+                    calls = steps.send([])
+                    continue
                 outcomes = [self._outcome(call, timeout) for call in calls]
                 calls = steps.send(await asyncio.gather(*outcomes))
         except StopIteration as done:

@@ -103,22 +103,23 @@ def _options(to: Route, connection: Connection) -> list[tuple[str, str | int]]:
         options.append(("grpc.keepalive_timeout_ms", _ACKNOWLEDGE_MS))
     if to.direct:
         options.append(("grpc.enable_http_proxy", 0))
-    authority = connection.server_name or to.authority
+    authority = _authority(to, connection)
     if authority is not None:
-        # what calls name as their server, and what its certificate must bear
         options.append(("grpc.default_authority", authority))
-    if connection.encrypted and connection.server_name is None:
-        _check_names(to)
     return options
 
 
-def _check_names(to: Route) -> None:
-    # gRPC checks all certificates of a channel against one name
-    if len(set(to.hosts)) > 1:
+def _authority(to: Route, connection: Connection) -> str | None:
+    """What calls name as their server, and what its certificate must bear."""
+    if connection.server_name is not None:
+        return connection.server_name
+    if connection.encrypted and len(set(to.hosts)) > 1:
+        # gRPC checks all certificates of a channel against one name
         raise ValueError(
             "Several servers with TLS share one name, which each certificate bears: "
             f"say it as server_name. Received: {', '.join(to.hosts)}"
         )
+    return to.authority
 
 
 def _compression(connection: Connection) -> grpc.Compression | None:

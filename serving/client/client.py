@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from serving.client import about
 from serving.client.answers import (
+    Classification,
     ModelMetadata,
     Prediction,
     PredictResult,
@@ -16,6 +17,9 @@ from serving.client.answers import (
 )
 from serving.client.ask import Answer, checked, image_parts, predict_parts
 from serving.client.channel import open_channel
+from serving.client.examples import classify_parts
+from serving.client.model_config import Base, ModelConfig
+from serving.client.reload import reload_config
 from serving.client.requests import model_spec
 from serving.client.settings import Settings
 from serving.client.sync_calls import SyncCalls
@@ -221,6 +225,49 @@ class Client:
         parts = image_parts(self._known, self._settings, images, spec, top, batch_size)
         return self._calls.answers(parts, timeout)
 
+    def classify(
+        self,
+        examples: Iterable[Mapping[str, Any] | ImageSource],
+        *,
+        model: str,
+        version: int | None = None,
+        label: str | None = None,
+        signature: str = "classify",
+        context: Mapping[str, Any] | None = None,
+        batch_size: int = 64,
+        timeout: float | None = None,
+    ) -> list[Classification]:
+        """Ask TF Serving's Classify about examples, a few requests at a time.
+
+        This is for models with a signature for it, whose input is serialised
+        tf.Examples; images have more from `predict`.
+
+        Args:
+            examples: for each example its features by name, each a str, bytes, int or
+                float, or a sequence or array of one of these; or an image as `predict`
+                takes it, which is sent as the feature `image/encoded`.
+            model: name of the model.
+            version: the version to ask; the newest that is ready if None.
+            label: a version label to ask instead.
+            signature: name of the signature; the one that `fovea export` writes.
+            context: features that all examples share.
+            batch_size: most examples in a request.
+            timeout: seconds that each request may take, instead of the client's.
+
+        Returns:
+            the classes and scores of each example, in order.
+
+        Raises:
+            BadImage: if an image cannot be sent.
+            ClientError: one of its other subclasses says what went wrong.
+            TypeError: if a feature has a type that an example cannot hold.
+            ValueError: if there is a single example only.
+        """
+        spec = model_spec(model, version, label, signature)
+        parts = classify_parts(self._known, spec, examples, context, batch_size)
+        with contextlib.closing(self._calls.answers(parts, timeout)) as each:
+            return list(each)
+
     def labels(
         self, model: str, version: int | None = None, *, timeout: float | None = None
     ) -> tuple[str, ...]:
@@ -296,3 +343,57 @@ class Client:
                 "UNIMPLEMENTED" if the server has no health service.
         """
         return self._calls.run(about.is_serving(), timeout)
+
+    def reload_config(
+        self,
+        models: Iterable[ModelConfig] = (),
+        *,
+        base: Base | None = None,
+        remove: Iterable[str] = (),
+        replace: bool = False,
+        save: bool = False,
+        timeout: float = 300.0,
+    ) -> list[ModelConfig]:
+        """Change the list of models that a server serves.
+
+        A server replaces its whole list by the one that it is sent, unloads what is
+        not in it, and has no call that tells the list. So the list that it has is read
+        from `base`, changed by name, and sent as a whole; without `base` nothing is
+        sent unless `replace` says that the server shall serve `models` alone.
+
+        A label may mean a version that the server has yet to load: it is left as it
+        was in a first request, and set in a second one when the version is available.
+
+        Limits: what others have changed since `base` was written is undone. A server
+        forgets a reload when it restarts, and then reads its file: `save`, or write
+        that file yourself. It reaches one server only, whatever the address.
+
+        Args:
+            models: models to add, or to serve in another way than before.
+            base: the config file that the server was started with, or its models.
+            remove: names of models to unload.
+            replace: send the list even if nothing is known of the one before, or if
+                it is empty.
+            save: write the new list to the file `base` when the server has taken it;
+                comments in the file are lost.
+            timeout: seconds that each request may take: the server answers when all
+                models that it did not have before are loaded. Also how long to wait
+                for versions that labels need.
+
+        Returns:
+            the models that the server now has.
+
+        Raises:
+            ClientError: one of its subclasses says what went wrong.
+            OSError: if the file cannot be read or written.
+            ValueError: if models would be lost, or the file is no config file.
+
+        Example:
+            >>> client.reload_config(
+            ...     [ModelConfig("mnist", "/models/mnist", labels={"stable": 3})],
+            ...     base="models.config",
+            ... )
+        """
+        target = self._settings.target
+        steps = reload_config(target, timeout, models, base, remove, replace, save)
+        return self._calls.run(steps, timeout)

@@ -9,8 +9,11 @@ from serving.client.answers import ModelMetadata, TensorSpec
 from serving.client.dtypes import type_name
 
 
-def mismatch(request: wire_pb2.PredictRequest, metadata: ModelMetadata) -> str:
-    """Compare names, types and shapes.
+def mismatch(
+    request: wire_pb2.PredictRequest | wire_pb2.ClassificationRequest,
+    metadata: ModelMetadata,
+) -> str:
+    """Compare names, types and shapes; of a classification the signature only.
 
     Returns:
         one sentence; "" if the request fits.
@@ -19,6 +22,8 @@ def mismatch(request: wire_pb2.PredictRequest, metadata: ModelMetadata) -> str:
     signature = metadata.signatures.get(name)
     if signature is None:
         return f"Its signatures: {_list(metadata.signatures)}. Received: {name!r}."
+    if isinstance(request, wire_pb2.ClassificationRequest):
+        return ""
     given, wanted = set(request.inputs), set(signature.inputs)
     # An input with a default value may be left out, and metadata does not tell which
     # have one: only names that the signature lacks are wrong for certain.

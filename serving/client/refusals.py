@@ -10,7 +10,9 @@ from serving.client.steps import Steps
 
 
 def explained(
-    known: Known, error: ClientError, request: wire_pb2.PredictRequest
+    known: Known,
+    error: ClientError,
+    request: wire_pb2.PredictRequest | wire_pb2.ClassificationRequest,
 ) -> Steps[ClientError]:
     """Ask the server what there is, and say it in the error.
 

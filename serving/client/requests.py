@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from serving.client import wire_pb2
 from serving.client.errors import BadImage, ClientError
 
 if TYPE_CHECKING:
     import numpy as np
+
+T = TypeVar("T")
 
 # Many gRPC servers and proxies refuse messages above their default of 4 MiB.
 MAX_REQUEST_BYTES = 2 * 2**20
@@ -98,20 +100,33 @@ def chunks(
         batch_size: most images in a chunk.
         instead: asked before each image is prepared: an error to report in its place.
 
-    Yields:
-        at most `batch_size` images and, unless a single one is larger, at most
+    Returns:
+        lists of at most `batch_size` images and, unless a single one is larger, at most
         MAX_REQUEST_BYTES.
     """
-    part: list[Item] = []
+    items = (_item(image, n, form, instead()) for n, image in enumerate(images))
+    return cut(items, _size, batch_size)
+
+
+def cut(
+    items: Iterable[T], size: Callable[[T], int], batch_size: int
+) -> Iterator[list[T]]:
+    """Cut what is to be sent into what a request carries; see `chunks`.
+
+    Args:
+        items: read only as far as needed.
+        size: bytes of an item.
+        batch_size: most items in a request.
+    """
+    part: list[T] = []
     total = 0
-    for index, image in enumerate(images):
-        item = _item(image, index, form, instead())
-        size = _size(item)
-        if part and total + size > MAX_REQUEST_BYTES:
+    for item in items:
+        more = size(item)
+        if part and total + more > MAX_REQUEST_BYTES:
             yield part
             part, total = [], 0
         part.append(item)
-        total += size
+        total += more
         if len(part) == batch_size:
             yield part
             part, total = [], 0

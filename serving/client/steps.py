@@ -44,12 +44,14 @@ def _method(service: str, name: str, messages: str = "") -> Method:
 PREDICT = _method("PredictionService", "Predict")
 GET_METADATA = _method("PredictionService", "GetModelMetadata")
 GET_STATUS = _method("ModelService", "GetModelStatus")
+RELOAD_CONFIG = _method("ModelService", "HandleReloadConfigRequest", "ReloadConfig")
+CLASSIFY = _method("PredictionService", "Classify", "Classification")
 CHECK_HEALTH = Method(
     "/grpc.health.v1.Health/Check",
     wire_pb2.HealthCheckRequest,
     wire_pb2.HealthCheckResponse,
 )
-METHODS = (PREDICT, GET_METADATA, GET_STATUS, CHECK_HEALTH)
+METHODS = (PREDICT, CLASSIFY, GET_METADATA, GET_STATUS, RELOAD_CONFIG, CHECK_HEALTH)
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,15 @@ class Call:
     request: Any
 
 
+@dataclass(frozen=True)
+class Pause:
+    """Takes the place of calls: wait this many seconds, then send an empty list."""
+
+    seconds: float
+
+
 # Calls to make at the same time -> for each its response or the error -> the result
-Steps: TypeAlias = Generator[list[Call], list[Any], T]
+Steps: TypeAlias = Generator[list[Call] | Pause, list[Any], T]
 
 
 def ask(method: Method, request: Any) -> Steps[Any]:

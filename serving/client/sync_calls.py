@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import time
 from collections.abc import Generator, Iterator
 from typing import Any, Generic, TypeVar
 
 import grpc
 
 from serving.client.settings import Settings
-from serving.client.steps import METHODS, Call, Steps
+from serving.client.steps import METHODS, Call, Pause, Steps
 
 T = TypeVar("T")
 
@@ -93,7 +94,12 @@ class _UnderWay(Generic[T]):
 
     def _go_on(self, outcomes: list[Any] | None) -> None:
         try:
-            calls = self._steps.send(outcomes) if outcomes else next(self._steps)
+            calls = (
+                next(self._steps) if outcomes is None else self._steps.send(outcomes)
+            )
+            while isinstance(calls, Pause):
+                time.sleep(calls.seconds)
+                calls = self._steps.send([])
         except StopIteration as done:
             self._result.append(done.value)
             return

@@ -70,8 +70,8 @@ def test_images_and_arrays(load, server, shade, tmp_path):
     code, _, err = load("--closed", 1, "--signature", "encoded")
     assert (code, err) == (
         1,
-        "fovea: error: Say what to send by --images or --npy: input 'image_bytes' takes "
-        "string [?], which is not made up.\n",
+        "fovea: error: Say what to send by --images or --npy: input 'image_bytes' "
+        "takes string [?], which is not made up.\n",
     )
     code, _, err = load("--closed", 1, "--signature", "encodings")
     assert code == 1 and "encoded" in err and err.endswith("Received: encodings\n")

@@ -89,6 +89,9 @@ def fill(message, data):
             else:
                 setattr(message, name, value)
         elif field.message_type.GetOptions().map_entry:
+            if field.message_type.fields_by_name["value"].message_type is None:
+                target.update(value)
+                continue
             for key, each in value.items():
                 fill(target[key], each)
         elif field.is_repeated:
