@@ -45,14 +45,16 @@ def test_metadata(ask):
     assert "__saved_model_init_op" not in out
     assert out.endswith(
         "\nserving_default (predict)\n"
-        "  takes    images  uint8    [?, 28, 28, 1]\n"
-        "  returns  label   string   any shape\n"
+        "  takes    images         uint8    [?, 4, 4, 1]\n"
+        "  returns  class_id       string   any shape\n"
+        "           label          string   any shape\n"
+        "           probabilities  string   any shape\n"
     )
     told = json.loads(ask("metadata", "mnist", "--json")[1])
     assert told["signatures"]["serving_default"]["inputs"]["images"] == {
         "name": "images:0",
         "dtype": "uint8",
-        "shape": [None, 28, 28, 1],
+        "shape": [None, 4, 4, 1],
     }
 
 

@@ -75,13 +75,13 @@ def test_images_and_arrays(load, server, shade, tmp_path):
     )
     code, _, err = load("--closed", 1, "--signature", "encodings")
     assert code == 1 and "encoded" in err and err.endswith("Received: encodings\n")
-    np.savez(tmp_path / "set.npz", x=np.zeros((5, 28, 28), np.uint8), y=np.zeros(5))
+    np.savez(tmp_path / "set.npz", x=np.zeros((5, 4, 4), np.uint8), y=np.zeros(5))
     code, _, _ = load(
         "--closed", 1, "--npy", tmp_path / "set.npz", "--array", "x", "--batch", 3
     )
     assert code == 0 and set(server.servicer.batches) == {3}
     code, _, err = load("--closed", 1, "--npy", tmp_path / "set.npz", "--array", "y")
-    assert code == 1 and "uint8 [?, 28, 28, 1]. Received: float64 [1]" in err
+    assert code == 1 and "uint8 [?, 4, 4, 1]. Received: float64 [1]" in err
 
 
 def test_failures_are_counted_and_told(load):

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import argparse
 import time
-from typing import TYPE_CHECKING
+from typing import Any
 
 from serving.client.commands import options
 from serving.client.errors import ClientError, DeadlineExceeded
-
-if TYPE_CHECKING:
-    from serving.client.client import Client
 
 _PAUSE_SECONDS = 0.1
 # A single look; a server that swallows requests must not take the whole time.
@@ -63,15 +60,11 @@ def run(args: argparse.Namespace) -> int:
             "A version belongs to a model; name the model too. "
             f"Received: --version {args.version}"
         )
-    from serving.client.client import Client
-
     settings = options.connection(args)
     end = time.monotonic() + args.timeout
     while True:
         left = end - time.monotonic()
-        # A client a look: one whose server was away pauses before it connects anew.
-        with Client(**settings, max_attempts=1) as client:
-            lacking = _lacking(client, args, max(min(left, _LOOK_SECONDS), 0.01))
+        lacking = _lacking(settings, args, max(min(left, _LOOK_SECONDS), 0.01))
         if not lacking:
             break
         if left < _PAUSE_SECONDS:
@@ -86,13 +79,17 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _lacking(client: Client, args: argparse.Namespace, seconds: float) -> str:
+def _lacking(settings: dict[str, Any], args: argparse.Namespace, seconds: float) -> str:
     """What keeps it from serving, as a sentence; "" if nothing does."""
+    from serving.client.client import Client
+
     try:
-        if args.model is None:
-            serving = client.is_serving(timeout=seconds)
-            return "" if serving else "The server says that it is not ready."
-        found = client.status(args.model, version=args.version, timeout=seconds)
+        # A client a look: one whose server was away pauses before it connects anew
+        with Client(**settings, timeout=seconds, max_attempts=1) as client:
+            if args.model is None:
+                serving = client.is_serving()
+                return "" if serving else "The server says that it is not ready."
+            found = client.status(args.model, version=args.version)
     except ClientError as error:
         if error.code not in _LASTING:
             return str(error)
