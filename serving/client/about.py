@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 
 from serving.client import wire_pb2
 from serving.client.answers import ModelMetadata, VersionStatus
@@ -24,7 +23,6 @@ from serving.client.steps import (
 _METADATA_SECONDS = 60.0
 
 
-@dataclass
 class Known:
     """What a client has learnt of the models.
 
@@ -32,8 +30,9 @@ class Known:
         names: names of the classes, by model and version; () if it tells none.
     """
 
-    names: dict[tuple[str, int], tuple[str, ...]] = field(default_factory=dict)
-    _metadata: dict[bytes, tuple[float, ModelMetadata]] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.names: dict[tuple[str, int], tuple[str, ...]] = {}
+        self._metadata: dict[bytes, tuple[float, ModelMetadata]] = {}
 
     def metadata(self, spec: wire_pb2.ModelSpec) -> ModelMetadata | None:
         """What the asked version said of itself within the last minute."""

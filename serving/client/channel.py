@@ -10,8 +10,6 @@ import grpc.aio
 
 from serving.client.addresses import Route, route
 from serving.client.connection import Connection
-from serving.client.credentials import channel_credentials
-from serving.client.metadata import AddAioMetadata, AddMetadata
 from serving.client.service_config import service_config
 
 _OPTIONS: list[tuple[str, str | int]] = [
@@ -60,11 +58,15 @@ def open_channel(target: str | Sequence[str], **settings: Any) -> grpc.Channel:
     options = _options(to, connection)
     compression = _compression(connection)
     if connection.encrypted:
+        from serving.client.credentials import channel_credentials
+
         credentials = channel_credentials(connection)
         channel = grpc.secure_channel(to.target, credentials, options, compression)
     else:
         channel = grpc.insecure_channel(to.target, options, compression)
     if connection.metadata:
+        from serving.client.metadata import AddMetadata
+
         channel = grpc.intercept_channel(channel, AddMetadata(connection.metadata))
     return channel
 
@@ -77,8 +79,12 @@ def open_aio_channel(target: str | Sequence[str], **settings: Any) -> grpc.aio.C
     compression = _compression(connection)
     interceptors = []
     if connection.metadata:
+        from serving.client.metadata import AddAioMetadata
+
         interceptors.append(AddAioMetadata(connection.metadata))
     if connection.encrypted:
+        from serving.client.credentials import channel_credentials
+
         credentials = channel_credentials(connection)
         return grpc.aio.secure_channel(
             to.target, credentials, options, compression, interceptors

@@ -17,15 +17,13 @@ from serving.client.answers import (
 )
 from serving.client.ask import Answer, checked, image_parts, predict_parts
 from serving.client.channel import open_channel
-from serving.client.examples import classify_parts
-from serving.client.model_config import Base, ModelConfig
-from serving.client.reload import reload_config
 from serving.client.requests import model_spec
 from serving.client.settings import Settings
 from serving.client.sync_calls import SyncCalls
 
 if TYPE_CHECKING:
     from serving.client.images import ImageArray, ImageArrays, ImageSource, OneImage
+    from serving.client.model_config import Base, ModelConfig
 
 
 class Client:
@@ -263,6 +261,8 @@ class Client:
             TypeError: if a feature has a type that an example cannot hold.
             ValueError: if there is a single example only.
         """
+        from serving.client.examples import classify_parts
+
         spec = model_spec(model, version, label, signature)
         parts = classify_parts(self._known, spec, examples, context, batch_size)
         with contextlib.closing(self._calls.answers(parts, timeout)) as each:
@@ -394,6 +394,8 @@ class Client:
             ...     base="models.config",
             ... )
         """
+        from serving.client.reload import reload_config
+
         target = self._settings.target
         steps = reload_config(target, timeout, models, base, remove, replace, save)
         return self._calls.run(steps, timeout)

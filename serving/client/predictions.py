@@ -81,7 +81,9 @@ def to_predictions(
 def _prediction(
     row: list[float], label: str, class_id: int, top: int, version: int
 ) -> Prediction:
-    best = heapq.nlargest(top, range(len(row)), key=row.__getitem__)
+    best = [class_id]
+    if top > 1:
+        best = heapq.nlargest(top, range(len(row)), key=row.__getitem__)
     scores = tuple(
         ClassScore(label if index == class_id else None, index, row[index])
         for index in best

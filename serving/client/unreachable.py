@@ -10,7 +10,7 @@ import re
 # What gRPC's text holds -> what it means and what to do, the first that fits.
 _MEANINGS = [
     (
-        "Hostname Verification Check failed",
+        "Hostname Verification Check failed|is not in peer certificate",
         "The certificate of the server at {target} is for another name; say the name "
         "that it bears as server_name, or ask the server by that name.",
     ),
@@ -47,6 +47,16 @@ _MEANINGS = [
         "Too many pings|too_many_pings",
         "The server at {target} ended the connection, because it was asked for signs "
         "of life too often; use a longer keepalive.",
+    ),
+    (
+        "before receiving SETTINGS frame",
+        "Something listens at {target} but says nothing; it does not speak gRPC, or "
+        "it hangs.",
+    ),
+    (
+        "handshaker shutdown",
+        "Nothing comes back from {target}; check the address, and whether a firewall "
+        "is in between.",
     ),
     (
         "HTTP/2|SETTINGS frame",

@@ -160,7 +160,11 @@ class Servicer:
         if signature == "classify":
             features = self.official.example.Example.FromString(data).features
             (data,) = features.feature["image/encoded"].bytes_list.value
-        image = tf.io.decode_image(data, channels=3, expand_animations=False).numpy()
+        try:
+            image = tf.io.decode_image(data, channels=3, expand_animations=False)
+        except tf.errors.InvalidArgumentError as error:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, error.message)
+        image = image.numpy()
         if image.shape[0] == 13:  # stands for what a graph may refuse
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "13 rows bring bad luck")
         return image

@@ -35,14 +35,18 @@ def test_what_fails_is_reported_in_its_place(client, files, shade):
     paths[3].write_bytes(b"hello")
     paths[64].write_bytes(paths[64].read_bytes()[:-20])
     paths[70].unlink()
+    whole = bytearray(paths[80].read_bytes())  # its header and its end are sound
+    whole[len(whole) // 2] ^= 0xFF
+    paths[80].write_bytes(whole)
     shade(1, size=(28, 13)).save(paths[90])  # only the model refuses it
     answers = list(client.predict_each(map(str, paths), model="mnist", top=2))
     bad = {n: each for n, each in enumerate(answers) if isinstance(each, ClientError)}
-    assert sorted(bad) == [3, 64, 70, 90]
-    assert [type(bad[n]) for n in sorted(bad)] == [BadImage] * 3 + [InvalidRequest]
+    assert sorted(bad) == [3, 64, 70, 80, 90]
+    assert [type(bad[n]) for n in sorted(bad)] == [BadImage] * 4 + [InvalidRequest]
     assert str(bad[3]) == f"{paths[3]} is not an image that Pillow can read."
     assert str(bad[64]) == f"{paths[64]} is truncated: the end of the file is missing."
     assert str(bad[70]) == f"{paths[70]} does not exist."
+    assert str(bad[80]).startswith(f"{paths[80]}: Image data of ")
     assert str(bad[90]).startswith(f"{paths[90]}: Model 'mnist'")
     assert "13 rows bring bad luck" in str(bad[90])
     assert bad[90].code == "INVALID_ARGUMENT"

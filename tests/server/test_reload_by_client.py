@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import numpy as np
 import pytest
 
 from serving.client import AsyncClient, Client, InvalidRequest, ModelConfig
@@ -96,7 +97,7 @@ def test_labels_are_set_when_their_versions_are_there(client, models, file):
     """The server itself refuses a label of a version that it does not serve yet."""
 
     def ask(label):
-        inputs = {"x": [1.0]}
+        inputs = {"x": np.ones(1, np.float32)}
         return client.predict(inputs, model="a", label=label).model_version
 
     both = ModelConfig(

@@ -37,7 +37,7 @@ class Classifier:
         gate: calls wait while it is not set.
         seconds: how long each call takes.
         calls: how many have come.
-        unavailable: whether it says so instead of answering.
+        refusal: the code that it answers with, if any.
         token: if not None, the only bearer token that may ask.
         padding: bytes of an output that nobody needs.
         metadata: of the last call.
@@ -49,7 +49,7 @@ class Classifier:
         self.gate.set()
         self.seconds = 0.0
         self.calls = 0
-        self.unavailable = False
+        self.refusal: grpc.StatusCode | None = None
         self.token: str | None = None
         self.padding = 0
         self.metadata: dict[str, Any] = {}
@@ -58,8 +58,8 @@ class Classifier:
         self.metadata = {pair.key: pair.value for pair in context.invocation_metadata()}
         self._check_token(context)
         self.calls += 1
-        if self.unavailable:
-            context.abort(grpc.StatusCode.UNAVAILABLE, "The batch queue is full")
+        if self.refusal is not None:
+            context.abort(self.refusal, "The batch queue is full")
         self.gate.wait()
         time.sleep(self.seconds)
         response = wire_pb2.PredictResponse()
@@ -139,8 +139,9 @@ class Replica:
 
     def stop(self) -> None:
         """End at once; calls under way are cut off."""
+        stopped = self.server.stop(None)
         self.classifier.gate.set()
-        self.server.stop(None).wait()
+        stopped.wait()
 
 
 if __name__ == "__main__":

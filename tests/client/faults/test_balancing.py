@@ -1,10 +1,11 @@
 """Several servers behind one client."""
 
+import asyncio
 import threading
 
 import pytest
 
-from serving.client import Client, ServerUnavailable
+from serving.client import AsyncClient, Client, ServerUnavailable
 from tests.client.faults.replica import images
 
 ASK = {"model": "numbers", "batch_size": 4}
@@ -60,6 +61,19 @@ def test_all_addresses_of_a_name(start):
         servers[0].serving(False)
         with pytest.raises(ServerUnavailable):
             versions(client, 1000)
+
+
+def test_asyncio_goes_to_all_as_well(start):
+    servers = [start(version=n) for n in (1, 2)]
+
+    async def answered():
+        async with AsyncClient([address(each) for each in servers]) as client:
+            found = set()
+            while found != {1, 2}:
+                (answer,) = await client.predict(images(1), **ASK)
+                found.add(answer.model_version)
+
+    asyncio.run(asyncio.wait_for(answered(), 60))
 
 
 def test_no_call_goes_to_who_is_not_serving(start):

@@ -1,5 +1,7 @@
 """Servers that are killed, restarted, overrun or silent."""
 
+import contextlib
+import socket
 import threading
 
 import grpc
@@ -89,15 +91,27 @@ def test_a_short_restart_is_ridden_out_by_the_attempts_of_a_call(start):
         for answer in client.predict_each(images(400), **ASK):
             answers.append(answer)
             if len(answers) == 100:
-                server.stop()
+                server.server.stop(grace=30).wait()
                 threading.Timer(0.4, start, [target]).start()
     assert labels(answers) == numbers(400)
+
+
+def test_a_call_that_a_stopping_server_drops(start):
+    """Python's gRPC server cancels what is under way when it ends."""
+    server = start()
+    server.classifier.refusal = grpc.StatusCode.CANCELLED
+    with (
+        Client(f"127.0.0.1:{server.port}") as client,
+        pytest.raises(ServerUnavailable, match="dropped the call before it") as error,
+    ):
+        client.predict(images(1), **ASK)
+    assert error.value.code == "CANCELLED"
 
 
 @pytest.mark.parametrize("attempts", [1, 2, 5])
 def test_a_call_is_sent_as_often_as_said(start, attempts):
     server = start()
-    server.classifier.unavailable = True
+    server.classifier.refusal = grpc.StatusCode.UNAVAILABLE
     with (
         Client(f"127.0.0.1:{server.port}", max_attempts=attempts) as client,
         pytest.raises(ServerUnavailable, match="The batch queue is full"),
@@ -109,7 +123,7 @@ def test_a_call_is_sent_as_often_as_said(start, attempts):
 def test_a_server_that_stays_overloaded_is_not_asked_again_and_again(start):
     """After 500 failures, and then as long as failures outweigh what goes well."""
     server = start()
-    server.classifier.unavailable = True
+    server.classifier.refusal = grpc.StatusCode.UNAVAILABLE
     with open_channel(f"127.0.0.1:{server.port}", max_attempts=5) as channel:
         predict = channel.unary_unary(
             PREDICT.path, request_serializer=PREDICT.request.SerializeToString
@@ -164,3 +178,17 @@ def test_a_server_with_too_much_to_do(start):
     ):
         client.predict(images(1), **ASK)
     assert error.value.code == "RESOURCE_EXHAUSTED"
+
+
+def test_who_does_not_even_accept():
+    with contextlib.ExitStack() as open_:
+        full = open_.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(8):
+            waiting = open_.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        with (
+            Client("127.0.0.1:%d" % full.getsockname()[1], timeout=60) as client,
+            pytest.raises(ServerUnavailable, match="Nothing comes back from 127"),
+        ):
+            client.predict(images(1), **ASK)

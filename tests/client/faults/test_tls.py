@@ -5,9 +5,7 @@ import asyncio
 import grpc
 import pytest
 
-from serving.client import Client, ClientError, ServerUnavailable
-from serving.client.channel import open_aio_channel
-from serving.client.steps import PREDICT
+from serving.client import AsyncClient, Client, ClientError, ServerUnavailable
 from tests.client.faults.replica import Replica, images
 
 
@@ -167,23 +165,13 @@ def test_metadata_goes_with_every_call(start):
 
 
 def test_the_same_for_asyncio(secure, ca):
-    server = secure.servers["server", False].classifier
-    assert asyncio.run(ask_aio(secure(), ca_certificate=ca, token="letmein")) == 1
+    target, server = secure(), secure.servers["server", False].classifier
+
+    async def ask(**settings):
+        async with AsyncClient(target, ca_certificate=ca, **settings) as client:
+            return (await client.predict(images(3), model="numbers"))[2].label
+
+    assert asyncio.run(ask(token="letmein")) == "2"
     assert server.metadata["authorization"] == "Bearer letmein"
-    assert asyncio.run(ask_aio(secure(), ca_certificate=ca, metadata={"a": "b"})) == 1
-    assert server.metadata["a"] == "b"
-
-
-async def ask_aio(target, **settings):
-    request = PREDICT.request()
-    request.inputs["images"].dtype = 4
-    request.inputs["images"].tensor_content = b"\x00\x01"
-    for size in (1, 1, 2, 1):
-        request.inputs["images"].tensor_shape.dim.add(size=size)
-    async with open_aio_channel(target, **settings) as channel:
-        predict = channel.unary_unary(
-            PREDICT.path,
-            request_serializer=PREDICT.request.SerializeToString,
-            response_deserializer=PREDICT.response.FromString,
-        )
-        return (await predict(request, timeout=30)).model_spec.version.value
+    assert asyncio.run(ask(metadata={"x-team": "vision"})) == "2"
+    assert server.metadata["x-team"] == "vision"
