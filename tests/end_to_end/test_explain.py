@@ -232,3 +232,41 @@ def test_a_model_without_explanations_says_how_to_get_them(client, digits, as_fi
         f"'explain{'_encoded' if as_files else ''}'. Export it again with `fovea "
         "export RUN --to DIR --with-explain`."
     )
+
+
+def _predict(address, *words):
+    command = [sys.executable, "-m", "fovea", "predict", *map(str, words)]
+    return subprocess.run(
+        [*command, "--server", address], capture_output=True, text=True, cwd=ROOT
+    )
+
+
+def test_the_command_draws_every_answered_image_in_one_picture(
+    address, digits, tmp_path
+):
+    for index in range(3):
+        Image.fromarray(digits.x_test[index, ..., 0]).save(tmp_path / f"{index}.png")
+    (tmp_path / "3.png").write_text("no image")
+    out = tmp_path / "why" / "why.png"
+    words = (tmp_path, "--model", "digits", "--explain", out)
+    missing = _predict(address, *words)
+    assert missing.returncode == 1
+    assert f"--explain {out}" in missing.stderr
+    assert missing.stdout == ""
+    out.parent.mkdir()
+    done = _predict(address, *words)
+    assert done.returncode == 1  # of the four files one is no image
+    assert done.stderr.count("\n") == 1 and "3.png" in done.stderr
+    assert done.stdout.count("\n") == 3
+    assert [path.name for path in out.parent.iterdir()] == ["why.png"]
+    with Image.open(out) as picture:
+        pixels = np.asarray(picture.convert("RGB")).astype(int)
+    # Heat has colour; digits, paper and captions have none.
+    coloured = np.ptp(pixels, axis=2) > 40
+    assert coloured.any()
+    assert not coloured[:, : pixels.shape[1] // 4].any()  # the first image itself
+
+    plain = _predict(address, tmp_path / "0.png", "--model", "plain", "--explain", out)
+    assert plain.returncode == 1
+    assert plain.stderr.startswith("fovea: error: Model 'plain' was exported without")
+    assert plain.stderr.count("\n") == 1

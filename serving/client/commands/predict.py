@@ -7,9 +7,10 @@ import collections
 import contextlib
 import itertools
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serving.client.commands import options, output, sources
+from serving.client.commands import explain, options, output, sources
 from serving.client.commands.progress import Progress
 from serving.client.errors import (
     BadImage,
@@ -51,6 +52,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="K",
         help="show the K most probable classes (default: %(default)s)",
     )
+    add(
+        "--explain",
+        type=Path,
+        metavar="OUT.png",
+        help="draw each image beside a heat map of what in it speaks for the answer, "
+        "all in one picture; the model must be exported with --with-explain",
+    )
     forms = parser.add_mutually_exclusive_group()
     forms.add_argument("--json", action="store_true", help="print a JSON list")
     forms.add_argument(
@@ -74,6 +82,10 @@ def run(args: argparse.Namespace) -> int:
         ValueError, OSError: if the command line asks for what cannot be.
     """
     named = sources.images(_words(args), args.array)
+    given: dict[str, ImageSource] = {}
+    if args.explain:
+        explain.check(args.explain)
+        named = explain.remembered(named, given)
     from serving.client.client import Client
 
     answered = 0
@@ -93,8 +105,12 @@ def run(args: argparse.Namespace) -> int:
                 raise answer
             else:
                 failures.add(name, answer)
+                given.pop(name, None)
             write(name, answer)
             progress.step()
+        if given:
+            which = {"version": args.version, "label": args.label}
+            explain.write(args.explain, client, given, model=args.model, **which)
     return int(failures.count > 0)
 
 
