@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from serving.client.answers import PredictResult
 from serving.client.errors import ClientError, InvalidRequest
+from serving.client.requests import MAX_REQUEST_BYTES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,8 +75,7 @@ def explain_images(
     """
     signature, name, values = _sent(images)
     explanations: list[Explanation] = []
-    for start in range(0, len(values), BATCH_SIZE):
-        part = values[start : start + BATCH_SIZE]
+    for part in _batches(values):
         try:
             result = client.predict(
                 {name: part},
@@ -98,6 +98,20 @@ def _sent(images: Any) -> tuple[str, str, Any]:
     from serving.client.images import encode_image
 
     return "explain_encoded", "image_bytes", [encode_image(image) for image in images]
+
+
+def _batches(values: Any) -> Iterator[Any]:
+    """Cut images into what a request carries; a single one may be larger."""
+    start = total = 0
+    for place, value in enumerate(values):
+        size = len(value) if isinstance(value, bytes) else value.nbytes
+        full = place - start == BATCH_SIZE or total + size > MAX_REQUEST_BYTES
+        if place > start and full:
+            yield values[start:place]
+            start, total = place, 0
+        total += size
+    if len(values):
+        yield values[start:]
 
 
 def _check(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from google.protobuf import descriptor_pb2
+from grpc_health.v1 import health_pb2
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -21,7 +22,13 @@ TWINS = [
     "SignatureDefMap",
     "GetModelStatusRequest",
     "GetModelStatusResponse",
+    "HealthCheckRequest",
+    "HealthCheckResponse",
     "Example",
+    "ClassificationRequest",
+    "ClassificationResponse",
+    "ReloadConfigRequest",
+    "ReloadConfigResponse",
 ]
 
 _scalars = {
@@ -82,6 +89,9 @@ def fill(message, data):
             else:
                 setattr(message, name, value)
         elif field.message_type.GetOptions().map_entry:
+            if field.message_type.fields_by_name["value"].message_type is None:
+                target.update(value)
+                continue
             for key, each in value.items():
                 fill(target[key], each)
         elif field.is_repeated:
@@ -102,11 +112,19 @@ def to_bytes(message):
 
 
 def twin(official, name):
-    for module in (official.predict, official.metadata, official.status):
+    for module in (
+        official.predict,
+        official.metadata,
+        official.status,
+        official.classification,
+        official.management,
+    ):
         if hasattr(module, name):
             return getattr(module, name)
     if name == "Example":
         return official.example.Example
+    if name.startswith("Health"):
+        return getattr(health_pb2, name)
     return official.tf.make_tensor_proto(1).__class__
 
 
