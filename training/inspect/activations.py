@@ -20,6 +20,8 @@ RECTIFIERS = {
     "silu",
     "softplus",
 }
+# Never negative either.
+ONE_SIDED = RECTIFIERS | {"hard_sigmoid", "sigmoid"}
 # Level off at both ends, whose values these are.
 SQUASHING = {
     "hard_sigmoid": (0, 1),

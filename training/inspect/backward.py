@@ -181,11 +181,7 @@ def _every(model: "keras.Model") -> "list[keras.Layer]":
 
 def _cuts(function: Callable) -> bool:
     """Return whether an activation function cuts the signal that comes back."""
-    return activations.name_of(function) in (
-        *activations.RECTIFIERS,
-        "hard_sigmoid",
-        "sigmoid",
-    )
+    return activations.name_of(function) in activations.ONE_SIDED
 
 
 def _deconvolution(function: Callable) -> Callable:

@@ -7,6 +7,7 @@ from pathlib import Path
 from models import backend
 from training import data, evaluate, pretrained
 from training import run as runs
+from training.report import SPLITS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     target = args.to or directory / "inspect"
     backend.prepare(args.debug)
     from models.anatomy.walk import anatomy
-    from training.inspect import page, subject, units
+    from training.inspect import invariance, page, subject, units
 
     page.check_target(target)
     model = runs.load_model(directory)
@@ -77,7 +78,8 @@ def run(args: argparse.Namespace) -> int:
     layers = units.named(model, parts, args.layer)
     shape = tuple(config["input_shape"])
     given = subject.read(args.image, shape) if args.image else None
-    images, labels, origin, source = _images(config, args)
+    images, labels, split, source = _images(config, args)
+    origin = SPLITS[split]
     every = subject.Subject(
         model,
         parts,
@@ -105,12 +107,15 @@ def run(args: argparse.Namespace) -> int:
         ],
         lambda what: print(f"{what} ...", flush=True),
     )
+    if not pretrained.is_name(args.run):
+        changed = min(len(images), subject.MOST_CHANGED)
+        invariance.record(directory, every.invariance, changed, split)
     print(f"page: {path}")
     return 0
 
 
 def _images(config: dict, args: argparse.Namespace):
-    """Return images that the run was not trained on, labels, what they are, whence."""
+    """Return images that the run was not trained on, labels, their split, whence."""
     from training.inspect.subject import MOST_IMAGES
 
     dataset = data.load_for(config, args.data_dir, args.dataset)
@@ -120,7 +125,6 @@ def _images(config: dict, args: argparse.Namespace):
     tested = len(dataset.x_test) > 0
     split = "validation" if held_out and (same or not tested) else "test"
     images, labels, _ = evaluate.part(dataset, split, config)
-    origin = "test images" if split == "test" else "held-out training images"
     # Where the images lay is nothing that should travel with the page.
     name = data.short_name(os.fspath(dataset.name))
-    return images[:MOST_IMAGES], labels[:MOST_IMAGES], origin, name
+    return images[:MOST_IMAGES], labels[:MOST_IMAGES], split, name

@@ -9,6 +9,7 @@ from training.inspect import (
     show_answers,
     show_health,
     show_images,
+    show_invariance,
     show_layers,
     show_units,
 )
@@ -98,6 +99,8 @@ def _sections(
     tell("classes and images")
     sections.append(show_images.confusions(subject, album))
     sections.append(show_images.alike(subject))
+    tell("shifts, rotations, sizes, noise")
+    sections.append(show_invariance.invariance(subject))
     tell("gradients")
     sections.append(show_health.gradients(subject))
     return sections

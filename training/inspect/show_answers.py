@@ -1,6 +1,12 @@
 """The page's section about answers: which pixels of the given images they rest on."""
 
-from training.inspect import draw, grad_cam, integrated_gradients, occlusion
+from training.inspect import (
+    activations,
+    draw,
+    grad_cam,
+    integrated_gradients,
+    occlusion,
+)
 from training.inspect.confused import answers
 from training.inspect.section import Album, Block, Row, Section
 from training.inspect.subject import Subject
@@ -33,6 +39,12 @@ def why(subject: Subject, album: Album) -> Section:
         "answer rests on that place. Where they do not, one has to know what each of "
         "them asks.",
     ]
+    if any(_has_loud_background(subject, layer.response) for layer in subject.every):
+        text.append(
+            "The maps of tanh are not zero where there is nothing: to Grad-CAM an "
+            "empty background speaks as loudly as a stroke. Rectifiers do not have "
+            "that."
+        )
     rows = []
     for place, (title, image) in enumerate(zip(subject.titles, images, strict=True)):
         name = subject.class_names[ids[place]]
@@ -60,3 +72,8 @@ def why(subject: Subject, album: Album) -> Section:
     return Section(
         "why", "Why it answers so", text, SOURCE, [Block(head=HEAD, rows=rows)]
     )
+
+
+def _has_loud_background(subject: Subject, layer: str) -> bool:
+    name = activations.of_layer(subject.model.get_layer(layer))
+    return activations.SQUASHING.get(name, (0, 1))[0] < 0

@@ -21,6 +21,16 @@ SOURCE = (
     "Simonyan, Vedaldi, Zisserman: “Deep Inside Convolutional Networks”, 2014 "
     "(climbing)."
 )
+# Layers, activations aside, whose gradient depends on the image.
+DEPENDING = {
+    "GlobalMaxPooling2D",
+    "GroupNormalization",
+    "LayerNormalization",
+    "LocalResponseNormalization",
+    "MaxPooling2D",
+    "PReLU",
+    "SpatialTransformer",
+}
 HEAD = ("Unit", "Strongest patches", "Deconvolution", "Guided", "Climbed")
 
 
@@ -69,13 +79,13 @@ def of_layers(subject: Subject, album: Album, surveys: "list[Survey]") -> Sectio
 
 def _is_two_sided(subject: Subject, layer: Units) -> bool:
     name = activations.of_layer(subject.model.get_layer(layer.response))
-    return name not in activations.RECTIFIERS
+    return name not in activations.ONE_SIDED
 
 
 def _deconvolves_alike(subject: Subject) -> bool:
     """Return whether nothing on the way back depends on the image."""
     kinds = {layer.kind for layer in subject.parts.layers}
-    if kinds & {"MaxPooling2D", "GlobalMaxPooling2D", "SpatialTransformer"}:
+    if kinds & DEPENDING:
         return False
     return all(_is_two_sided(subject, layer) for layer in subject.every)
 

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 MOST_IMAGES = 2000
 # Of the default layers, so many have units shown, evenly from first to last.
 MOST_LAYERS = 5
+# Pictures followed through the network: each is a row of every layer's maps.
+MOST_SHOWN = 12
+
+
+# Images that are shifted, turned, scaled and made noisy, some fifty times each.
+MOST_CHANGED = 500
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,15 @@ class Subject:
 
         return predict_logits(self.model, self.images)
 
+    @cached_property
+    def invariance(self) -> "dict[str, list[dict[str, float]]]":
+        """How the answers change with the images; see `invariance.curves`."""
+        from training.inspect.invariance import curves
+
+        return curves(
+            self.model, self.images[:MOST_CHANGED], self.labels[:MOST_CHANGED]
+        )
+
 
 def with_default_images(subject: Subject) -> Subject:
     """Choose three images to follow: two answered rightly, and one not, if any.
@@ -109,11 +124,17 @@ def read(files: Sequence[Path], shape: tuple[int, int, int]) -> np.ndarray:
         uint8 (len(files), *shape).
 
     Raises:
-        ValueError: If one cannot be read, or such images have no file format.
+        ValueError: If one cannot be read, such images have no file format, or
+            there are more than a page holds.
     """
     from training.datasets import pixels
     from training.signatures import PICTURE_CHANNELS
 
+    if len(files) > MOST_SHOWN:
+        raise ValueError(
+            f"At most {MOST_SHOWN} pictures are followed through the network. "
+            f"Received: {len(files)} --image files"
+        )
     if shape[2] not in PICTURE_CHANNELS:
         raise ValueError(
             "Pictures have 1 or 3 channels, and this model takes images of "

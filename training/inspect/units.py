@@ -68,10 +68,14 @@ def named(model: "keras.Model", parts: Anatomy, names: Sequence[str]) -> list[Un
     Raises:
         ValueError: If there is no such layer, or it has no units.
     """
+    layers = {layer.name for layer in model.layers}
     known = {
         layer.name: layer
         for layer in parts.layers
-        if layer.inputs and layer.output_shape and _is_reachable(layer)
+        if layer.name in layers
+        and layer.inputs
+        and len(layer.output_shape) in (1, 3)
+        and _is_reachable(layer)
     }
     for name in names:
         if name not in known:
@@ -132,6 +136,8 @@ def _response(
         if len(followers) != 1 or followers[0].kind not in FOLLOWING:
             break
         (last,) = followers
+        if not _is_reachable(last):
+            break
         if last.kind != "MaxPooling2D":
             # Pooling alone belongs to no layer; before its activation it does.
             own = last

@@ -86,7 +86,7 @@ def test_a_page_needs_nothing_but_itself(inspected):
     identifiers = [a["id"] for _, a in whole.elements if "id" in a]
     assert len(identifiers) == len(set(identifiers))
     named = {a["href"][1:] for tag, a in whole.elements if tag == "a"}
-    assert named <= set(identifiers) and len(named) >= 8
+    assert named <= set(identifiers) and len(named) == 9
 
 
 def test_the_page_tells_of_what_was_asked(inspected):
@@ -96,6 +96,9 @@ def test_the_page_tells_of_what_was_asked(inspected):
     assert "6 units at 28×28 places each; a unit sees 5×5 pixels" in text
     assert "84 units; every unit sees the whole image" in text
     assert "neither a rectifier nor max pooling" in text
+    measured = runs.read_metrics(inspected.parent)["invariance"]
+    assert measured["images"] == 100
+    assert f"{measured['shift'][0]['accuracy']:.1%} are answered rightly" in text
 
 
 def test_the_pictures_are_files_too(inspected):
@@ -137,6 +140,7 @@ def test_a_page_is_replaced_and_nothing_else(run, inspected, tmp_path, capsys):
             "units of c1 are 0 to 5. Received: --unit 6",
         ),
         (["--unit", "-1"], "Received: --unit -1"),
+        (["--image", *["x.png"] * 13], "At most 12 pictures"),
         (["--image", "nowhere.png"], "(No such file or directory)"),
         (["--dataset", "npz:nowhere.npz"], "nowhere.npz"),
         (["--dataset", "folder:nowhere"], "nowhere"),
