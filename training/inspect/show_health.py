@@ -22,14 +22,14 @@ def idle_units(subject: Subject, surveys: "list[Survey]") -> Section:
     found = [idle(subject.model, each) for each in surveys]
     dead = sum(len(layer.dead) for layer in found)
     units = sum(layer.units for layer in found)
+    asked = f"{len(subject.images):,} {subject.origin}"
     text = [
-        f"{dead} of {units:,} units never responded to any of {len(subject.images):,} "
-        f"{subject.origin}. "
-        + (
-            "Such a unit costs time and tells nothing; a ReLU that is never on gets "
-            "no gradient either and cannot come back."
+        (
+            f"{dead} of {units:,} units {'does' if dead == 1 else 'do'} not respond to "
+            f"any of {asked}. Such a unit costs time and tells nothing; a ReLU that is "
+            "never on gets no gradient either and cannot come back."
             if dead
-            else "All of them are of some use."
+            else f"Each of the {units:,} units responds to some of {asked}."
         ),
         "Off: the share of all responses that are not above 0, which for ReLU is what "
         "makes a network sparse. Saturated: the share within 0.05 of an end of tanh "
