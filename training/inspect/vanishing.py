@@ -98,15 +98,9 @@ def demonstrate(
         )
         start = gradient_norms(model, images[first], labels[first])
         loss = [model.evaluate(images, labels, BATCH_SIZE, verbose=0)]
-        model.fit(
-            images,
-            labels,
-            BATCH_SIZE,
-            epochs=-(-steps * BATCH_SIZE // len(images)),
-            steps_per_epoch=min(steps, -(-len(images) // BATCH_SIZE)),
-            shuffle=False,
-            verbose=0,
-        )
+        for step in range(steps):
+            batch = np.arange(step * BATCH_SIZE, (step + 1) * BATCH_SIZE) % len(images)
+            model.train_on_batch(images[batch], labels[batch])
         loss.append(model.evaluate(images, labels, BATCH_SIZE, verbose=0))
         end = gradient_norms(model, images[first], labels[first])
         result[activation] = {
