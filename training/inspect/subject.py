@@ -25,7 +25,7 @@ MOST_SHOWN = 12
 
 
 # Images that are shifted, turned, scaled and made noisy, some fifty times each.
-MOST_CHANGED = 500
+MOST_CHANGED = 300
 
 
 @dataclass(frozen=True)
