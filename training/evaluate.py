@@ -155,7 +155,7 @@ def run(args: argparse.Namespace) -> int:
     model.jit_compile = backend.has_gpu()
     dataset = data.load_for(config, args.data_dir, args.dataset)
     split = args.split or ("test" if len(dataset.x_test) else "validation")
-    images, labels, files = _part(dataset, split, config)
+    images, labels, files = part(dataset, split, config)
     policy = args.test_time_augmentation or config["recipe"]["test_time_augmentation"]
     result = {
         "dataset": dataset.name,
@@ -200,8 +200,13 @@ def _record(run: Path, split: str, result: dict, images: np.ndarray) -> Path:
     return report.write(run)
 
 
-def _part(dataset, split: str, config: dict):
+def part(dataset, split: str, config: dict):
     """Return the images, labels and files (or none) that a split has.
+
+    Args:
+        dataset: The run's data set, a `training.data.Dataset`.
+        split: "test", or "validation" for what was held out of training.
+        config: The run's config.json.
 
     Raises:
         ValueError: If there are none.

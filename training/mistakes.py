@@ -1,9 +1,10 @@
 """A model's most confident mistakes as picture files in its run directory."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
+
+from training import run as runs
 
 DIRECTORY = "mistakes"
 
@@ -24,18 +25,10 @@ def save(run: Path, split: str, mistakes: "list[dict]", images: np.ndarray) -> N
     """
     from PIL import Image
 
-    directory = run / DIRECTORY / split
-    partial = directory.with_name(f".{split}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
+    with runs.replacing_directory(run / DIRECTORY / split) as partial:
         for place, mistake in enumerate(mistakes):
             name = f"{place:02}.png"
             pixels = images[mistake["index"]]
             pixels = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
             Image.fromarray(pixels).save(partial / name)
             mistake["picture"] = f"{DIRECTORY}/{split}/{name}"
-        shutil.rmtree(directory, ignore_errors=True)
-        partial.replace(directory)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)

@@ -11,6 +11,7 @@ best.keras        the same as of the epoch with the best held-out accuracy
 checkpoint.npz    everything that training goes on from
 report.html       all of this as a page, and with it
 mistakes/         the most confident mistakes, as `evaluate` found them
+inspect/          the page and the pictures that `inspect` made
 tensorboard/      with --tensorboard
 
 Files are replaced whole: each is, at any moment, either the old or the new one.
@@ -126,6 +127,37 @@ def replacing(path: Path) -> Iterator[Path]:
         flush_directory(path.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing_directory(path: Path) -> Iterator[Path]:
+    """Replace a directory by one that takes its name when it is whole.
+
+    Yields:
+        An empty directory to fill, hidden beside that path.
+
+    Raises:
+        OSError: If it cannot be written; what had the name before is still there.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    old = path.with_name(f".{path.name}.old")
+    shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        shutil.rmtree(old, ignore_errors=True)
+        if path.exists():
+            path.rename(old)
+        try:
+            partial.rename(path)
+        except OSError:
+            if old.exists():
+                old.rename(path)
+            raise
+        flush_directory(path.parent)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def write_json(path: Path, value: dict) -> None:

@@ -1,0 +1,272 @@
+"""`explain`: a served model says what in an image speaks for its answer."""
+
+import signal
+import socket
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from tensorflow.core.protobuf import saved_model_pb2
+
+import models
+from serving.client import Client, InvalidRequest
+from serving.client.explain_images import explain_images
+from training import run as runs
+from training.export import export, publish, write_version
+from training.inspect.grad_cam import grad_cam
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from tensorflow_serving.apis import prediction_log_pb2
+
+ROOT = Path(__file__).parents[2]
+NAMES = ["a", "b", "c", "d"]
+
+
+@pytest.fixture(scope="module")
+def nets(run_directory):
+    """One trained; one as it begins, with other layers; and one without maps."""
+    made = {
+        "speednet": models.build("speednet", (32, 32, 3), 4),
+        "mlp": models.build("mlp", (28, 28, 1), 4),
+    }
+    return {"digits": runs.load_model(run_directory), **made}
+
+
+@pytest.fixture(scope="module")
+def repository(nets, run_directory, exported, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("explain")
+    export(run_directory, directory / "digits", with_explain=True)
+    for name in ("speednet", "mlp"):
+        publish(
+            directory / name,
+            lambda version, name=name: write_version(
+                version, name, nets[name], NAMES, with_explain=True
+            ),
+        )
+    (directory / "plain").symlink_to(exported.parent)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def address(repository):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    served = (*sorted(path.name for path in repository.iterdir()),)
+    config = repository.parent / "explain.config"
+    config.write_text(
+        "model_config_list {"
+        + "".join(
+            f'config {{ name: "{name}" base_path: "{repository / name}" '
+            'model_platform: "tensorflow" }'
+            for name in served
+        )
+        + "}"
+    )
+    command = [sys.executable, "-m", "serving.server", f"--port={port}"]
+    command += [f"--model_config_file={config}"]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    try:
+        # The server answers when every model has replayed its warm-up requests.
+        with Client(f"127.0.0.1:{port}", timeout=60, wait_for_ready=True) as client:
+            client.metadata("digits")
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+
+
+@pytest.fixture(scope="module")
+def client(address):
+    with Client(address, timeout=30) as client:
+        yield client
+
+
+def test_maps_are_part_of_the_contract(repository):
+    """Names, dtypes and shapes; ordinary operations; warm-up; the model card."""
+    version = repository / "digits" / "1"
+    saved = saved_model_pb2.SavedModel.FromString(
+        (version / "saved_model.pb").read_bytes()
+    )
+    (graph,) = saved.meta_graphs
+    found = {
+        name: (_described(signature.inputs), _described(signature.outputs))
+        for name, signature in graph.signature_def.items()
+        if name.startswith("explain")
+    }
+    images, files = (
+        ("images", "uint8", [-1, 28, 28, 1]),
+        ("image_bytes", "string", [-1]),
+    )
+    answer = [
+        ("class_id", "int64", [-1]),
+        ("heatmap", "float32", [-1, 28, 28]),
+        ("label", "string", [-1]),
+        ("probabilities", "float32", [-1, 10]),
+    ]
+    assert found == {
+        "explain": ([images], answer),
+        "explain_class": ([("class_id", "int64", [-1]), images], answer),
+        "explain_encoded": ([files], answer),
+    }
+    operations = {
+        node.op
+        for function in graph.graph_def.library.function
+        for node in function.node_def
+    }
+    assert "Conv2DBackpropInput" in operations
+    assert not any("PyFunc" in name for name in operations)
+    asked = [
+        prediction_log_pb2.PredictionLog.FromString(
+            record.numpy()
+        ).predict_log.request.model_spec.signature_name
+        for record in tf.data.TFRecordDataset(
+            str(version / "assets.extra" / "tf_serving_warmup_requests")
+        )
+    ]
+    assert {"explain", "explain_class", "explain_encoded"} < set(asked)
+    card = (version / "assets.extra" / "model_card.md").read_text()
+    assert "speaks for the class: Grad-CAM on the maps of c3." in card
+
+
+def _described(tensors):
+    return [
+        (
+            name,
+            tf.dtypes.as_dtype(tensor.dtype).name,
+            [dim.size for dim in tensor.tensor_shape.dim],
+        )
+        for name, tensor in sorted(tensors.items())
+    ]
+
+
+def _images(model, digits):
+    shape = model.input_shape[1:]
+    if shape == (28, 28, 1):
+        return digits.x_test[:5]
+    return np.random.default_rng(0).integers(0, 256, (5, *shape), np.uint8)
+
+
+@pytest.mark.parametrize("name", ["digits", "speednet", "mlp"])
+def test_served_maps_are_those_computed_here(client, nets, digits, name):
+    images = _images(nets[name], digits)
+    answer = client.predict({"images": images}, model=name, signature="explain")
+    expected = tf.nn.softmax(nets[name](images, training=False)).numpy()
+    outputs = answer.outputs
+    assert outputs["heatmap"].dtype == np.float32
+    assert outputs["heatmap"].max() == 1
+    np.testing.assert_allclose(
+        outputs["heatmap"], grad_cam(nets[name], images), atol=1e-5
+    )
+    np.testing.assert_allclose(outputs["probabilities"], expected, atol=1e-5)
+    assert outputs["class_id"].tolist() == expected.argmax(axis=1).tolist()
+    plain = client.predict({"images": images}, model=name).outputs
+    assert outputs["label"].tolist() == plain["label"].tolist()
+
+
+def test_any_class_can_be_asked_about(client, nets, digits):
+    images = digits.x_test[:4]
+    class_id = np.array([7, 1, 0, 9])
+    asked = {"images": images, "class_id": class_id}
+    outputs = client.predict(asked, model="digits", signature="explain_class").outputs
+    assert outputs["class_id"].tolist() == [7, 1, 0, 9]
+    assert outputs["label"].tolist() == [b"7", b"1", b"0", b"9"]
+    expected = grad_cam(nets["digits"], images, class_id)
+    np.testing.assert_allclose(outputs["heatmap"], expected, atol=1e-5)
+    for beyond in (10, -1):
+        asked["class_id"] = np.full(4, beyond)
+        with pytest.raises(InvalidRequest, match=str(beyond)):
+            client.predict(asked, model="digits", signature="explain_class")
+
+
+def test_files_of_any_size_are_explained_as_their_pixels_are(client, digits, tmp_path):
+    files = []
+    for index in range(3):
+        files.append(tmp_path / f"{index}.png")
+        Image.fromarray(digits.x_test[index, ..., 0]).save(files[-1])
+    large = Image.fromarray(digits.x_test[0, ..., 0]).resize((90, 60))
+    found = explain_images(client, [*files, large.convert("RGB")], model="digits")
+    pixels = explain_images(client, digits.x_test[:3], model="digits")
+    for file, pixel in zip(found, pixels, strict=False):
+        assert (file.label, file.class_id) == (pixel.label, pixel.class_id)
+        assert file.probability == pytest.approx(pixel.probability, abs=1e-6)
+        np.testing.assert_allclose(file.heatmap, pixel.heatmap, atol=1e-5)
+    assert found[3].label == found[0].label
+    assert found[3].heatmap.shape == (28, 28)
+    assert found[3].model_version == 1
+
+
+def test_more_images_than_travel_at_once_come_back_in_order(client, nets, digits):
+    found = explain_images(client, digits.x_test[:37], model="digits")
+    expected = grad_cam(nets["digits"], digits.x_test[:37])
+    np.testing.assert_allclose([e.heatmap for e in found], expected, atol=1e-5)
+    assert explain_images(client, [], model="digits") == []
+
+
+def test_large_files_travel_in_requests_of_their_own(client, tmp_path):
+    """Noise of 600 kB each: five do not fit in one request of 2 MiB."""
+    rng = np.random.default_rng(0)
+    files = [tmp_path / f"{index}.png" for index in range(5)]
+    for file in files:
+        Image.fromarray(rng.integers(0, 256, (450, 450, 3), np.uint8)).save(file)
+        assert file.stat().st_size > 600_000
+    together = explain_images(client, files, model="digits")
+    for file, found in zip(files, together, strict=True):
+        (alone,) = explain_images(client, [file], model="digits")
+        np.testing.assert_allclose(found.heatmap, alone.heatmap, atol=1e-5)
+
+
+@pytest.mark.parametrize("as_files", [False, True])
+def test_a_model_without_explanations_says_how_to_get_them(client, digits, as_files):
+    images = digits.x_test[:1]
+    with pytest.raises(InvalidRequest) as caught:
+        explain_images(client, list(images) if as_files else images, model="plain")
+    assert str(caught.value) == (
+        "Model 'plain' was exported without explanations: it has no signature "
+        f"'explain{'_encoded' if as_files else ''}'. Export it again with `fovea "
+        "export RUN --to DIR --with-explain`."
+    )
+
+
+def _predict(address, *words):
+    command = [sys.executable, "-m", "fovea", "predict", *map(str, words)]
+    return subprocess.run(
+        [*command, "--server", address], capture_output=True, text=True, cwd=ROOT
+    )
+
+
+def test_the_command_draws_every_answered_image_in_one_picture(
+    address, digits, tmp_path
+):
+    for index in range(3):
+        Image.fromarray(digits.x_test[index, ..., 0]).save(tmp_path / f"{index}.png")
+    (tmp_path / "3.png").write_text("no image")
+    out = tmp_path / "why" / "why.png"
+    words = (tmp_path, "--model", "digits", "--explain", out)
+    missing = _predict(address, *words)
+    assert missing.returncode == 1
+    assert f"--explain {out}" in missing.stderr
+    assert missing.stdout == ""
+    out.parent.mkdir()
+    done = _predict(address, *words)
+    assert done.returncode == 1  # of the four files one is no image
+    assert done.stderr.count("\n") == 1 and "3.png" in done.stderr
+    assert done.stdout.count("\n") == 3
+    assert [path.name for path in out.parent.iterdir()] == ["why.png"]
+    with Image.open(out) as picture:
+        pixels = np.asarray(picture.convert("RGB")).astype(int)
+    # Heat has colour; digits, paper and captions have none.
+    coloured = np.ptp(pixels, axis=2) > 40
+    assert coloured.any()
+    assert not coloured[:, : pixels.shape[1] // 4].any()  # the first image itself
+
+    plain = _predict(address, tmp_path / "0.png", "--model", "plain", "--explain", out)
+    assert plain.returncode == 1
+    assert plain.stderr.startswith("fovea: error: Model 'plain' was exported without")
+    assert plain.stderr.count("\n") == 1

@@ -1,0 +1,82 @@
+"""The weights of the first layer, as the images that they are compared with."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from models.anatomy.parts import Anatomy
+
+if TYPE_CHECKING:
+    import keras
+
+# Weights that sum to less than this share of their absolute sum cancel out.
+CANCELS = 0.2
+
+
+@dataclass(frozen=True)
+class Filters:
+    """The first layer's weights.
+
+    Args:
+        layer: Its name.
+        weights: float32 (filters, height, width, channels).
+        is_convolution: Whether the window slides; else it is the whole image.
+        is_whitening: Whether the weights were computed from the training images and
+            kept, not learned (`models.speednet.whiten`).
+    """
+
+    layer: str
+    weights: np.ndarray
+    is_convolution: bool
+    is_whitening: bool
+
+    @property
+    def cancelling(self) -> int:
+        """How many filters do not respond to a plain area: their weights cancel."""
+        flat = self.weights.reshape(len(self.weights), -1)
+        size = np.abs(flat).sum(axis=1)
+        return int((np.abs(flat.sum(axis=1)) < CANCELS * size).sum())
+
+    @property
+    def colourless(self) -> int:
+        """How many look at brightness: over nine tenths of their weights' energy.
+
+        The energy of a colour's weights splits into that of their mean, to which a
+        grey image is enough, and that of the differences from it.
+        """
+        grey = self.weights.mean(axis=-1, keepdims=True)
+        total = (self.weights**2).sum(axis=(1, 2, 3))
+        of_grey = (grey**2).sum(axis=(1, 2, 3)) * self.weights.shape[-1]
+        return int((of_grey > 0.9 * total).sum())
+
+
+def first_layer(model: "keras.Model", parts: Anatomy) -> "Filters | None":
+    """Return the weights of the first layer that has some for pixels.
+
+    Args:
+        model: uint8 images -> logits.
+        parts: Its anatomy.
+
+    Returns:
+        None if the first layer shares its weights otherwise: at every place others,
+        or by a kind of layer that has no filters.
+    """
+    import keras
+
+    first = next((x for x in parts.trunk if x.fully_connected is not None), None)
+    if first is None:
+        return None
+    layer = model.get_layer(first.name)
+    channels = parts.input_shape[-1]
+    if isinstance(layer, keras.layers.Conv2D) and layer.kernel.shape[2] == channels:
+        weights = keras.ops.convert_to_numpy(layer.kernel).transpose(3, 0, 1, 2)
+        is_whitening = first.name == "whitening"
+        return Filters(first.name, weights, True, is_whitening)
+    if isinstance(layer, keras.layers.Dense) and layer.kernel.shape[0] == np.prod(
+        parts.input_shape
+    ):
+        kernel = keras.ops.convert_to_numpy(layer.kernel)
+        weights = kernel.T.reshape(-1, *parts.input_shape)
+        return Filters(first.name, weights, False, False)
+    return None

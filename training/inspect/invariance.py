@@ -1,0 +1,148 @@
+"""Invariance: how answers change as images are shifted, turned, scaled, made noisy."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from models.augmentation.resample import resample
+from training import run as runs
+from training.evaluate import BATCH_SIZE
+
+# Shares of the image's shorter side, 1 to 8 pixels of MNIST's 28.
+SHIFTS = tuple(pixels / 28 for pixels in (0, 1, 2, 3, 4, 6, 8))
+ROTATIONS = (0, 10, 20, 30, 45, 60, 90)  # degrees
+SCALES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)
+NOISES = (0, 8, 16, 32, 64, 96, 128)  # grey levels
+# What is measured, and in what.
+UNITS = {
+    "shift": "pixels",
+    "rotation": "degrees",
+    "scaling": "size",
+    "noise": "standard deviation",
+}
+SEED = 0  # of the noise, the same for every model
+
+
+def curves(
+    model: keras.Model, images: np.ndarray, labels: Sequence[int]
+) -> "dict[str, list[dict[str, float]]]":
+    """Return how a model does on images as they are changed more and more.
+
+    Shifts go to the left, right, top and bottom, rotations both ways, and each row is
+    the mean over them. What comes into view from outside repeats the image's border
+    pixels; between pixels values are interpolated linearly. Noise is Gaussian,
+    independent in every value, and cut at 0 and 255.
+
+    Args:
+        model: A Keras model: uint8 images -> logits.
+        images: uint8 (n, height, width, channels).
+        labels: Integers (n,), the true classes.
+
+    Returns:
+        For each of "shift" (pixels), "rotation" (degrees), "scaling" (factor of the
+        size) and "noise" (standard deviation in grey levels) rows of `strength`,
+        `accuracy` and `probability`, the mean one of the true class. The image
+        as it is has strength 0, in scaling 1.
+
+    Raises:
+        ValueError: If there is no image.
+    """
+    labels = np.asarray(labels)
+    if not len(images):
+        raise ValueError("There must be images to judge by. Received: 0 images")
+    # Traced once: what it is asked about in all is small, and asked often.
+    answer = tf.function(
+        lambda pixels: tf.nn.softmax(model(pixels, training=False)),
+        input_signature=[tf.TensorSpec((None, *images.shape[1:]), tf.uint8)],
+        autograph=False,
+    )
+    found: dict[str, list[dict[str, float]]] = {}
+    known = None  # of the images as they are, which every change begins with
+    for change in UNITS:
+        rows = []
+        for strength in strengths(change, min(images.shape[1:3])):
+            if strength == (1 if change == "scaling" else 0):
+                known = known or _judged(answer, images, labels)
+                figures = [known]
+            else:
+                views = changed(images, change, strength)
+                figures = [_judged(answer, view, labels) for view in views]
+            accuracy, probability = np.mean(figures, axis=0)
+            row = {"accuracy": float(accuracy), "probability": float(probability)}
+            rows.append({"strength": float(strength), **row})
+        found[change] = rows
+    return found
+
+
+def strengths(change: str, side: int) -> "tuple[float, ...]":
+    """Return how strong a change is made, for images with this shorter side."""
+    if change == "shift":
+        return tuple(sorted({round(share * side) for share in SHIFTS}))
+    return {"rotation": ROTATIONS, "scaling": SCALES, "noise": NOISES}[change]
+
+
+def changed(images: np.ndarray, change: str, strength: float) -> "Iterator[np.ndarray]":
+    """Yield images changed in every direction; see `curves`.
+
+    Args:
+        images: uint8 (n, height, width, channels).
+        change: "shift", "rotation", "scaling" or "noise".
+        strength: In the change's unit.
+
+    Yields:
+        uint8 (n, height, width, channels).
+    """
+    if change == "noise":
+        noise = np.random.default_rng(SEED).normal(0, strength, images.shape)
+        yield _whole(images + noise)
+        return
+    for matrix in _maps(change, strength):
+        matrices = np.repeat(np.float32([matrix]), len(images), axis=0)
+        pixels = tf.constant(images, tf.float32)
+        yield _whole(np.asarray(resample(pixels, matrices, fill_value=None)))
+
+
+def record(run: Path, found: dict, images: int, split: str) -> None:
+    """Write curves into a run's metrics.json, under "invariance".
+
+    Args:
+        run: The run directory.
+        found: What `curves` returned.
+        images: How many images it was measured on.
+        split: Of which split.
+    """
+    metrics = runs.read_metrics(run)
+    metrics["invariance"] = {"split": split, "images": images, **found}
+    runs.write_json(run / "metrics.json", metrics)
+
+
+def _maps(change: str, strength: float) -> "Iterator[list[list[float]]]":
+    """Yield, for each direction, from where in the image a pixel is taken."""
+    if change == "shift":
+        for x, y in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+            yield [[1, 0, x * strength], [0, 1, y * strength]]
+    elif change == "rotation":
+        for angle in (np.deg2rad(strength), -np.deg2rad(strength)):
+            cosine, sine = np.cos(angle), np.sin(angle)
+            yield [[cosine, -sine, 0], [sine, cosine, 0]]
+    else:
+        yield [[1 / strength, 0, 0], [0, 1 / strength, 0]]
+
+
+def _whole(pixels: np.ndarray) -> np.ndarray:
+    return np.clip(np.round(pixels), 0, 255).astype(np.uint8)
+
+
+def _judged(
+    answer: "Callable[[np.ndarray], tf.Tensor]", images: np.ndarray, labels: np.ndarray
+) -> "tuple[float, float]":
+    """Return the accuracy and the mean probability of the true class."""
+    parts = range(0, len(images), BATCH_SIZE)
+    answers = [answer(images[start : start + BATCH_SIZE]) for start in parts]
+    probabilities = np.concatenate(answers)
+    right = probabilities.argmax(axis=1) == labels
+    of_the_true = probabilities[np.arange(len(labels)), labels]
+    return float(right.mean()), float(of_the_true.mean())

@@ -1,0 +1,113 @@
+"""Curves of invariance, of one model or of several, as one figure."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from training import figures
+from training.figures import BLUE, FAINT, INK, ORANGE
+from training.inspect.invariance import UNITS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# After Okabe and Ito, as in training/figures.py; lines differ in dashes and marks too.
+GREEN, PURPLE, SKY = "#009e73", "#cc79a7", "#56b4e9"
+LINES = (
+    (BLUE, "-", "o"),
+    (ORANGE, "--", "s"),
+    (GREEN, "-.", "^"),
+    (PURPLE, ":", "D"),
+    (SKY, (0, (5, 1, 1, 1, 1, 1)), "v"),
+    (FAINT, (0, (8, 2)), "x"),
+)
+SIZE = (8.8, 4.4)  # inches
+
+
+def svg(results: dict[str, dict]) -> str:
+    """Draw accuracy and probability over the strength of every change.
+
+    Args:
+        results: What `training.inspect.invariance.curves` returned, by the models'
+            names; at most six.
+
+    Returns:
+        An SVG element for a page.
+
+    Raises:
+        ValueError: If there are more models than lines that can be told apart.
+    """
+    with figures.new(*SIZE) as figure:
+        _draw(figure, results)
+        return figures.svg(figure, "invariance", _told(results))
+
+
+def png(path: Path, results: dict[str, dict]) -> None:
+    """Write the same as a PNG file on white paper.
+
+    Raises:
+        ValueError: If there are more models than lines that can be told apart.
+        OSError: If it cannot be written.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    with figures.new(*SIZE) as figure:
+        _draw(figure, results)
+        figure.set_facecolor("white")
+        figure.set_dpi(150)
+        FigureCanvasAgg(figure).print_png(path)
+
+
+def _draw(figure: "Figure", results: dict[str, dict]) -> None:
+    if not 1 <= len(results) <= len(LINES):
+        raise ValueError(
+            f"One to {len(LINES)} models are drawn in one figure. "
+            f"Received: {len(results)} models"
+        )
+    axes = figure.subplots(2, len(UNITS), sharex="col", sharey=True)
+    for column, (change, unit) in enumerate(UNITS.items()):
+        for row, value in enumerate(("accuracy", "probability")):
+            ax = axes[row, column]
+            for (name, found), line in zip(results.items(), LINES, strict=False):
+                colour, dashes, mark = line
+                ax.plot(
+                    [point["strength"] for point in found[change]],
+                    [point[value] for point in found[change]],
+                    color=colour,
+                    linestyle=dashes,
+                    marker=mark,
+                    markersize=3,
+                    linewidth=1.3,
+                    label=name,
+                )
+            ax.set_ylim(0, 1.03)
+        if change == "scaling":
+            ax.set_xscale("log")
+            ax.set_xticks([0.5, 0.7, 1, 1.4, 2], ["0.5", "0.7", "1", "1.4", "2"])
+            ax.set_xticks([], minor=True)
+        axes[0, column].set_title(change.capitalize())
+        ax.set_xlabel(unit)
+    axes[0, 0].set_ylabel("accuracy")
+    axes[1, 0].set_ylabel("probability\nof the true class")
+    if len(results) > 1:
+        handles, labels = axes[0, 0].get_legend_handles_labels()
+        figure.legend(
+            handles,
+            labels,
+            loc="outside lower center",
+            ncols=min(3, len(results)),
+            labelcolor=INK,
+        )
+
+
+def _told(results: dict[str, dict]) -> str:
+    """Say in words what the figure shows, for those who do not see it."""
+    sentences = []
+    for name, found in results.items():
+        ends = ", ".join(
+            f"{found[change][-1]['accuracy']:.0%} at {change} of "
+            f"{found[change][-1]['strength']:g} {unit}"
+            for change, unit in UNITS.items()
+        )
+        start = found["shift"][0]["accuracy"]
+        sentences.append(f"{name}: accuracy {start:.0%} on images as they are, {ends}.")
+    return "Invariance. " + " ".join(sentences)
