@@ -16,6 +16,7 @@ COMMANDS = {
     "export": ("training.export", "write a run's model as a servable version"),
     "serve": ("serving.server.main", "answer TensorFlow Serving's protocol"),
     "predict": ("serving.client.cli", "ask a server what images show"),
+    "web": ("serving.web.command", "ask a server on a page: draw, and see why"),
     "models": ("models.catalogue", "list the architectures"),
     "describe": ("models.describe", "show an architecture layer by layer"),
     "augment": ("training.contact_sheet", "draw what a policy does to images"),
@@ -34,6 +35,7 @@ EXTRAS = {
     "tensorflow_serving": "serve",
     "grpc_health": "serve",
     "grpc_reflection": "serve",
+    "starlette": "web",
     "mlxtend": "sample",
     "tensorboard": "tensorboard",
 }
