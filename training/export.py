@@ -14,7 +14,7 @@ from training import data, pretrained
 from training import run as runs
 
 
-def export(run: Path, repository: Path) -> Path:
+def export(run: Path, repository: Path, *, with_explain: bool = False) -> Path:
     """Export a run as the next version of a model.
 
     The version is written under a hidden name, flushed to disk and then renamed,
@@ -23,6 +23,7 @@ def export(run: Path, repository: Path) -> Path:
     Args:
         run: A run directory.
         repository: The model's directory, `exported/NAME`; made if missing.
+        with_explain: Whether the version has signatures that explain its answers.
 
     Returns:
         The version's directory, `repository/N`.
@@ -31,12 +32,16 @@ def export(run: Path, repository: Path) -> Path:
         ValueError: If `run` is not a run directory, or holds no model.
         OSError: If the repository cannot be written; no version appears then.
     """
+    from training.inspect import grad_cam
+
     config = runs.read_config(run)
     model = runs.load_model(run)
 
     def write(version: Path) -> None:
-        write_version(version, repository.name, model, config["class_names"])
-        write_model_card(version, config, runs.read_metrics(run))
+        names = config["class_names"]
+        write_version(version, repository.name, model, names, with_explain=with_explain)
+        method = grad_cam.method(model) if with_explain else None
+        write_model_card(version, config, runs.read_metrics(run), method)
 
     return publish(repository, write)
 
@@ -76,7 +81,12 @@ def publish(repository: Path, write: Callable[[Path], None]) -> Path:
 
 
 def write_version(
-    version: Path, model_name: str, model, class_names: "list[str]"
+    version: Path,
+    model_name: str,
+    model,
+    class_names: "list[str]",
+    *,
+    with_explain: bool = False,
 ) -> None:
     """Write SavedModel, labels and warm-up requests into a directory.
 
@@ -85,12 +95,15 @@ def write_version(
         model_name: The name it will be served under.
         model: A Keras model: uint8 images -> logits.
         class_names: A string for each logit.
+        with_explain: See `export`.
     """
     import tensorflow as tf
 
     from training import signatures, warmup
 
-    module, functions = signatures.servable(model, class_names)
+    module, functions = signatures.servable(
+        model, class_names, with_explain=with_explain
+    )
     with tempfile.TemporaryDirectory() as directory:
         labels = Path(directory) / "labels.txt"
         labels.write_text(
@@ -105,11 +118,21 @@ def write_version(
         )
         updater.replace_method_name("classify", signatures.CLASSIFY_METHOD)
         updater.save()
-    warmup.write(version, model_name, np.zeros(model.input_shape[1:], np.uint8))
+    image = np.zeros(model.input_shape[1:], np.uint8)
+    warmup.write(version, model_name, image, with_explain=with_explain)
 
 
-def write_model_card(version: Path, config: dict, metrics: dict) -> None:
-    """Write assets.extra/model_card.md: what the model is and how well it does."""
+def write_model_card(
+    version: Path, config: dict, metrics: dict, explained_by: "str | None" = None
+) -> None:
+    """Write assets.extra/model_card.md: what the model is and how well it does.
+
+    Args:
+        version: The version's directory.
+        config: The run's config.json.
+        metrics: The run's metrics.json.
+        explained_by: How heat maps are made, if the version has signatures for them.
+    """
     height, width, channels = config["input_shape"]
     recipe = config["recipe"]
     # Where the images lay is nothing that should travel with a model.
@@ -143,6 +166,13 @@ def write_model_card(version: Path, config: dict, metrics: dict) -> None:
                 f"{title} images: {figures['images']:,}; accuracy "
                 f"{figures['accuracy']:.4f}, cross-entropy {figures['loss']:.4f}."
             )
+    if explained_by:
+        lines += [
+            "",
+            "Explanations: the signatures whose names begin with `explain` answer "
+            "with a heat map, 0 to 1, of what in the image speaks for the class: "
+            f"{explained_by}. It shows where the model looks, not whether it is right.",
+        ]
     lines += [
         "",
         "Limits: the model answers with one of its classes whatever it is shown, "
@@ -196,6 +226,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="the model's directory, e.g. exported/mnist; its next version is written",
     )
+    parser.add_argument(
+        "--with-explain",
+        action="store_true",
+        help="add signatures that answer with a heat map of what speaks for the class",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -203,7 +238,7 @@ def run(args: argparse.Namespace) -> int:
     directory = pretrained.locate(args.run)
     runs.read_config(directory)
     backend.prepare(args.debug)
-    version = export(directory, args.to)
+    version = export(directory, args.to, with_explain=args.with_explain)
     model = version.parent.resolve()
     print(f"version {version.name} of {model.name}: {version}")
     print(f"next: fovea serve --model_name {model.name} --model_base_path {model}")

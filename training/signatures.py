@@ -6,12 +6,27 @@
 | encoded | image_bytes string [N] | the same |
 | classify | inputs string [N], serialised tf.Example | classes, scores |
 
+and, where they are asked for,
+
+| signature | inputs | outputs |
+|---|---|---|
+| explain | images uint8 [N,H,W,C] | probabilities, label, class_id, heatmap [N,H,W] |
+| explain_encoded | image_bytes string [N] | the same |
+| explain_class | images uint8 [N,H,W,C], class_id int64 [N] | the same |
+
+`explain` tells why the model answers what it does; label and class_id are the
+predicted class's, as always. `explain_class` tells what speaks for a class that the
+caller names, and gives that one's label. It is a signature of its own, since TF
+Serving refuses a request that leaves an input out.
+
 Images of another depth than 1 or 3 channels are no pictures and have no file
-format: such a model has only the first.
+format: such a model has none of those that take files.
 """
 
 import numpy as np
 import tensorflow as tf
+
+from training.inspect import grad_cam
 
 CLASSIFY_METHOD = "tensorflow/serving/classify"
 # The feature of a tf.Example that holds a JPEG, PNG, BMP or GIF.
@@ -20,12 +35,17 @@ FEATURE = "image/encoded"
 PICTURE_CHANNELS = (1, 3)
 
 
-def servable(model, class_names: "list[str]") -> "tuple[tf.Module, dict]":
+def servable(
+    model, class_names: "list[str]", *, with_explain: bool = False
+) -> "tuple[tf.Module, dict]":
     """Return what `tf.saved_model.save` saves: an object and its signatures.
 
     Args:
         model: A Keras model: uint8 images (N, H, W, C) -> logits (N, K).
         class_names: K strings.
+        with_explain: Whether there are the signatures that explain answers, by
+            `training.inspect.grad_cam`. The gradient is part of their graphs, made
+            of ordinary operations.
 
     Returns:
         A `tf.Module` that holds the model's variables, and a dict of signature
@@ -34,14 +54,18 @@ def servable(model, class_names: "list[str]") -> "tuple[tf.Module, dict]":
     image_shape = tuple(model.input_shape[1:])
     names = list(class_names)
 
-    def predict(images):
-        probabilities = tf.nn.softmax(model(images, training=False))
-        class_id = tf.argmax(probabilities, axis=1)
+    def answer(logits, class_id=None):
+        probabilities = tf.nn.softmax(logits)
+        if class_id is None:
+            class_id = tf.argmax(probabilities, axis=1)
         return {
             "probabilities": probabilities,
             "label": tf.gather(tf.constant(names), class_id),
             "class_id": class_id,
         }
+
+    def predict(images):
+        return answer(model(images, training=False))
 
     def predict_encoded(image_bytes):
         return predict(decode_images(image_bytes, image_shape))
@@ -55,12 +79,31 @@ def servable(model, class_names: "list[str]") -> "tuple[tf.Module, dict]":
         return {"classes": classes, "scores": scores}
 
     images = tf.TensorSpec((None, *image_shape), tf.uint8, "images")
+    image_bytes = tf.TensorSpec([None], tf.string, "image_bytes")
     functions = {"serving_default": _function(predict, images)}
     if image_shape[2] in PICTURE_CHANNELS:
-        image_bytes = tf.TensorSpec([None], tf.string, "image_bytes")
         functions["encoded"] = _function(predict_encoded, image_bytes)
         inputs = tf.TensorSpec([None], tf.string, "inputs")
         functions["classify"] = _function(classify, inputs)
+    if with_explain:
+        heat_of = grad_cam.explainer(model)
+
+        def explain(images):
+            logits, class_id, heat = heat_of(images)
+            return {**answer(logits, class_id), "heatmap": heat}
+
+        def explain_class(images, class_id):
+            logits, _, heat = heat_of(images, class_id)
+            return {**answer(logits, class_id), "heatmap": heat}
+
+        def explain_encoded(image_bytes):
+            return explain(decode_images(image_bytes, image_shape))
+
+        class_id = tf.TensorSpec([None], tf.int64, "class_id")
+        functions["explain"] = _function(explain, images)
+        functions["explain_class"] = _function(explain_class, images, class_id)
+        if image_shape[2] in PICTURE_CHANNELS:
+            functions["explain_encoded"] = _function(explain_encoded, image_bytes)
     module = tf.Module(name="servable")
     # Only the variables themselves are saved: Keras' own bookkeeping would add
     # objects that no server needs.
@@ -68,8 +111,8 @@ def servable(model, class_names: "list[str]") -> "tuple[tf.Module, dict]":
     return module, functions
 
 
-def _function(function, spec):
-    return tf.function(function, input_signature=[spec], autograph=False)
+def _function(function, *specs):
+    return tf.function(function, input_signature=specs, autograph=False)
 
 
 def decode_images(image_bytes, image_shape: "tuple[int, int, int]"):

@@ -18,7 +18,9 @@ FILE = "assets.extra/tf_serving_warmup_requests"
 BATCH_SIZES = (1, 32)
 
 
-def write(version: Path, model_name: str, image: np.ndarray) -> None:
+def write(
+    version: Path, model_name: str, image: np.ndarray, *, with_explain: bool = False
+) -> None:
     """Write warm-up requests for every signature of an exported version.
 
     Args:
@@ -26,15 +28,16 @@ def write(version: Path, model_name: str, image: np.ndarray) -> None:
         model_name: Written into the requests for people to read; a server
             replays them on the version that holds them.
         image: uint8 (height, width, channels).
+        with_explain: Whether the version has the signatures that explain.
     """
     path = version / FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as file:
-        for record in _records(model_name, image):
+        for record in _records(model_name, image, with_explain):
             file.write(record.SerializeToString())
 
 
-def _records(model_name: str, image: np.ndarray):
+def _records(model_name: str, image: np.ndarray, with_explain: bool):
     def predict(signature, **inputs):
         return prediction_log_pb2.PredictionLog(
             predict_log=prediction_log_pb2.PredictLog(
@@ -53,10 +56,15 @@ def _records(model_name: str, image: np.ndarray):
     for size in BATCH_SIZES:
         batch = np.repeat(image[np.newaxis], size, axis=0)
         yield predict("serving_default", images=batch)
+    if with_explain:
+        one = image[np.newaxis]
+        yield predict("explain", images=one)
+        yield predict("explain_class", images=one, class_id=np.zeros(1, np.int64))
     if image.shape[2] not in signatures.PICTURE_CHANNELS:
         return
     encoded = signatures.encode_png(image)
-    yield predict("encoded", image_bytes=np.array([encoded], object))
+    for signature in ("encoded", *(["explain_encoded"] if with_explain else [])):
+        yield predict(signature, image_bytes=np.array([encoded], object))
     request = classification_pb2.ClassificationRequest(
         model_spec=model_pb2.ModelSpec(name=model_name, signature_name="classify")
     )
