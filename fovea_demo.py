@@ -86,12 +86,12 @@ def run(args: argparse.Namespace) -> int:
         from serving.client import Client
 
         with Client(f"127.0.0.1:{port}", timeout=30) as client:
-            first = client.classify_images(
+            first = client.predict(
                 dataset.x_test[:SHOWN], model=REPOSITORY.name
             )
             _show(dataset, first)
             started = time.perf_counter()
-            served = client.classify_images(
+            served = client.predict(
                 dataset.x_test, model=REPOSITORY.name, batch_size=250
             )
             seconds = time.perf_counter() - started

@@ -92,11 +92,11 @@ def predict_seconds(python: Path, model: Path, image: Path):
     server = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
     try:
         with Client(address, timeout=60, wait_for_ready=True) as client:
-            client.classify_images([image], model=model.name)
+            client.predict([image], model=model.name)
             answers = []
             for _ in range(PREDICTIONS):
                 started = time.perf_counter()
-                client.classify_images([image], model=model.name)
+                client.predict([image], model=model.name)
                 answers.append(time.perf_counter() - started)
         command = [python.parent / "fovea", "predict", image]
         command += ["--server", address, "--model", model.name]

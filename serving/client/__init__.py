@@ -3,7 +3,7 @@
     from serving.client import Client
 
     with Client("127.0.0.1:8500") as client:
-        for answer in client.classify_images(["seven.png"], model="mnist"):
+        for answer in client.predict(["seven.png"], model="mnist"):
             print(answer.label, answer.probability)
 
 It needs grpcio, protobuf, NumPy and Pillow, and nothing of TensorFlow. Importing this
@@ -14,7 +14,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from serving.client.aio import AsyncClient
     from serving.client.answers import (
+        Classification,
         ClassScore,
         ModelMetadata,
         Prediction,
@@ -33,14 +35,18 @@ if TYPE_CHECKING:
         ServerUnavailable,
     )
     from serving.client.images import encode_image
+    from serving.client.model_config import ModelConfig
 
 __all__ = [
+    "AsyncClient",
     "BadImage",
     "ClassScore",
+    "Classification",
     "Client",
     "ClientError",
     "DeadlineExceeded",
     "InvalidRequest",
+    "ModelConfig",
     "ModelMetadata",
     "ModelNotFound",
     "PredictResult",
@@ -52,7 +58,12 @@ __all__ = [
     "encode_image",
 ]
 
-_HOME = {"Client": "client", "encode_image": "images"}
+_HOME = {
+    "AsyncClient": "aio",
+    "Client": "client",
+    "ModelConfig": "model_config",
+    "encode_image": "images",
+}
 _HOME.update(
     dict.fromkeys(
         (

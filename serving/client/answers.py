@@ -57,6 +57,20 @@ class Prediction:
 
 
 @dataclass(frozen=True)
+class Classification:
+    """What TF Serving's Classify says of one example.
+
+    Attributes:
+        classes: labels and scores, in the server's order; a label is "" and a score 0
+            if the model's signature has none.
+        model_version: the version that answered.
+    """
+
+    classes: tuple[tuple[str, float], ...]
+    model_version: int
+
+
+@dataclass(frozen=True)
 class TensorSpec:
     """Type and shape of one input or output of a signature.
 

@@ -106,7 +106,7 @@ def _ask_some(
     client: Client, args: argparse.Namespace, images: dict[int, bytes]
 ) -> dict[int, Prediction | ClientError]:
     def ask(parts: list[bytes]) -> list[Prediction]:
-        return client.classify_images(
+        return client.predict(
             parts,
             model=args.model,
             version=args.version,

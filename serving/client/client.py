@@ -2,40 +2,30 @@
 
 from __future__ import annotations
 
-import collections
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import contextlib
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
-import grpc
-
-from serving.client import wire_pb2
+from serving.client import about
 from serving.client.answers import (
-    ClassScore,
+    Classification,
     ModelMetadata,
     Prediction,
     PredictResult,
     VersionStatus,
 )
+from serving.client.ask import Answer, checked, image_parts, predict_parts
 from serving.client.channel import open_channel
-from serving.client.classify import CLASSIFY, ENCODED, pixel_example, to_predictions
-from serving.client.describe import to_metadata, to_version_status
-from serving.client.errors import ClientError, InvalidRequest, ModelNotFound
-from serving.client.explain import explain
-from serving.client.requests import (
-    array_requests,
-    asked,
-    encoded_requests,
-    model_spec,
-)
+from serving.client.examples import classify_parts
+from serving.client.model_config import Base, ModelConfig
+from serving.client.reload import reload_config
+from serving.client.requests import model_spec
+from serving.client.settings import Settings
+from serving.client.sync_calls import SyncCalls
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from serving.client.images import ImageSource
-
-# The server computes one request while the next is under way.
-_IN_FLIGHT = 2
+    from serving.client.images import ImageArray, ImageArrays, ImageSource, OneImage
 
 
 class Client:
@@ -45,42 +35,41 @@ class Client:
     server unavailable is repeated three times within about a second.
 
     Args:
-        target: HOST:PORT of the server's gRPC port, or unix:PATH.
-        timeout: seconds that each request may take.
-        wait_for_ready: wait for a server that does not answer yet, up to `timeout`,
+        target: HOST:PORT of the server's gRPC port, or unix:PATH; dns:///NAME:PORT
+            or a sequence of HOST:PORT to spread the calls over several servers.
+        timeout: seconds that each request may take; each method takes another.
+        wait_for_ready: wait for a server that does not answer yet, up to the time-out,
             instead of failing after a second or two.
+        in_flight: most requests of one call under way at the same time.
+        check: ask for a model's metadata before its first request, to refuse what does
+            not fit without sending it. Otherwise metadata is asked for only to explain
+            a refusal; what is known for a minute or less is used either way.
+        **connection: the fields of serving.client.connection.Connection: encryption,
+            tokens, compression, keep-alive and the like.
 
     Raises:
-        ValueError: if `target` is not an address or `timeout` not positive.
+        ValueError: if `target` is not an address, or a setting is out of its range.
+        OSError: if a certificate or a key cannot be read.
 
     Example:
         >>> with Client("127.0.0.1:8500") as client:
-        ...     for answer in client.classify_images(["seven.png"], model="mnist"):
+        ...     for answer in client.predict(["seven.png"], model="mnist"):
         ...         print(answer.label, answer.probability)
     """
 
     def __init__(
-        self, target: str, *, timeout: float = 10.0, wait_for_ready: bool = False
+        self,
+        target: str | Sequence[str],
+        *,
+        timeout: float = 10.0,
+        wait_for_ready: bool = False,
+        in_flight: int = 4,
+        check: bool = False,
+        **connection: Any,
     ):
-        if not timeout > 0:
-            raise ValueError(f"A timeout is above 0 s. Received: timeout={timeout}")
-        self.target = target
-        self._timeout = timeout
-        self._wait_for_ready = wait_for_ready
-        self._label_names: dict[tuple[str, int], tuple[str, ...]] = {}
-        self._channel = open_channel(target)
-        self._predict = self._method("PredictionService/Predict", "Predict")
-        self._metadata = self._method(
-            "PredictionService/GetModelMetadata", "GetModelMetadata"
-        )
-        self._status = self._method("ModelService/GetModelStatus", "GetModelStatus")
-
-    def _method(self, path: str, message: str) -> grpc.UnaryUnaryMultiCallable:
-        return self._channel.unary_unary(
-            f"/tensorflow.serving.{path}",
-            request_serializer=getattr(wire_pb2, f"{message}Request").SerializeToString,
-            response_deserializer=getattr(wire_pb2, f"{message}Response").FromString,
-        )
+        self._settings = Settings(target, timeout, wait_for_ready, in_flight, check)
+        self._known = about.Known()
+        self._calls = SyncCalls(self._settings, open_channel(target, **connection))
 
     def __enter__(self) -> Client:
         return self
@@ -95,8 +84,9 @@ class Client:
 
     def close(self) -> None:
         """Close the connection; calls under way are cancelled."""
-        self._channel.close()
+        self._calls.close()
 
+    @overload
     def predict(
         self,
         inputs: Mapping[str, Any],
@@ -104,104 +94,189 @@ class Client:
         model: str,
         version: int | None = None,
         label: str | None = None,
-        signature: str = "serving_default",
-    ) -> PredictResult:
-        """Ask any signature of any model, in one request.
+        signature: str | None = None,
+        output_filter: Sequence[str] = (),
+        timeout: float | None = None,
+    ) -> PredictResult: ...
 
-        Args:
-            inputs: an array, or what numpy.asarray takes, per input of the signature.
-            model: name of the model.
-            version: the version to ask; the newest that is ready if None.
-            label: a version label to ask instead.
-            signature: name of the signature.
-
-        Returns:
-            all outputs of the signature, and the version that answered.
-
-        Raises:
-            ClientError: one of its subclasses says what went wrong.
-            TypeError: if an input has a type that a tensor cannot hold.
-            ValueError: if both `version` and `label` are given.
-        """
-        from serving.client.tensors import array_to_tensor, tensor_to_array
-
-        request = wire_pb2.PredictRequest(
-            model_spec=model_spec(model, version, label, signature)
-        )
-        for name, values in inputs.items():
-            request.inputs[name].CopyFrom(array_to_tensor(values))
-        (response,) = self._ask(self._predict, [request])
-        try:
-            outputs = {
-                name: tensor_to_array(tensor)
-                for name, tensor in response.outputs.items()
-            }
-        except ValueError as error:
-            raise ClientError(
-                f"Model {model!r} sent an answer that cannot be read: {error}"
-            ) from error
-        return PredictResult(outputs, response.model_spec.version.value)
-
-    def classify_images(
+    @overload
+    def predict(  # type: ignore[overload-overlap]  # a str is a sequence of str too
         self,
-        images: np.ndarray | Sequence[ImageSource],
+        inputs: OneImage | ImageArray,
         *,
         model: str,
         version: int | None = None,
         label: str | None = None,
+        signature: str | None = None,
+        top: int = 1,
+        timeout: float | None = None,
+    ) -> Prediction: ...
+
+    @overload
+    def predict(
+        self,
+        inputs: Sequence[ImageSource] | ImageArrays,
+        *,
+        model: str,
+        version: int | None = None,
+        label: str | None = None,
+        signature: str | None = None,
         top: int = 1,
         batch_size: int = 64,
-    ) -> list[Prediction]:
-        """Classify images with a model that `fovea export` wrote.
+        timeout: float | None = None,
+    ) -> list[Prediction]: ...
+
+    def predict(
+        self,
+        inputs: Any,
+        *,
+        model: str,
+        version: int | None = None,
+        label: str | None = None,
+        signature: str | None = None,
+        top: int = 1,
+        batch_size: int = 64,
+        output_filter: Sequence[str] = (),
+        timeout: float | None = None,
+    ) -> Any:
+        """Ask a model about one image, several images, or named arrays.
 
         Args:
-            images: a uint8 array of shape [N, H, W, C] with values 0..255 in the size
-                and number of channels that the model was trained with; or a sequence
-                of images of any size and mode: paths, bytes of image files, Pillow
-                images, or uint8 arrays of shape [H, W] or [H, W, C].
+            inputs: one image: a path, the bytes of an image file, a Pillow image, or a
+                uint8 array of shape [H, W] or [H, W, C] with values 0..255, of any
+                size and mode; or a sequence of such images; or a uint8 array of shape
+                [N, H, W, C] in the size and number of channels that the model was
+                trained with. These ask a model that `fovea export` wrote. Or a mapping
+                of input names to arrays, or what numpy.asarray takes: that asks any
+                signature of any model, in one request, whatever the size, for not all
+                signatures treat the rows of their inputs one by one.
             model: name of the model.
             version: the version to ask; the newest that is ready if None.
             label: a version label to ask instead.
+            signature: name of the signature; if None, for images the one that
+                `fovea export` writes for them, for a mapping `serving_default`.
             top: how many classes of each image to list; above 1, the labels of all
                 classes are asked for once per model version.
             batch_size: most images in a request; large images travel in smaller
                 requests.
+            output_filter: only these outputs, for a mapping; empty: all.
+            timeout: seconds that each request may take, instead of the client's.
 
         Returns:
-            one Prediction an image, in the order of `images`.
+            a Prediction for one image; a list of them, in order, for several; for a
+            mapping a PredictResult with all outputs and the version that answered.
 
         Raises:
-            BadImage: if an image cannot be sent; nothing has been asked then.
-            ClientError: one of its other subclasses says what went wrong.
+            BadImage: if an image cannot be sent.
+            ClientError: one of its other subclasses says what went wrong. Of several
+                images the first that failed is told; `predict_each` tells all.
+            TypeError: if an input has a type that a tensor cannot hold.
             ValueError: if `top` or `batch_size` is below 1, or both `version` and
                 `label` are given.
         """
-        if top < 1 or batch_size < 1:
-            raise ValueError(
-                "top and batch_size are at least 1. "
-                f"Received: top={top}, batch_size={batch_size}"
-            )
-        if hasattr(images, "__array_interface__"):
-            spec = model_spec(model, version, label, "serving_default")
-            requests = array_requests(spec, images, batch_size)
-        else:
-            spec = model_spec(model, version, label, ENCODED)
-            requests = encoded_requests(spec, images, batch_size)
-        predictions: list[Prediction] = []
-        counts = [count for count, _ in requests]
-        answers = self._ask(self._predict, (request for _, request in requests))
-        for count, response in zip(counts, answers, strict=True):
-            predictions += to_predictions(response, count, top, model)
-        if top > 1:
-            predictions = [self._name_classes(p, model) for p in predictions]
-        return predictions
+        one, parts = predict_parts(
+            self._known,
+            self._settings,
+            inputs,
+            model_spec(model, version, label, signature),
+            top=top,
+            batch_size=batch_size,
+            output_filter=output_filter,
+        )
+        with contextlib.closing(self._calls.answers(parts, timeout)) as each:
+            answers = [checked(answer) for answer in each]
+        return answers[0] if one else answers
 
-    def labels(self, model: str, version: int | None = None) -> tuple[str, ...]:
+    def predict_each(
+        self,
+        images: Iterable[ImageSource],
+        *,
+        model: str,
+        version: int | None = None,
+        label: str | None = None,
+        signature: str | None = None,
+        top: int = 1,
+        batch_size: int = 64,
+        timeout: float | None = None,
+    ) -> Generator[Answer, None, None]:
+        """Ask about any number of images, each answered or with its own error.
+
+        An image that cannot be sent, or that the model refuses, keeps no other from
+        its answer. When requests in a row, as many as `in_flight`, find no server or
+        none that answers in time, the images that follow are reported with the same
+        error without being asked; once a second one request tells whether the server
+        is back.
+
+        Args:
+            images: images of any size and mode, as `predict` takes them, or a uint8
+                array [N, H, W, C]. Read as the answers are taken, a few requests ahead,
+                so that there may be more of them than memory holds.
+            model, version, label, signature, top, batch_size, timeout: as `predict`.
+
+        Yields:
+            for each image, in order, its Prediction or the ClientError that says why
+            there is none.
+
+        Raises:
+            BadImage: if `images` is an array of another type.
+            ValueError: as `predict`.
+        """
+        spec = model_spec(model, version, label, signature)
+        parts = image_parts(self._known, self._settings, images, spec, top, batch_size)
+        return self._calls.answers(parts, timeout)
+
+    def classify(
+        self,
+        examples: Iterable[Mapping[str, Any] | ImageSource],
+        *,
+        model: str,
+        version: int | None = None,
+        label: str | None = None,
+        signature: str = "classify",
+        context: Mapping[str, Any] | None = None,
+        batch_size: int = 64,
+        timeout: float | None = None,
+    ) -> list[Classification]:
+        """Ask TF Serving's Classify about examples, a few requests at a time.
+
+        This is for models with a signature for it, whose input is serialised
+        tf.Examples; images have more from `predict`.
+
+        Args:
+            examples: for each example its features by name, each a str, bytes, int or
+                float, or a sequence or array of one of these; or an image as `predict`
+                takes it, which is sent as the feature `image/encoded`.
+            model: name of the model.
+            version: the version to ask; the newest that is ready if None.
+            label: a version label to ask instead.
+            signature: name of the signature; the one that `fovea export` writes.
+            context: features that all examples share.
+            batch_size: most examples in a request.
+            timeout: seconds that each request may take, instead of the client's.
+
+        Returns:
+            the classes and scores of each example, in order.
+
+        Raises:
+            BadImage: if an image cannot be sent.
+            ClientError: one of its other subclasses says what went wrong.
+            TypeError: if a feature has a type that an example cannot hold.
+            ValueError: if there is a single example only.
+        """
+        spec = model_spec(model, version, label, signature)
+        parts = classify_parts(self._known, spec, examples, context, batch_size)
+        with contextlib.closing(self._calls.answers(parts, timeout)) as each:
+            return list(each)
+
+    def labels(
+        self, model: str, version: int | None = None, *, timeout: float | None = None
+    ) -> tuple[str, ...]:
         """The names of a model's classes, which its signature `classify` tells.
 
         Args:
             model: name of the model.
             version: the version to ask; the newest that is ready if None.
+            timeout: seconds that the request may take, instead of the client's.
 
         Returns:
             K names; the index is the class id.
@@ -209,29 +284,26 @@ class Client:
         Raises:
             ClientError: one of its subclasses says what went wrong.
         """
-        result = self.predict(
-            {"inputs": [pixel_example()]},
-            model=model,
-            version=version,
-            signature=CLASSIFY,
-        )
-        classes = result.outputs.get("classes")
-        if classes is None or classes.ndim != 2 or len(classes) != 1:
-            raise ClientError(
-                f"Model {model!r} does not name its classes as `fovea export` does: "
-                "its signature 'classify' must return `classes` of shape [N, K]."
-            )
-        return tuple(name.decode("utf-8", "replace") for name in classes[0])
+        return self._calls.run(about.labels(model, version), timeout)
 
     def metadata(
-        self, model: str, *, version: int | None = None, label: str | None = None
+        self,
+        model: str,
+        *,
+        version: int | None = None,
+        label: str | None = None,
+        timeout: float | None = None,
     ) -> ModelMetadata:
         """What a model can be asked.
+
+        For a minute after this, `predict` refuses what the model cannot take without
+        sending it.
 
         Args:
             model: name of the model.
             version: the version to ask; the newest that is ready if None.
             label: a version label to ask instead.
+            timeout: seconds that the request may take, instead of the client's.
 
         Returns:
             every signature with names, types and shapes of its inputs and outputs.
@@ -239,19 +311,18 @@ class Client:
         Raises:
             ClientError: one of its subclasses says what went wrong.
         """
-        request = wire_pb2.GetModelMetadataRequest(
-            model_spec=model_spec(model, version, label),
-            metadata_field=["signature_def"],
-        )
-        (response,) = self._ask(self._metadata, [request])
-        return to_metadata(response)
+        spec = model_spec(model, version, label)
+        return self._calls.run(about.metadata(self._known, spec), timeout)
 
-    def status(self, model: str, *, version: int | None = None) -> list[VersionStatus]:
+    def status(
+        self, model: str, *, version: int | None = None, timeout: float | None = None
+    ) -> list[VersionStatus]:
         """Where the versions of a model stand.
 
         Args:
             model: name of the model.
             version: only this version; all that the server knows of if None.
+            timeout: seconds that the request may take, instead of the client's.
 
         Returns:
             one VersionStatus a version, the newest first.
@@ -259,76 +330,58 @@ class Client:
         Raises:
             ClientError: one of its subclasses says what went wrong.
         """
-        request = wire_pb2.GetModelStatusRequest(
-            model_spec=model_spec(model, version, None)
-        )
-        (response,) = self._ask(self._status, [request])
-        return [to_version_status(each) for each in response.model_version_status]
+        return self._calls.run(about.status(model_spec(model, version)), timeout)
 
-    def _ask(
-        self, method: grpc.UnaryUnaryMultiCallable, requests: Iterable[Any]
-    ) -> Iterator[Any]:
-        """Send requests, a few at a time, and yield the answers in order."""
-        under_way: collections.deque[tuple[Any, grpc.Future]] = collections.deque()
-        try:
-            for request in requests:
-                if len(under_way) == _IN_FLIGHT:
-                    yield self._result(*under_way.popleft())
-                call = method.future(
-                    request, timeout=self._timeout, wait_for_ready=self._wait_for_ready
-                )
-                under_way.append((request, call))
-            while under_way:
-                yield self._result(*under_way.popleft())
-        finally:
-            for _, call in under_way:
-                call.cancel()
+    def reload_config(
+        self,
+        models: Iterable[ModelConfig] = (),
+        *,
+        base: Base | None = None,
+        remove: Iterable[str] = (),
+        replace: bool = False,
+        save: bool = False,
+        timeout: float = 300.0,
+    ) -> list[ModelConfig]:
+        """Change the list of models that a server serves.
 
-    def _result(self, request: Any, call: grpc.Future) -> Any:
-        try:
-            return call.result()
-        except grpc.RpcError as failed:
-            spec = request.model_spec
-            error = explain(
-                failed,
-                target=self.target,
-                timeout=self._timeout,
-                model=spec.name,
-                asked=asked(spec),
-            )
-        if isinstance(error, ModelNotFound) and spec.WhichOneof("version_choice"):
-            ready = self._ready_versions(spec.name)
-            if ready:
-                error.args = (f"{error} Versions that are ready: {ready}.",)
-        raise error
+        A server replaces its whole list by the one that it is sent, unloads what is
+        not in it, and has no call that tells the list. So the list that it has is read
+        from `base`, changed by name, and sent as a whole; without `base` nothing is
+        sent unless `replace` says that the server shall serve `models` alone.
 
-    def _ready_versions(self, model: str) -> str:
-        try:
-            status = self.status(model)
-        except ClientError:
-            return ""
-        ready = [each.version for each in status if each.state == "AVAILABLE"]
-        return ", ".join(map(str, sorted(ready)))
+        A label may mean a version that the server has yet to load: it is left as it
+        was in a first request, and set in a second one when the version is available.
 
-    def _name_classes(self, prediction: Prediction, model: str) -> Prediction:
-        key = (model, prediction.model_version)
-        if key not in self._label_names:
-            try:
-                self._label_names[key] = self.labels(*key)
-            except (InvalidRequest, ModelNotFound):
-                # no signature `classify`, or the version has just been replaced
-                self._label_names[key] = ()
-        names = self._label_names[key]
-        top = tuple(
-            score
-            if score.label is not None or score.class_id >= len(names)
-            else ClassScore(names[score.class_id], score.class_id, score.probability)
-            for score in prediction.top
-        )
-        return Prediction(
-            prediction.label,
-            prediction.class_id,
-            prediction.probability,
-            top,
-            prediction.model_version,
-        )
+        Limits: what others have changed since `base` was written is undone. A server
+        forgets a reload when it restarts, and then reads its file: `save`, or write
+        that file yourself. It reaches one server only, whatever the address.
+
+        Args:
+            models: models to add, or to serve in another way than before.
+            base: the config file that the server was started with, or its models.
+            remove: names of models to unload.
+            replace: send the list even if nothing is known of the one before, or if
+                it is empty.
+            save: write the new list to the file `base` when the server has taken it;
+                comments in the file are lost.
+            timeout: seconds that each request may take: the server answers when all
+                models that it did not have before are loaded. Also how long to wait
+                for versions that labels need.
+
+        Returns:
+            the models that the server now has.
+
+        Raises:
+            ClientError: one of its subclasses says what went wrong.
+            OSError: if the file cannot be read or written.
+            ValueError: if models would be lost, or the file is no config file.
+
+        Example:
+            >>> client.reload_config(
+            ...     [ModelConfig("mnist", "/models/mnist", labels={"stable": 3})],
+            ...     base="models.config",
+            ... )
+        """
+        target = self._settings.target
+        steps = reload_config(target, timeout, models, base, remove, replace, save)
+        return self._calls.run(steps, timeout)

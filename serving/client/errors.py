@@ -8,16 +8,29 @@ class ClientError(Exception):
         code: name of the gRPC status code ("NOT_FOUND", ...), or None if the
             error arose here, before or after the call.
         details: the server's or gRPC's own words, "" if there are none.
+        mismatch: whether the request contradicts what the model says of itself: no
+            other values of this type and shape would be answered.
     """
 
-    def __init__(self, sentence: str, *, code: str | None = None, details: str = ""):
+    def __init__(
+        self,
+        sentence: str,
+        *,
+        code: str | None = None,
+        details: str = "",
+        mismatch: bool = False,
+    ):
         super().__init__(sentence)
         self.code = code
         self.details = details
+        self.mismatch = mismatch
 
 
 class ServerUnavailable(ClientError):
-    """No server answers at the address, or it cannot answer now (UNAVAILABLE)."""
+    """No server answers at the address, or it cannot answer now.
+
+    UNAVAILABLE, or RESOURCE_EXHAUSTED if it has too much to do.
+    """
 
 
 class DeadlineExceeded(ClientError):
@@ -29,7 +42,7 @@ class ModelNotFound(ClientError):
 
 
 class InvalidRequest(ClientError):
-    """The model cannot answer this question: signature, inputs, type or shape."""
+    """The model cannot answer this question: signature, inputs, type, shape or size."""
 
 
 class BadImage(ClientError, ValueError):

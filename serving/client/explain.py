@@ -1,5 +1,6 @@
 """gRPC status -> the client's own errors, in words that say what to do next."""
 
+import re
 import textwrap
 
 import grpc
@@ -10,6 +11,11 @@ from serving.client.errors import (
     InvalidRequest,
     ModelNotFound,
     ServerUnavailable,
+)
+from serving.client.unreachable import why_unreachable
+
+_TOO_LARGE = re.compile(
+    r"(CLIENT: )?(Sent|Received) message larger than max \((\d+) vs\. (\d+)\)"
 )
 
 
@@ -46,7 +52,7 @@ def _sentence(
     asked: str,
 ) -> tuple[type[ClientError], str]:
     if code is grpc.StatusCode.UNAVAILABLE:
-        return ServerUnavailable, _unavailable(said, target)
+        return ServerUnavailable, why_unreachable(said, target)
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return DeadlineExceeded, (
             f"The server at {target} did not answer within {timeout:g} s; "
@@ -81,31 +87,39 @@ def _sentence(
             f"What answers at {target} is not a TensorFlow Serving gRPC server "
             f"({said})."
         )
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        return _exhausted(said, target)
+    if code is grpc.StatusCode.UNAUTHENTICATED:
+        return ClientError, (
+            f"The server at {target} does not accept who asks ({said}); check the "
+            "token: it may be missing, wrong or expired."
+        )
+    if code is grpc.StatusCode.PERMISSION_DENIED:
+        return ClientError, (
+            f"The server at {target} does not let this client ask ({said}); use a "
+            "token that may, or have its operator allow it."
+        )
     return ClientError, f"The call to {target} failed with {code.name} ({said})."
 
 
-def _unavailable(said: str, target: str) -> str:
-    # gRPC has one code for "nobody there" and "there, but not now"; only its text
-    # tells them apart. Unknown text falls through to the last, always true sentence.
-    if "HTTP/2" in said or "SETTINGS frame" in said:
-        return (
-            f"Something listens at {target} but does not speak gRPC ({said}); "
-            "is it the REST port? TensorFlow Serving's gRPC port is usually 8500."
+def _exhausted(said: str, target: str) -> tuple[type[ClientError], str]:
+    found = _TOO_LARGE.search(said)
+    if found is None:
+        return ServerUnavailable, (
+            f"The server at {target} has more to do than it takes on ({said}); ask "
+            "again later, or with fewer requests at a time."
         )
-    if said.startswith("failed to connect"):
-        return (
-            f"No server answers at {target} ({_reason(said)}); start one with "
-            "`fovea serve`, or check the address."
+    here, way, size, limit = found[1] is not None, found[2], found[3], found[4]
+    if here:
+        what = "request" if way == "Sent" else "answer"
+        return InvalidRequest, (
+            f"The {what} is larger than this client allows: {size} bytes, and "
+            f"max_message_bytes is {limit}; allow more, or ask about fewer images at "
+            "a time."
         )
-    if "resolv" in said or "resolution" in said:
-        return (
-            f"The host name in {target} cannot be resolved; check the address, for "
-            "example 127.0.0.1:8500."
-        )
-    return f"The server at {target} cannot answer now ({said})."
-
-
-def _reason(said: str) -> str:
-    # "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1:
-    # Failed to connect to remote host: Connection refused" -> its last part
-    return said.rpartition(": ")[2].strip()
+    what = "request" if way == "Received" else "answer"
+    return InvalidRequest, (
+        f"The {what} is larger than the server at {target} allows: {size} bytes, and "
+        f"its limit is {limit}; ask about fewer or smaller images at a time, or raise "
+        "its limit."
+    )

@@ -25,7 +25,7 @@ import threading
 import warnings
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
-from typing import TYPE_CHECKING, TypeAlias, Union
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 from PIL import Image, UnidentifiedImageError
 
@@ -34,9 +34,13 @@ from serving.client.errors import BadImage
 if TYPE_CHECKING:
     import numpy as np
 
-ImageSource: TypeAlias = Union[
-    str, "os.PathLike[str]", bytes, Image.Image, "np.ndarray"
-]
+OneImage: TypeAlias = Union[str, "os.PathLike[str]", bytes, Image.Image]
+ImageSource: TypeAlias = Union[OneImage, "np.ndarray"]
+# [H, W] or [H, W, C], and [N, H, W, C]
+ImageArray: TypeAlias = (
+    "np.ndarray[tuple[int, int], Any] | np.ndarray[tuple[int, int, int], Any]"
+)
+ImageArrays: TypeAlias = "np.ndarray[tuple[int, int, int, int], Any]"
 
 # A photograph has a few MB. What is far larger was named by mistake, and reading it
 # whole would take the machine down.

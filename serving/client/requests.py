@@ -1,68 +1,173 @@
-"""Images -> prediction requests of a sensible size."""
+"""What a caller gives -> requests."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from serving.client import wire_pb2
-from serving.client.errors import BadImage
-from serving.client.wire_pb2 import DataType
+from serving.client.errors import BadImage, ClientError
 
 if TYPE_CHECKING:
-    pass
+    import numpy as np
+
+T = TypeVar("T")
 
 # Many gRPC servers and proxies refuse messages above their default of 4 MiB.
 MAX_REQUEST_BYTES = 2 * 2**20
 
 
-def encoded_requests(
-    spec: wire_pb2.ModelSpec, images: Any, batch_size: int
-) -> list[tuple[int, wire_pb2.PredictRequest]]:
-    """Image files and the like, for the signature `encoded`.
+@dataclass(frozen=True)
+class Item:
+    """One image on its way.
+
+    Attributes:
+        name: what an error calls it: its path, or its place such as "images[3]".
+        data: what is sent: an image file's bytes or an array; or why it is not sent.
+    """
+
+    name: str
+    data: bytes | np.ndarray | ClientError
+
+
+@dataclass(frozen=True)
+class Form:
+    """How images are sent: to which signature, as which input.
+
+    Attributes:
+        signature: name of the signature.
+        input: name of its input.
+        encode: one image, as the caller gave it -> what Item.data holds.
+        pack: the data of several images -> the input's tensor.
+    """
+
+    signature: str
+    input: str
+    encode: Callable[[Any], bytes | np.ndarray]
+    pack: Callable[[Sequence[Any]], wire_pb2.TensorProto]
+
+    def request(
+        self, spec: wire_pb2.ModelSpec, items: Sequence[Item]
+    ) -> wire_pb2.PredictRequest:
+        """Ask about these images."""
+        request = wire_pb2.PredictRequest(model_spec=spec)
+        tensor = self.pack([item.data for item in items])
+        request.inputs[self.input].CopyFrom(tensor)
+        return request
+
+
+def form_of(images: Any) -> Form:
+    """Choose how images are sent.
 
     Returns:
-        the number of images and the request, for each request.
+        for a uint8 array [N, H, W, C] the signature `serving_default`, which takes
+        pixels; for all else `encoded`, which takes image files.
     """
+    if getattr(images, "ndim", None) == 4:
+        if images.dtype != "uint8":
+            raise BadImage(
+                "An array of images is uint8 of shape [N, H, W, C] with values 0..255. "
+                f"Received: dtype={images.dtype}, shape={list(images.shape)}"
+            )
+        return Form("serving_default", "images", lambda image: image, pixels_to_tensor)
     from serving.client.images import encode_image
 
-    if isinstance(images, str | bytes):
-        raise BadImage("classify_images takes a sequence of images, not a single one.")
-    encoded = [encode_image(image) for image in images]
-    requests = []
-    for part in slices([len(data) for data in encoded], batch_size):
-        request = wire_pb2.PredictRequest(model_spec=spec)
-        request.inputs["image_bytes"].CopyFrom(strings_to_tensor(encoded[part]))
-        requests.append((part.stop - part.start, request))
-    return requests
+    return Form("encoded", "image_bytes", encode_image, strings_to_tensor)
 
 
-def array_requests(
-    spec: wire_pb2.ModelSpec, images: Any, batch_size: int
-) -> list[tuple[int, wire_pb2.PredictRequest]]:
-    """A uint8 array [N, H, W, C], for the signature `serving_default`.
+def is_one_image(images: Any) -> bool:
+    """Whether this is one image, not several."""
+    if isinstance(images, str | bytes | bytearray | memoryview | os.PathLike):
+        return True
+    if hasattr(images, "ndim"):
+        return images.ndim < 4
+    return hasattr(images, "__array_interface__")  # a Pillow image
+
+
+def chunks(
+    images: Iterable[Any],
+    form: Form,
+    batch_size: int,
+    instead: Callable[[], ClientError | None],
+) -> Iterator[list[Item]]:
+    """Read images one by one and cut them into what a request carries.
+
+    Args:
+        images: read only as far as needed.
+        form: how they are sent.
+        batch_size: most images in a chunk.
+        instead: asked before each image is prepared: an error to report in its place.
 
     Returns:
-        the number of images and the request, for each request.
+        lists of at most `batch_size` images and, unless a single one is larger, at most
+        MAX_REQUEST_BYTES.
     """
+    items = (_item(image, n, form, instead()) for n, image in enumerate(images))
+    return cut(items, _size, batch_size)
+
+
+def cut(
+    items: Iterable[T], size: Callable[[T], int], batch_size: int
+) -> Iterator[list[T]]:
+    """Cut what is to be sent into what a request carries; see `chunks`.
+
+    Args:
+        items: read only as far as needed.
+        size: bytes of an item.
+        batch_size: most items in a request.
+    """
+    part: list[T] = []
+    total = 0
+    for item in items:
+        more = size(item)
+        if part and total + more > MAX_REQUEST_BYTES:
+            yield part
+            part, total = [], 0
+        part.append(item)
+        total += more
+        if len(part) == batch_size:
+            yield part
+            part, total = [], 0
+    if part:
+        yield part
+
+
+def _item(image: Any, index: int, form: Form, error: ClientError | None) -> Item:
+    is_path = isinstance(image, str | os.PathLike)
+    name = os.fspath(image) if is_path else f"images[{index}]"
+    if error is not None:
+        return Item(name, error)
+    try:
+        return Item(name, form.encode(image))
+    except BadImage as bad:
+        return Item(name, bad if is_path else BadImage(f"{name}: {bad}"))
+
+
+def _size(item: Item) -> int:
+    if isinstance(item.data, ClientError):
+        return 0
+    return len(item.data) if isinstance(item.data, bytes) else item.data.nbytes
+
+
+def predict_request(
+    spec: wire_pb2.ModelSpec, inputs: Mapping[str, Any], output_filter: Sequence[str]
+) -> wire_pb2.PredictRequest:
+    """Ask a signature about arrays, or what numpy.asarray takes, by name."""
     from serving.client.tensors import array_to_tensor
 
-    if images.dtype != "uint8" or images.ndim != 4:
-        raise BadImage(
-            "An array of images is uint8 of shape [N, H, W, C] with values 0..255. "
-            f"Received: dtype={images.dtype}, shape={list(images.shape)}"
-        )
-    requests = []
-    sizes = [image.nbytes for image in images]
-    for part in slices(sizes, batch_size):
-        request = wire_pb2.PredictRequest(model_spec=spec)
-        request.inputs["images"].CopyFrom(array_to_tensor(images[part]))
-        requests.append((part.stop - part.start, request))
-    return requests
+    request = wire_pb2.PredictRequest(model_spec=spec, output_filter=output_filter)
+    for name, values in inputs.items():
+        request.inputs[name].CopyFrom(array_to_tensor(values))
+    return request
 
 
 def model_spec(
-    model: str, version: int | None, label: str | None, signature: str = ""
+    model: str,
+    version: int | None = None,
+    label: str | None = None,
+    signature: str | None = None,
 ) -> wire_pb2.ModelSpec:
     """Which model is asked, by which signature; see Client for the arguments."""
     if version is not None and label is not None:
@@ -87,30 +192,17 @@ def asked(spec: wire_pb2.ModelSpec) -> str:
     return ""
 
 
-def slices(sizes: Sequence[int], batch_size: int) -> Iterator[slice]:
-    """Cut a sequence of images into requests.
-
-    Args:
-        sizes: bytes of each image.
-        batch_size: most images in a request.
-
-    Yields:
-        slices in order, each with at most `batch_size` images and, unless a single
-        image is larger, at most MAX_REQUEST_BYTES.
-    """
-    start = total = 0
-    for index, size in enumerate(sizes):
-        full = index - start == batch_size or total + size > MAX_REQUEST_BYTES
-        if index > start and full:
-            yield slice(start, index)
-            start, total = index, 0
-        total += size
-    if start < len(sizes):
-        yield slice(start, len(sizes))
-
-
 def strings_to_tensor(values: Sequence[bytes]) -> wire_pb2.TensorProto:
     """A string tensor of shape [N]."""
-    tensor = wire_pb2.TensorProto(dtype=DataType.DT_STRING, string_val=values)
+    tensor = wire_pb2.TensorProto(dtype="DT_STRING", string_val=values)
     tensor.tensor_shape.dim.add(size=len(values))
+    return tensor
+
+
+def pixels_to_tensor(images: Sequence[np.ndarray]) -> wire_pb2.TensorProto:
+    """A uint8 tensor [N, H, W, C] of images [H, W, C]."""
+    content = b"".join([image.tobytes() for image in images])
+    tensor = wire_pb2.TensorProto(dtype="DT_UINT8", tensor_content=content)
+    for size in (len(images), *images[0].shape):
+        tensor.tensor_shape.dim.add(size=size)
     return tensor

@@ -6,7 +6,7 @@ by code that is not its own. Its `mnist` sorts images by brightness into ten cla
 
 import io
 import os
-import time
+import threading
 import warnings
 from collections import Counter
 from concurrent import futures
@@ -32,8 +32,10 @@ def official():
         import tensorflow as tf
         from tensorflow.core.example import example_pb2
         from tensorflow_serving.apis import (
+            classification_pb2,
             get_model_metadata_pb2,
             get_model_status_pb2,
+            model_management_pb2,
             model_service_pb2_grpc,
             predict_pb2,
             prediction_service_pb2_grpc,
@@ -41,6 +43,8 @@ def official():
     return SimpleNamespace(
         tf=tf,
         example=example_pb2,
+        classification=classification_pb2,
+        management=model_management_pb2,
         predict=predict_pb2,
         metadata=get_model_metadata_pb2,
         status=get_model_status_pb2,
@@ -60,6 +64,8 @@ class Servicer:
     def __init__(self, official):
         self.official = official
         self.calls = Counter()
+        self.ended = Counter()
+        self.cancelled = Counter()
         self.batches = []
 
     def __getattr__(self, method):
@@ -72,7 +78,10 @@ class Servicer:
         spec = request.model_spec
         self.calls[spec.name] += 1
         if spec.name == "slow":
-            time.sleep(2)
+            gone = threading.Event()
+            context.add_callback(gone.set)
+            self.cancelled["slow"] += gone.wait(2)
+            self.ended["slow"] += 1
         if spec.name == "busy" and self.calls["busy"] % 3:
             context.abort(grpc.StatusCode.UNAVAILABLE, "The batch queue is full")
         response = self.official.predict.PredictResponse()
@@ -176,11 +185,16 @@ class Servicer:
         signature.method_name = "tensorflow/serving/predict"
         images = signature.inputs["images"]
         images.name, images.dtype = "images:0", tf.uint8.as_datatype_enum
-        for size in (-1, 28, 28, 1):
+        for size in (-1, 4, 4, 1):
             images.tensor_shape.dim.add(size=size)
         label = signature.outputs["label"]
         label.dtype = tf.string.as_datatype_enum
         label.tensor_shape.unknown_rank = True
+        if request.model_spec.name != "plain":
+            for name, key in (("encoded", "image_bytes"), ("classify", "inputs")):
+                texts = signatures.signature_def[name].inputs[key]
+                texts.dtype = tf.string.as_datatype_enum
+                texts.tensor_shape.dim.add(size=-1)
         signatures.signature_def["__saved_model_init_op"].SetInParent()
         response = self.official.metadata.GetModelMetadataResponse()
         response.model_spec.name = request.model_spec.name

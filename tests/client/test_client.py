@@ -59,7 +59,7 @@ def test_classify_files_of_all_kinds(client, model, shade, tmp_path):
         shade(n, "RGB", (20 + n, 30)).save(path)
         sources.append(path)
     sources += [shade(6), np.asarray(shade(7)), sources[0].read_bytes()]
-    answers = client.classify_images(sources, model=model)
+    answers = client.predict(sources, model=model)
     assert [answer.class_id for answer in answers] == [*range(8), 0]
     first = answers[0]
     assert first.label == "shade-0"
@@ -69,19 +69,19 @@ def test_classify_files_of_all_kinds(client, model, shade, tmp_path):
 
 
 def test_classify_an_array_through_serving_default(client):
-    answers = client.classify_images(shades(12), model="mnist")
+    answers = client.predict(shades(12), model="mnist")
     assert [answer.label for answer in answers] == [
         f"shade-{n % 10}" for n in range(12)
     ]
 
 
 def test_top_classes_have_labels(client):
-    (answer,) = client.classify_images(shades(1), model="mnist", top=3, version=1)
+    (answer,) = client.predict(shades(1), model="mnist", top=3, version=1)
     assert answer.model_version == 1
     assert answer.top[0].label == answer.label == "shade-0"
     assert len(answer.top) == 3
     assert all(score.label == f"shade-{score.class_id}" for score in answer.top)
-    assert len(client.classify_images(shades(1), model="mnist", top=99)[0].top) == 10
+    assert len(client.predict(shades(1), model="mnist", top=99)[0].top) == 10
 
 
 def test_labels(client):
@@ -92,7 +92,7 @@ def test_labels(client):
 
 def test_splitting_keeps_order(server, client):
     server.servicer.batches.clear()
-    answers = client.classify_images(shades(150), model="mnist", batch_size=32)
+    answers = client.predict(shades(150), model="mnist", batch_size=32)
     assert [answer.class_id for answer in answers] == [n % 10 for n in range(150)]
     assert sorted(server.servicer.batches) == [22, 32, 32, 32, 32]
 
@@ -100,21 +100,21 @@ def test_splitting_keeps_order(server, client):
 def test_large_images_travel_in_smaller_requests(server, client):
     server.servicer.batches.clear()
     images = np.repeat(np.repeat(shades(5), 250, axis=1), 1000, axis=2)  # 4 MB each
-    answers = client.classify_images(images, model="mnist")
+    answers = client.predict(images, model="mnist")
     assert [answer.class_id for answer in answers] == [0, 1, 2, 3, 4]
     assert server.servicer.batches == [1] * 5
 
 
 def test_nothing_to_ask(client):
-    assert client.classify_images([], model="mnist") == []
-    assert client.classify_images(shades(0), model="mnist") == []
+    assert client.predict([], model="mnist") == []
+    assert client.predict(shades(0), model="mnist") == []
 
 
 def test_metadata(client):
     metadata = client.metadata("mnist")
     assert (metadata.name, metadata.version) == ("mnist", 2)
     assert metadata.signatures["serving_default"] == Signature(
-        inputs={"images": TensorSpec("images:0", "uint8", (None, 28, 28, 1))},
+        inputs={"images": TensorSpec("images:0", "uint8", (None, 4, 4, 1))},
         outputs={"label": TensorSpec("", "string", None)},
         method_name="tensorflow/serving/predict",
     )
@@ -155,22 +155,37 @@ def test_wrong_signature_and_inputs(client):
     with pytest.raises(InvalidRequest, match="does not have this signature") as caught:
         client.predict({"a": [1]}, model="mnist", signature="a")
     assert caught.value.code == "FAILED_PRECONDITION"
-    with pytest.raises(InvalidRequest, match="uint8 but float is provided"):
-        client.predict({"images": np.zeros((1, 4, 4, 1), np.float32)}, model="mnist")
+    assert str(caught.value).endswith(
+        "Its signatures: '__saved_model_init_op', 'classify', 'encoded', "
+        "'serving_default'. Received: 'a'."
+    )
     with pytest.raises(InvalidRequest, match=r"'plain' .* does not have this"):
-        client.classify_images([shades(1)[0]], model="plain")
+        client.predict([shades(1)[0]], model="plain")
     with pytest.raises(ClientError, match="does not answer as a classifier") as caught:
-        client.classify_images([shades(1)[0]], model="odd")
+        client.predict([shades(1)[0]], model="odd")
     assert "N=1 rows. Received: output_0" in str(caught.value)
+
+
+def test_a_refusal_is_explained_by_what_the_model_says_of_itself(client):
+    with pytest.raises(InvalidRequest) as caught:
+        client.predict({"images": np.zeros((1, 4, 4, 1), np.float32)}, model="mnist")
+    assert caught.value.code == "INVALID_ARGUMENT"
+    assert "uint8 but float is provided" in str(caught.value)
+    assert str(caught.value).endswith(
+        "Input 'images' of its signature 'serving_default' is uint8 [?, 4, 4, 1]. "
+        "Received: float32 [1, 4, 4, 1]."
+    )
 
 
 def test_images_that_cannot_be_asked_about(client):
     with pytest.raises(BadImage, match="Received: dtype=float64"):
-        client.classify_images(np.zeros((1, 2, 2, 1)), model="mnist")
-    with pytest.raises(BadImage, match="a sequence of images, not a single one"):
-        client.classify_images("a.png", model="mnist")
-    with pytest.raises(ValueError, match="Received: top=0, batch_size=1"):
-        client.classify_images([], model="mnist", top=0, batch_size=1)
+        client.predict(np.zeros((1, 2, 2, 1)), model="mnist")
+    with pytest.raises(ValueError, match="Received: top=0"):
+        client.predict([], model="mnist", top=0)
+    with pytest.raises(ValueError, match="batch_size=0"):
+        client.predict([], model="mnist", batch_size=0)
+    with pytest.raises(ValueError, match=r"Received: output_filter=\['label'\]"):
+        client.predict([], model="mnist", output_filter=["label"])
 
 
 def test_deadline(server):
@@ -190,7 +205,7 @@ def test_a_busy_server_is_asked_again(server, client):
     """Even with a request above the 256 KiB that gRPC retries by default."""
     server.servicer.calls.clear()
     images = np.zeros((1, 1000, 1000, 1), np.uint8)
-    (answer,) = client.classify_images(images, model="busy")
+    (answer,) = client.predict(images, model="busy")
     assert answer.class_id == 0
     assert server.servicer.calls["busy"] == 3
 

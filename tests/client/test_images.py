@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from serving.client import BadImage, encode_image
-from serving.client.classify import PIXEL_PNG
+from serving.client.predictions import PIXEL_PNG
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ def test_asking_about_files_needs_no_numpy(server, shade, tmp_path):
     code = (
         "from serving.client import Client\n"
         f"with Client({server.target!r}) as client:\n"
-        f"    client.classify_images([{str(path)!r}], model='mnist')\n"
+        f"    client.predict([{str(path)!r}], model='mnist')\n"
     )
     assert "numpy" not in modules_after(code)
 

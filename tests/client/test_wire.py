@@ -22,6 +22,10 @@ TWINS = [
     "GetModelStatusRequest",
     "GetModelStatusResponse",
     "Example",
+    "ClassificationRequest",
+    "ClassificationResponse",
+    "ReloadConfigRequest",
+    "ReloadConfigResponse",
 ]
 
 _scalars = {
@@ -82,6 +86,9 @@ def fill(message, data):
             else:
                 setattr(message, name, value)
         elif field.message_type.GetOptions().map_entry:
+            if field.message_type.fields_by_name["value"].message_type is None:
+                target.update(value)
+                continue
             for key, each in value.items():
                 fill(target[key], each)
         elif field.is_repeated:
@@ -102,7 +109,13 @@ def to_bytes(message):
 
 
 def twin(official, name):
-    for module in (official.predict, official.metadata, official.status):
+    for module in (
+        official.predict,
+        official.metadata,
+        official.status,
+        official.classification,
+        official.management,
+    ):
         if hasattr(module, name):
             return getattr(module, name)
     if name == "Example":

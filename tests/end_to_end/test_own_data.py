@@ -81,7 +81,7 @@ def test_files_are_answered_with_their_folder_s_names(repository, pictures, caps
     files = sorted((pictures / "test").glob("*/*"))
     with _serving(repository) as address:
         with Client(address) as client:
-            answers = client.classify_images(files, model="words")
+            answers = client.predict(files, model="words")
         words = ("predict", *files[:3], "--server", address, "--model", "words")
         capsys.readouterr()
         assert fovea.main([*map(str, words), "--json"]) == 0

@@ -97,7 +97,7 @@ def test_served_accuracy_is_the_accuracy_that_was_evaluated(
 ):
     metrics = runs.read_metrics(repository.parents[1] / "run")
     with Client(address) as client:
-        answers = client.classify_images(digits.x_test, model="digits")
+        answers = client.predict(digits.x_test, model="digits")
     served = np.mean([a.class_id for a in answers] == digits.y_test)
     assert served == pytest.approx(metrics["test"]["accuracy"], abs=1e-6)
     assert served > 0.8
@@ -111,8 +111,8 @@ def test_files_are_answered_as_their_pixels_are(address, digits, tmp_path):
         Image.fromarray(digits.x_test[index, ..., 0]).save(path)
         paths.append(path)
     with Client(address) as client:
-        pixels = client.classify_images(digits.x_test[:12], model="digits")
-        files = client.classify_images(paths, model="digits")
+        pixels = client.predict(digits.x_test[:12], model="digits")
+        files = client.predict(paths, model="digits")
     for pixel, file in zip(pixels, files, strict=True):
         assert pixel.label == file.label
         assert pixel.probability == pytest.approx(file.probability, abs=1e-5)
@@ -145,13 +145,13 @@ def test_a_new_version_is_served_without_a_restart(address, repository, digits):
     deadline = time.monotonic() + 60
     with Client(address) as client:
         while time.monotonic() < deadline:
-            (answer,) = client.classify_images(digits.x_test[:1], model="digits")
+            (answer,) = client.predict(digits.x_test[:1], model="digits")
             if answer.model_version == 2:
                 break
             time.sleep(0.2)
         assert answer.model_version == 2
         with pytest.raises(ModelNotFound):
-            client.classify_images(digits.x_test[:1], model="digits", version=7)
+            client.predict(digits.x_test[:1], model="digits", version=7)
     shutil.rmtree(repository / "2")
 
 

@@ -7,12 +7,12 @@ all else here together, and asking about files needs none.
 from __future__ import annotations
 
 import heapq
+from dataclasses import replace
 
 from serving.client import wire_pb2
 from serving.client.answers import ClassScore, Prediction
 from serving.client.errors import ClientError
 
-ENCODED = "encoded"
 CLASSIFY = "classify"
 
 # A white pixel: the least that `classify` can be asked about.
@@ -87,6 +87,24 @@ def _prediction(
         for index in best
     )
     return Prediction(label, class_id, row[class_id], scores, version)
+
+
+def name_classes(prediction: Prediction, names: tuple[str, ...]) -> Prediction:
+    """Fill in the labels of the classes beyond the first.
+
+    Args:
+        prediction: as `to_predictions` returned it.
+        names: of the classes, by class id; may be too few.
+    """
+    return replace(
+        prediction,
+        top=tuple(
+            score
+            if score.label is not None or score.class_id >= len(names)
+            else replace(score, label=names[score.class_id])
+            for score in prediction.top
+        ),
+    )
 
 
 def flat_values(tensor: wire_pb2.TensorProto, field: str) -> list:

@@ -1,0 +1,131 @@
+"""The settings of a connection to a model server."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+# A file's path, or the bytes of PEM themselves.
+Pem: TypeAlias = str | os.PathLike[str] | bytes
+
+# What HTTP/2 and gRPC let through: doc/PROTOCOL-HTTP2.md, "Custom-Metadata".
+_KEY = re.compile(r"[0-9a-z_.-]+")
+_TEXT = re.compile(r"[\x20-\x7e]*")
+
+
+@dataclass(frozen=True)
+class Connection:
+    """How a server is reached; every field is a keyword argument of the clients.
+
+    Attributes:
+        tls: encrypt, and check the server's certificate against the authorities that
+            this machine trusts.
+        ca_certificate: PEM file, or its bytes, of the authorities to trust instead;
+            turns TLS on, as a client certificate does.
+        client_certificate: PEM file, or its bytes, that shows who this client is to a
+            server that asks for it (mutual TLS); needs `client_key`.
+        client_key: PEM file, or its bytes, of its private key.
+        server_name: name that the server's certificate must bear, if it is another
+            than the host of the address.
+        token: sent with each call as `authorization: Bearer TOKEN`; or a function
+            that returns it, which is asked before each call. Over TLS only: anybody
+            on the way could read it otherwise. (Where something else encrypts, such
+            as a service mesh, say {"authorization": "Bearer ..."} in `metadata`.)
+        metadata: further keys and values for each call; values are text, or bytes
+            where the key ends in "-bin".
+        compression: "gzip" compresses requests; None does not.
+        keepalive: seconds of silence after which a call under way asks whether the
+            server is still there; None never asks. Servers of gRPC's C++ and Python
+            end a connection that asks more often than every 300 s, unless they are
+            told otherwise (grpc.http2.min_recv_ping_interval_without_data_ms).
+        max_attempts: how often, 1 to 5, a call is sent while the server is
+            UNAVAILABLE; the pauses are about 0.1, 0.2, 0.4 and 0.8 s.
+        max_message_bytes: refuse requests and answers above this size; None takes
+            what fits into memory, as TensorFlow Serving does.
+
+    Raises:
+        ValueError: if a value is out of its range or contradicts another.
+    """
+
+    tls: bool = False
+    ca_certificate: Pem | None = None
+    client_certificate: Pem | None = None
+    client_key: Pem | None = field(default=None, repr=False)
+    server_name: str | None = None
+    token: str | Callable[[], str] | None = field(default=None, repr=False)
+    metadata: Mapping[str, str | bytes] = field(default_factory=dict, repr=False)
+    compression: str | None = None
+    keepalive: float | None = 330.0
+    max_attempts: int = 4
+    max_message_bytes: int | None = None
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether the connection uses TLS."""
+        return bool(self.tls or self.ca_certificate or self.client_certificate)
+
+    def __post_init__(self) -> None:
+        if (self.client_certificate is None) != (self.client_key is None):
+            given = "client_key" if self.client_certificate is None else "no client_key"
+            raise ValueError(
+                "A client certificate and its key are given together. "
+                f"Received: {given}, client_certificate={self.client_certificate!r}"
+            )
+        for name in ("server_name", "token"):
+            if getattr(self, name) is not None and not self.encrypted:
+                raise ValueError(
+                    f"A {name} is for connections with TLS: say tls=True, or which "
+                    f"ca_certificate to trust. Received: {name} without TLS"
+                )
+        if self.compression not in (None, "gzip"):
+            raise ValueError(
+                "Compression is 'gzip' or None. "
+                f"Received: compression={self.compression!r}"
+            )
+        if self.keepalive is not None and not self.keepalive >= 1:
+            raise ValueError(
+                "Keep-alive is at least 1 s, or None for none. "
+                f"Received: keepalive={self.keepalive!r}"
+            )
+        if self.max_attempts not in range(1, 6):
+            raise ValueError(
+                "A call is sent 1 to 5 times, which is gRPC's bound. "
+                f"Received: max_attempts={self.max_attempts!r}"
+            )
+        if self.max_message_bytes is not None and not (
+            0 < self.max_message_bytes < 2**31
+        ):
+            raise ValueError(
+                "The largest message is above 0 and below 2**31 bytes. "
+                f"Received: max_message_bytes={self.max_message_bytes!r}"
+            )
+        for key, value in self.metadata.items():
+            _check_metadata(key, value)
+        if self.token is not None and "authorization" in self.metadata:
+            raise ValueError(
+                "A call has one authorization: a token, or a key of that name in "
+                "metadata. Received: both"
+            )
+
+
+def _check_metadata(key: str, value: str | bytes) -> None:
+    # The values may be secrets: the sentences do not show them.
+    if not _KEY.fullmatch(key) or key.startswith("grpc-"):
+        raise ValueError(
+            "A key of metadata has lower-case letters, digits, '_', '-' and '.', and "
+            f"does not begin with 'grpc-'. Received: {key!r}"
+        )
+    if key.endswith("-bin"):
+        if not isinstance(value, bytes):
+            raise ValueError(
+                "Metadata whose key ends in '-bin' is bytes. "
+                f"Received: {type(value).__name__} for {key!r}"
+            )
+    elif not isinstance(value, str) or not _TEXT.fullmatch(value):
+        raise ValueError(
+            "Metadata is printable ASCII text, or bytes where the key ends in '-bin'. "
+            f"Received: something else for {key!r}"
+        )

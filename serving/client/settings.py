@@ -1,0 +1,61 @@
+"""What both clients are told when they are made, and how they read a failed call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import grpc
+
+from serving.client.errors import ClientError
+from serving.client.explain import explain
+from serving.client.requests import asked
+from serving.client.steps import Call
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to ask; see Client for the meaning of each.
+
+    Raises:
+        ValueError: if `timeout` or `in_flight` is not positive.
+    """
+
+    target: str | Sequence[str]
+    timeout: float
+    wait_for_ready: bool
+    in_flight: int
+    check: bool
+
+    def __post_init__(self) -> None:
+        self.seconds(self.timeout)
+        if self.in_flight < 1:
+            raise ValueError(
+                "At least one request is under way. "
+                f"Received: in_flight={self.in_flight}"
+            )
+
+    @property
+    def address(self) -> str:
+        """The target, as errors name it."""
+        return self.target if isinstance(self.target, str) else ", ".join(self.target)
+
+    def seconds(self, timeout: float | None) -> float:
+        """The time that each request of a call may take."""
+        seconds = self.timeout if timeout is None else timeout
+        if not seconds > 0:
+            raise ValueError(f"A timeout is above 0 s. Received: timeout={seconds}")
+        return seconds
+
+    def explain(
+        self, failed: grpc.RpcError, call: Call, timeout: float | None
+    ) -> ClientError:
+        """Say in words why a call has failed."""
+        spec = getattr(call.request, "model_spec", None)
+        return explain(
+            failed,
+            target=self.address,
+            timeout=self.seconds(timeout),
+            model=spec.name if spec else "",
+            asked=asked(spec) if spec else "",
+        )
