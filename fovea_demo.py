@@ -86,9 +86,7 @@ def run(args: argparse.Namespace) -> int:
         from serving.client import Client
 
         with Client(f"127.0.0.1:{port}", timeout=30) as client:
-            first = client.predict(
-                dataset.x_test[:SHOWN], model=REPOSITORY.name
-            )
+            first = client.predict(dataset.x_test[:SHOWN], model=REPOSITORY.name)
             _show(dataset, first)
             started = time.perf_counter()
             served = client.predict(

@@ -25,8 +25,8 @@ from urllib.parse import urlsplit
 from PIL import Image, ImageDraw
 
 from serving.client import Client
-from serving.web.asking import Asker
 from serving.web.question import from_drawing
+from serving.web.servable import Servable, picture_shape
 
 ROOT = Path(__file__).parents[1]
 
@@ -104,9 +104,10 @@ def print_answers(args: argparse.Namespace, url: str) -> None:
     post = gradio_asker(url, png) if args.gradio else asker(url, args.model, png)
     print(f"a drawing, over HTTP: {median_ms(post, args.calls):.1f} ms (median)")
     with Client(args.server) as client:
-        import asyncio
-
-        servable = asyncio.run(Asker(client).describe(args.model))
+        metadata = client.metadata(args.model)
+        servable = Servable(
+            args.model, 1, picture_shape(metadata), (), frozenset(metadata.signatures)
+        )
         images = from_drawing(png, servable).pixels[None]
 
         def call() -> None:

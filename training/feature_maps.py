@@ -9,6 +9,8 @@ once for each image, because a server that forms batches cuts every output along
 first axis.
 """
 
+from collections.abc import Callable
+
 import keras
 import tensorflow as tf
 
@@ -22,28 +24,28 @@ _BETWEEN = ("BatchNormalization", "Bias", "GroupNormalization", "LayerNormalizat
 _ACTIVATIONS = ("Activation", "ELU", "LeakyReLU", "PReLU", "ReLU")
 
 
-def feature_maps(model: keras.Model) -> "tf.types.experimental.PolymorphicFunction":
-    """Return the signature's function, to be saved with the model's others.
+def shower(model: keras.Model) -> "Callable[[tf.Tensor], dict] | None":
+    """Return the function that shows a model's first maps.
 
     Args:
         model: A Keras model: uint8 images (N, H, W, C) -> logits.
 
     Returns:
-        A `tf.function` of images; None if the model has no convolution.
+        images -> outputs, in TensorFlow operations; None if the model has no
+        convolution.
     """
     layers = first_convolution(model)
     if layers is None:
         return None
     convolution, last = layers
-    inner = keras.Model(model.inputs, model.get_layer(last).output)
+    inner = keras.Model(model.inputs[0], model.get_layer(last).output)
 
     def show(images):
         maps = tf.cast(inner(images, training=False), tf.float32)
         layer = tf.fill(tf.shape(images)[:1], convolution)
         return {"maps": maps, "layer": layer}
 
-    images = tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8, "images")
-    return tf.function(show, input_signature=[images], autograph=False)
+    return show
 
 
 def first_convolution(model: keras.Model) -> "tuple[str, str] | None":

@@ -9,13 +9,15 @@
 | POST /api/models/NAME/file | an image file | its answer |
 | POST /api/models/NAME/photo | an image file with one digit on it | its answer |
 
+`?class=ID` after a POST asks for the heat map of another class than the answer.
 What goes wrong is `{"error": SENTENCE}`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,13 +31,13 @@ from starlette.staticfiles import StaticFiles
 
 from serving.client import (
     BadImage,
-    Client,
     ClientError,
     DeadlineExceeded,
     InvalidRequest,
     ModelNotFound,
     ServerUnavailable,
 )
+from serving.client.aio import AsyncClient
 from serving.web import as_json, question
 from serving.web.asking import Asker
 from serving.web.guard import Guard
@@ -63,18 +65,24 @@ PREPARE: dict[str, Callable[[bytes, Servable], Question]] = {
 }
 
 
-def make_app(client: Client, models: Sequence[str], host: str) -> Starlette:
+def make_app(server: str, models: Sequence[str], host: str) -> Starlette:
     """Return the page as an ASGI application.
 
     Args:
-        client: of the server that has the models; the caller closes it.
+        server: gRPC address of the server that has the models.
         models: names to choose from; the page asks for one if there are none.
         host: the name that the page is served under.
     """
+    client = AsyncClient(server)
     asker = Asker(client)
 
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with client:
+            yield
+
     async def list_models(request: Request) -> Response:
-        return JSONResponse({"server": client.target, "models": list(models)})
+        return JSONResponse({"server": server, "models": list(models)})
 
     async def describe(request: Request) -> Response:
         servable = await asker.describe(request.path_params["model"])
@@ -82,8 +90,14 @@ def make_app(client: Client, models: Sequence[str], host: str) -> Starlette:
 
     async def ask(request: Request) -> Response:
         model, kind = request.path_params["model"], request.path_params["kind"]
+        if kind not in PREPARE:
+            raise HTTPException(404, f"One asks by {', '.join(PREPARE)}, not by {kind}.")
+        why = request.query_params.get("class", "")
         data = await _read(request)
-        found = await _unless_gone(request, asker.answer(model, PREPARE[kind], data))
+        answer = asker.answer(
+            model, PREPARE[kind], data, int(why) if why.isdecimal() else None
+        )
+        found = await _unless_gone(request, answer)
         if found is None:
             return Response(status_code=_CLIENT_GONE)
         return JSONResponse(as_json.of_answer(*found))
@@ -96,6 +110,7 @@ def make_app(client: Client, models: Sequence[str], host: str) -> Starlette:
             Route("/api/models/{model}/{kind}", ask, methods=["POST"]),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
+        lifespan=lifespan,
         middleware=[Middleware(Guard, host=host)],
         exception_handlers={
             ClientError: _client_error,

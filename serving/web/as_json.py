@@ -25,6 +25,7 @@ def of_servable(servable: Servable) -> dict[str, Any]:
         "width": width,
         "grey": channels == 1,
         "classes": len(servable.labels),
+        "explains_any_class": "explain_class" in servable.signatures,
     }
 
 
@@ -35,6 +36,7 @@ def of_answer(servable: Servable, question: Question, answer: Answer) -> dict[st
         "model": of_servable(servable),
         "classes": [
             {
+                "id": int(index),
                 "label": _label(servable, int(index)),
                 "probability": float(answer.probabilities[index]),
             }
@@ -42,6 +44,7 @@ def of_answer(servable: Servable, question: Question, answer: Answer) -> dict[st
         ],
         "picture": _plane(question.pixels),
         "heatmap": None if answer.heatmap is None else _heatmap(answer.heatmap),
+        "heat_class": _label(servable, answer.heat_class),
         "maps": None if answer.maps is None else _maps(answer.maps, answer.layer),
         "grpc_ms": answer.seconds * 1000,
     }

@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from serving.client import Client, ClientError, InvalidRequest, PredictResult
+from serving.client import ClientError, InvalidRequest, PredictResult
+from serving.client.aio import AsyncClient
 from serving.web.question import Question
 from serving.web.servable import Servable, picture_shape
 
-FEATURE_MAPS = "feature_maps"
-EXPLAIN = "explain"
 # A version may be replaced between two questions, but hardly twice.
 _ATTEMPTS = 3
 
@@ -27,7 +26,9 @@ class Answer:
     Attributes:
         version: the version that answered.
         probabilities: float32 (classes,).
-        heatmap: float32 (height, width), 0..1; None if the model does not explain.
+        heatmap: float32 (height, width), 0..1: what speaks for a class; None if the
+            model does not explain itself.
+        heat_class: that class.
         maps: float32 (height, width, channels) of its first convolution; None if it
             does not show them.
         layer: name of that convolution, "" without maps.
@@ -37,6 +38,7 @@ class Answer:
     version: int
     probabilities: np.ndarray
     heatmap: np.ndarray | None
+    heat_class: int
     maps: np.ndarray | None
     layer: str
     seconds: float
@@ -49,7 +51,7 @@ class Asker:
         client: of the server that has the models.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: AsyncClient) -> None:
         self._client = client
         self._known: dict[str, Servable] = {}
 
@@ -59,12 +61,10 @@ class Asker:
         Raises:
             ClientError: if there is no such model, or none that takes pictures.
         """
-        metadata = await asyncio.to_thread(self._client.metadata, model)
+        metadata = await self._client.metadata(model)
         shape = picture_shape(metadata)
         try:
-            labels = await asyncio.to_thread(
-                self._client.labels, model, metadata.version
-            )
+            labels = await self._client.labels(model, metadata.version)
         except InvalidRequest:
             labels = ()  # no signature `classify`: its classes have numbers alone
         servable = Servable(
@@ -74,7 +74,11 @@ class Asker:
         return servable
 
     async def answer(
-        self, model: str, prepare: Callable[[bytes, Servable], Question], data: bytes
+        self,
+        model: str,
+        prepare: Callable[[bytes, Servable], Question],
+        data: bytes,
+        why: int | None = None,
     ) -> tuple[Servable, Question, Answer]:
         """Ask a model about a picture.
 
@@ -82,6 +86,8 @@ class Asker:
             model: its name.
             prepare: turns the bytes of an image file into what the model takes.
             data: these bytes.
+            why: the class that the heat map is to speak of, if the model can be asked
+                that; the most probable one if None.
 
         Raises:
             ClientError: if there is no usable answer.
@@ -90,7 +96,7 @@ class Asker:
         for _ in range(_ATTEMPTS):
             question = await asyncio.to_thread(prepare, data, servable)
             try:
-                answer = await self._ask(servable, question)
+                answer = await self._ask(servable, question, why)
             except InvalidRequest:
                 latest = await self.describe(model)
                 if latest == servable:
@@ -104,63 +110,61 @@ class Asker:
             f"Model {model!r} changes its version with every question; ask again later."
         )
 
-    async def _ask(self, servable: Servable, question: Question) -> Answer | None:
+    async def _ask(
+        self, servable: Servable, question: Question, why: int | None
+    ) -> Answer | None:
         """Ask about one picture.
 
         Returns:
             the answer; None if another version of the model has answered, to which
             the question may have to be put another way.
         """
-        maps, main = await asyncio.gather(
-            self._maps(servable, question), self._main(servable, question)
-        )
-        result, seconds = main
-        versions = {result.model_version}
-        if maps is not None:
-            versions.add(maps.model_version)
-        if versions != {servable.version}:
-            return None
-        return Answer(
-            version=result.model_version,
-            probabilities=_only(result, "probabilities"),
-            heatmap=_only(result, "heatmap") if "heatmap" in result.outputs else None,
-            maps=_only(maps, "maps") if maps else None,
-            layer=_only(maps, "layer").decode() if maps else "",
-            seconds=seconds,
-        )
+        images = {"images": question.pixels[np.newaxis]}
 
-    async def _main(
-        self, servable: Servable, question: Question
-    ) -> tuple[PredictResult, float]:
-        """Ask for probabilities and, if the model has it, the heat map with them."""
-        signature = servable.first_of(f"{EXPLAIN}_encoded", "encoded")
-        if question.encoded is not None and signature is not None:
-            inputs: dict[str, Any] = {"image_bytes": [question.encoded]}
-        else:
-            signature = servable.first_of(EXPLAIN) or "serving_default"
-            inputs = {"images": question.pixels[np.newaxis]}
-        return await self._timed(servable, signature, inputs)
-
-    async def _maps(
-        self, servable: Servable, question: Question
-    ) -> PredictResult | None:
-        signature = servable.first_of(FEATURE_MAPS)
-        if signature is None:
-            return None
-        inputs = {"images": question.pixels[np.newaxis]}
-        return (await self._timed(servable, signature, inputs))[0]
-
-    async def _timed(
-        self, servable: Servable, signature: str, inputs: dict[str, Any]
-    ) -> tuple[PredictResult, float]:
-        def call() -> tuple[PredictResult, float]:
-            started = time.perf_counter()
-            result = self._client.predict(
+        async def predict(signature: str, inputs: dict[str, Any]) -> PredictResult:
+            return await self._client.predict(
                 inputs, model=servable.name, signature=signature
             )
+
+        async def classes() -> tuple[PredictResult, float]:
+            signature = servable.first_of("explain_encoded", "encoded")
+            inputs: dict[str, Any] = {"image_bytes": [question.encoded]}
+            if question.encoded is None or signature is None:
+                signature = servable.first_of("explain") or "serving_default"
+                inputs = images
+            started = time.perf_counter()
+            result = await predict(signature, inputs)
             return result, time.perf_counter() - started
 
-        return await asyncio.to_thread(call)
+        async def heat() -> PredictResult | None:
+            if why is None or not servable.first_of("explain_class"):
+                return None  # what it has comes with the classes
+            return await predict("explain_class", {**images, "class_id": [why]})
+
+        async def maps() -> PredictResult | None:
+            signature = servable.first_of("feature_maps")
+            return await predict(signature, images) if signature else None
+
+        (main, seconds), explained, shown = await asyncio.gather(
+            classes(), heat(), maps()
+        )
+        results = (main, explained, shown)
+        if any(each and each.model_version != servable.version for each in results):
+            return None
+        explained = explained or main
+        heatmap = explained.outputs.get("heatmap")
+        probabilities = _only(main, "probabilities")
+        return Answer(
+            version=servable.version,
+            probabilities=probabilities,
+            heatmap=None if heatmap is None else _only(explained, "heatmap"),
+            heat_class=int(probabilities.argmax())
+            if explained is main
+            else int(_only(explained, "class_id")),
+            maps=_only(shown, "maps") if shown else None,
+            layer=_only(shown, "layer").decode() if shown else "",
+            seconds=seconds,
+        )
 
 
 def _only(result: PredictResult, output: str) -> Any:

@@ -10,7 +10,7 @@ import socket
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from serving.client import Client
+from serving.client.addresses import route
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -48,8 +48,9 @@ def run(args: argparse.Namespace) -> int:
     """Serve the page until Ctrl-C or SIGTERM; return the exit code."""
     from serving.web.app import make_app
 
-    with Client(args.server) as client, _listen(args.host, args.port) as listening:
-        app = make_app(client, args.model, args.host)
+    route(args.server)  # an address that is none is told now, not by the page
+    with _listen(args.host, args.port) as listening:
+        app = make_app(args.server, args.model, args.host)
         print(f"{_url(listening)} asks the server at {args.server}", flush=True)
         if not ipaddress.ip_address(listening.getsockname()[0]).is_loopback:
             print("Whoever reaches this machine can use the page.", flush=True)
@@ -65,7 +66,7 @@ def _serve(app: Starlette, listening: socket.socket) -> None:
         loop="asyncio",
         http="h11",
         ws="none",
-        lifespan="off",
+        lifespan="on",
         log_level="warning",
         access_log=False,
         server_header=False,

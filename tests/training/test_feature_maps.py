@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import models
-from training.feature_maps import feature_maps, first_convolution
+from training.feature_maps import first_convolution, shower
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +26,12 @@ def images():
 def test_the_first_convolution_is_found(name, options, expected):
     model = models.build(name, (28, 28, 1), 10, **options)
     assert first_convolution(model) == expected
-    assert (feature_maps(model) is None) == (expected is None)
+    assert (shower(model) is None) == (expected is None)
 
 
 def test_maps_are_the_activated_convolution(images):
     model = models.build("lenet5", (28, 28, 1), 10)
-    answer = feature_maps(model)(images)
+    answer = shower(model)(images)
     assert [name.decode() for name in answer["layer"].numpy()] == ["c1"] * 3
     # LeNet-5's input runs from -0.1 to 1.175, and c1 pads it by two pixels.
     pixels = images.astype(np.float64) / 255 * 1.275 - 0.1

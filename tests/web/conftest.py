@@ -1,4 +1,4 @@
-"""A served model that knows digits, the page's command, and a browser without a head."""
+"""A served model that knows digits, the page's command, and a headless browser."""
 
 import contextlib
 import http.client
@@ -156,7 +156,9 @@ def browser():
         options.add_argument(switch)
     if os.geteuid() == 0:
         options.add_argument("--no-sandbox")  # which Chromium has not for root
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    options.set_capability(
+        "goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"}
+    )
     # The driver's path is given, so that selenium looks for none and fetches none.
     service = webdriver.ChromeService(executable_path=driver)
     browser = webdriver.Chrome(options=options, service=service)

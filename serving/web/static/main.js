@@ -10,10 +10,12 @@ const LARGEST_FILE = 20 * 2 ** 20; // the server's limit
 
 let model = null; // what the server says about it
 let wanted = null; // its name
+let why = null; // id of the class that the heat map is to speak of; null: the answer
 let file = null; // the picture that was chosen last, if it is not a drawing
 
 const pen = new Pen($("drawing"), $("pen"), (finished) => {
   file = null;
+  why = null;
   showBoard();
   if (pen.empty) {
     latest.cancel();
@@ -28,12 +30,13 @@ const latest = new Latest(async (work, signal) => {
   const started = performance.now();
   try {
     const { kind, body, how } = await work();
+    const query = why === null ? "" : `?class=${why}`;
     const answer = await ask(
-      `api/models/${encodeURIComponent(model.name)}/${kind}`,
+      `api/models/${encodeURIComponent(model.name)}/${kind}${query}`,
       { method: "POST", body, signal, headers: { "Content-Type": "application/octet-stream" } },
     );
     showModel(answer.model);
-    show(answer, performance.now() - started, how);
+    show(answer, performance.now() - started, how, askWhy);
     complain(null);
   } catch (error) {
     if (error.name !== "AbortError") fail(error);
@@ -55,6 +58,11 @@ function askAbout(finished) {
     file: "scaled to the size that the model takes",
   }[kind];
   latest.offer(async () => ({ kind, how, body: chosen ?? (await pen.blob()) }), finished);
+}
+
+function askWhy(id) {
+  why = id;
+  askAbout(true);
 }
 
 function complain(sentence) {
@@ -93,6 +101,7 @@ function showBoard() {
 async function useModel(name) {
   latest.cancel();
   wanted = name;
+  why = null;
   model = null;
   showNothing();
   $("model-facts").textContent = "";
@@ -112,6 +121,7 @@ async function useFile(chosen) {
     return;
   }
   file = chosen;
+  why = null;
   showBoard();
   const context = $("shown").getContext("2d");
   const { width, height } = $("shown");

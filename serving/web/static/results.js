@@ -11,8 +11,8 @@ let latest = null;
 let announcing = null;
 
 // answer: what the server said; whole: ms from the question to now; how: what was
-// done to the picture.
-export function show(answer, whole, how) {
+// done to the picture; askWhy(id): asks what speaks for a class.
+export function show(answer, whole, how, askWhy) {
   latest = answer;
   const [best] = answer.classes;
   $("nothing").hidden = true;
@@ -22,7 +22,7 @@ export function show(answer, whole, how) {
   $("sure").textContent = `with probability ${percent(best.probability)}`;
   $("badge").hidden = false;
   $("badge").textContent = `${best.label} · ${percent(best.probability)}`;
-  $("classes").replaceChildren(...answer.classes.map(row));
+  showClasses(answer, askWhy);
   $("version").textContent = `version ${answer.model.version}`;
   $("version-note").textContent = `of ${answer.model.name}`;
   $("grpc").textContent = milliseconds(answer.grpc_ms);
@@ -43,36 +43,55 @@ export function showNothing() {
 // Also after a change of colours, which the maps are painted with.
 export function paintPlanes() {
   if (latest === null) return;
-  const { picture, heatmap, maps, classes } = latest;
+  const { picture, heatmap, maps, heat_class: heatClass } = latest;
   paintPicture($("given"), picture);
   $("given").ariaLabel = "The picture as the model was given it";
   $("heat-figure").hidden = heatmap === null;
   $("no-heat").hidden = heatmap !== null;
   if (heatmap !== null) {
     paintHeat($("heat"), picture, heatmap);
-    $("heat").ariaLabel = `Where the pixels are that counted for ${classes[0].label}`;
+    $("heat").ariaLabel = `Where the pixels are that speak for ${heatClass}`;
     $("heat-note").textContent =
-      `the brighter, the more these pixels counted for “${classes[0].label}”.`;
+      `the brighter, the more these pixels speak for “${heatClass}”.` +
+      (latest.model.explains_any_class ? " Choose another class to see what speaks for it." : "");
   }
   $("no-maps").hidden = maps !== null;
   $("maps-note").hidden = $("maps").hidden = maps === null;
   if (maps !== null) showMaps(maps);
 }
 
-function row({ label, probability }) {
-  const line = document.createElement("tr");
+// Rows are used again, so that none of their buttons loses the focus.
+function showClasses({ classes, model, heat_class: heatClass }, askWhy) {
+  const body = $("classes");
+  while (body.children.length > classes.length) body.lastChild.remove();
+  while (body.children.length < classes.length) body.append(emptyRow());
+  classes.forEach(({ id, label, probability }, i) => {
+    const [name, bar, share] = body.children[i].children;
+    const [button, plain] = name.children;
+    button.hidden = !model.explains_any_class;
+    plain.hidden = model.explains_any_class;
+    button.textContent = plain.textContent = label;
+    button.title = `What speaks for ${label}?`;
+    button.ariaPressed = label === heatClass;
+    button.onclick = () => askWhy(id);
+    bar.firstChild.style.setProperty("--share", probability);
+    share.textContent = percent(probability);
+  });
+}
+
+function emptyRow() {
+  const row = document.createElement("tr");
   const name = document.createElement("th");
   name.scope = "row";
-  name.textContent = label;
+  const button = document.createElement("button");
+  button.type = "button";
+  name.append(button, document.createElement("span"));
   const bar = document.createElement("td");
   bar.className = "bar";
   bar.ariaHidden = "true";
   bar.append(document.createElement("i"));
-  bar.firstChild.style.setProperty("--share", probability);
-  const share = document.createElement("td");
-  share.textContent = percent(probability);
-  line.append(name, bar, share);
-  return line;
+  row.append(name, bar, document.createElement("td"));
+  return row;
 }
 
 function showMaps(maps) {
