@@ -91,7 +91,8 @@ def make_app(server: str, models: Sequence[str], host: str) -> Starlette:
     async def ask(request: Request) -> Response:
         model, kind = request.path_params["model"], request.path_params["kind"]
         if kind not in PREPARE:
-            raise HTTPException(404, f"One asks by {', '.join(PREPARE)}, not by {kind}.")
+            kinds = ", ".join(PREPARE)
+            raise HTTPException(404, f"One asks by {kinds}. Received: {kind}")
         why = request.query_params.get("class", "")
         data = await _read(request)
         answer = asker.answer(

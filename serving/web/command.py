@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import ipaddress
+import os
 import signal
 import socket
 from types import FrameType
@@ -49,7 +50,11 @@ def run(args: argparse.Namespace) -> int:
     from serving.web.app import make_app
 
     route(args.server)  # an address that is none is told now, not by the page
-    with _listen(args.host, args.port) as listening:
+    with (
+        _listen(args.host, args.port) as listening,
+        contextlib.suppress(KeyboardInterrupt),
+    ):
+        signal.signal(signal.SIGTERM, _interrupt)
         app = make_app(args.server, args.model, args.host)
         print(f"{_url(listening)} asks the server at {args.server}", flush=True)
         if not ipaddress.ip_address(listening.getsockname()[0]).is_loopback:
@@ -73,10 +78,8 @@ def _serve(app: Starlette, listening: socket.socket) -> None:
         proxy_headers=False,
         timeout_graceful_shutdown=2,
     )
-    # uvicorn closes on these signals, and then raises the one that it got.
-    signal.signal(signal.SIGTERM, _interrupt)
-    with contextlib.suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[listening])
+    # On Ctrl-C and SIGTERM it closes, and then has the signal do what it did before.
+    uvicorn.Server(config).run(sockets=[listening])
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -97,7 +100,7 @@ def _listen(host: str, port: int) -> socket.socket:
         )[0]
         return socket.create_server(address[4][:2], family=address[0])
     except OSError as error:
-        reason = error.strerror or error
+        reason = os.strerror(error.errno) if error.errno > 0 else error.strerror
         hint = "; --port chooses another" if port else ""
         raise ValueError(
             f"The page cannot listen there: {reason}{hint}. "

@@ -15,12 +15,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-m", "fovea", "web"]
 PRETRAINED = "pretrained:mnist"
 
 
 @pytest.fixture(scope="session")
 def repository(tmp_path_factory):
-    """digits: version 1 explains itself; plain: the same net, without that."""
+    """digits explains itself; plain and changing are the same net without that."""
     from training.export import export
     from training.pretrained import locate
 
@@ -28,6 +29,7 @@ def repository(tmp_path_factory):
     run = locate(PRETRAINED)
     export(run, directory / "digits", with_explain=True)
     export(run, directory / "plain")
+    shutil.copytree(directory / "plain" / "1", directory / "changing" / "1")
     return directory
 
 
@@ -60,8 +62,8 @@ def serving(repository, *models):
 
 @pytest.fixture(scope="session")
 def target(repository):
-    """Address of a server with both models."""
-    with serving(repository, "digits", "plain") as (_, address):
+    """Address of a server with these models."""
+    with serving(repository, "digits", "plain", "changing") as (_, address):
         yield address
 
 
@@ -87,11 +89,10 @@ class Page:
 
 
 @contextlib.contextmanager
-def page_at(target, *words):
-    """Start the command as a person does; the process that ends it is the test's."""
+def page_at(target, *words, end=signal.SIGTERM):
+    """Start the command as a person does, and end it by a signal."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "fovea", "web"]
-        + ["--server", target, "--port", "0", *words],
+        [*COMMAND, "--server", target, "--port", "0", *words],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -102,7 +103,7 @@ def page_at(target, *words):
         assert first, process.stderr.read()
         yield Page(process, first.split()[0])
     finally:
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(end)
         _, errors = process.communicate(timeout=30)
     assert (process.returncode, errors) == (0, "")
 
