@@ -169,9 +169,8 @@ def test_the_keyboard_is_enough(open_page):
             break
     ActionChains(browser).send_keys(Keys.ENTER).perform()
     until_told(browser, "4")
-    # what speaks for the runner-up?
-    # it is told when the digit is complete
     until(browser, lambda _: "4, " in announced(browser))
+    # and what speaks for the runner-up
     second = browser.find_elements(By.CSS_SELECTOR, "#classes button")[1]
     label = second.text
     browser.execute_script("arguments[0].focus()", second)
@@ -198,21 +197,22 @@ def test_a_chosen_file_is_answered(open_page, tmp_path):
     assert not browser.find_element(By.ID, "answer").is_displayed()
 
 
-def test_a_server_that_stops_is_told_and_forgotten(
+def test_a_server_that_stops_is_one_sentence(
     open_page, repository, start_server, start_page
 ):
-    with start_server(repository, "plain") as (server, target):
-        page = start_page(target)
-        with page as started:
-            browser = open_page(started.url)
-            browser.find_element(By.ID, "model-name").send_keys("plain", Keys.ENTER)
-            until_ready(browser)
-            server.drain(5)
-            draw(browser, ONE)
-            until(browser, lambda _: "No server answers" in text(browser, "error"))
-            assert not browser.find_element(By.ID, "answer").is_displayed()
-            browser.find_element(By.ID, "clear").click()
-            until(browser, lambda _: text(browser, "error") == "")
+    with (
+        start_server(repository, "plain") as (server, target),
+        start_page(target) as page,
+    ):
+        browser = open_page(page.url)
+        browser.find_element(By.ID, "model-name").send_keys("plain", Keys.ENTER)
+        until_ready(browser)
+        server.drain(5)
+        draw(browser, ONE)
+        until(browser, lambda _: "No server answers" in text(browser, "error"))
+        assert not browser.find_element(By.ID, "answer").is_displayed()
+        browser.find_element(By.ID, "clear").click()
+        until(browser, lambda _: text(browser, "error") == "")
 
 
 def test_an_unknown_model_is_one_sentence(open_page, target, start_page):

@@ -163,20 +163,21 @@ def test_models_are_listed_and_described(page, target):
     }
 
 
-def test_a_new_version_is_noticed(page, repository):
+def test_a_new_version_is_asked_what_it_can_be_asked(page, repository):
     path = "/api/models/changing/drawing"
     _, _, first = page.ask("POST", path, drawn_seven())
-    assert (first["model"]["version"], first["maps"]) == (1, None)
-    shutil.copytree(repository / "digits" / "1", repository / "copy")
+    assert (first["model"]["version"], first["maps"]["layer"]) == (1, "whitening")
+    shutil.copytree(repository / "plain" / "1", repository / "copy")
     (repository / "copy").rename(repository / "changing" / "2")
     deadline = time.monotonic() + 60
     while True:
-        _, _, second = page.ask("POST", path, drawn_seven())
+        status, _, second = page.ask("POST", path, drawn_seven())
+        assert status == 200
         if second["model"]["version"] == 2:
             break
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    assert second["maps"]["layer"] == "whitening"
+    assert (second["heatmap"], second["maps"]) == (None, None)
 
 
 def test_strangers_are_refused(page):
