@@ -15,6 +15,14 @@ with warnings.catch_warnings():
 
     backend.prepare()
 
+from tests import certificates
+
+
+@pytest.fixture(scope="session")
+def pem(tmp_path_factory):
+    """Keys and certificates in PEM form, by name of their file."""
+    return certificates.make(tmp_path_factory.mktemp("pem"))
+
 
 @pytest.fixture(scope="session")
 def sample():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 
 from serving.client import wire_pb2
 from serving.client.answers import ModelMetadata, VersionStatus
@@ -17,7 +16,6 @@ from serving.client.steps import GET_METADATA, GET_STATUS, PREDICT, Steps, ask
 _METADATA_SECONDS = 60.0
 
 
-@dataclass
 class Known:
     """What a client has learnt of the models.
 
@@ -25,8 +23,9 @@ class Known:
         names: names of the classes, by model and version; () if it tells none.
     """
 
-    names: dict[tuple[str, int], tuple[str, ...]] = field(default_factory=dict)
-    _metadata: dict[bytes, tuple[float, ModelMetadata]] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.names: dict[tuple[str, int], tuple[str, ...]] = {}
+        self._metadata: dict[bytes, tuple[float, ModelMetadata]] = {}
 
     def metadata(self, spec: wire_pb2.ModelSpec) -> ModelMetadata | None:
         """What the asked version said of itself within the last minute."""
@@ -46,19 +45,20 @@ class Known:
 
 
 def _key(spec: wire_pb2.ModelSpec) -> bytes:
+    return _any_signature(spec).SerializeToString()
+
+
+def _any_signature(spec: wire_pb2.ModelSpec) -> wire_pb2.ModelSpec:
     which = wire_pb2.ModelSpec()
     which.CopyFrom(spec)
     which.signature_name = ""
-    return which.SerializeToString()
+    return which
 
 
 def metadata(known: Known, spec: wire_pb2.ModelSpec) -> Steps[ModelMetadata]:
     """Ask what a model can be asked."""
-    which = wire_pb2.ModelSpec()
-    which.CopyFrom(spec)
-    which.signature_name = ""
     request = wire_pb2.GetModelMetadataRequest(
-        model_spec=which, metadata_field=["signature_def"]
+        model_spec=_any_signature(spec), metadata_field=["signature_def"]
     )
     found = to_metadata((yield from ask(GET_METADATA, request)))
     known.keep(spec, found)

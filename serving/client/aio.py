@@ -18,14 +18,12 @@ from serving.client.answers import (
 )
 from serving.client.ask import Answer, checked, image_parts, predict_parts
 from serving.client.channel import open_aio_channel
-from serving.client.examples import classify_parts
-from serving.client.model_config import Base, ModelConfig
-from serving.client.reload import reload_config
 from serving.client.requests import model_spec
 from serving.client.settings import Settings
 
 if TYPE_CHECKING:
     from serving.client.images import ImageArray, ImageArrays, ImageSource, OneImage
+    from serving.client.model_config import Base, ModelConfig
 
 
 class AsyncClient:
@@ -176,6 +174,8 @@ class AsyncClient:
         timeout: float | None = None,
     ) -> list[Classification]:
         """Ask TF Serving's Classify about examples: `Client.classify`."""
+        from serving.client.examples import classify_parts
+
         spec = model_spec(model, version, label, signature)
         parts = classify_parts(self._known, spec, examples, context, batch_size)
         async with contextlib.aclosing(self._calls.answers(parts, timeout)) as each:
@@ -216,6 +216,8 @@ class AsyncClient:
         timeout: float = 300.0,
     ) -> list[ModelConfig]:
         """Change the list of models of a server: `Client.reload_config`."""
+        from serving.client.reload import reload_config
+
         target = self._settings.target
         steps = reload_config(target, timeout, models, base, remove, replace, save)
         return await self._calls.run(steps, timeout)

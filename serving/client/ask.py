@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from serving.client import wire_pb2
 from serving.client.about import Known, class_names
@@ -114,8 +113,8 @@ def _inputs(
     from serving.client.tensors import tensor_to_array
 
     request = predict_request(spec, inputs, output_filter)
-    yield from refuse_misfit(known, request, settings.check)
     try:
+        yield from refuse_misfit(known, request, settings.check)
         response = yield from ask(PREDICT, request)
     except ClientError as error:
         raise (yield from explained(known, error, request)) from None
@@ -132,8 +131,7 @@ def _inputs(
     return [PredictResult(outputs, version)]
 
 
-@dataclass(frozen=True)
-class _Images:
+class _Images(NamedTuple):
     """How all images of one call are asked about.
 
     Attributes:
@@ -152,12 +150,18 @@ class _Images:
 
     def answers(self, items: list[Item]) -> Steps[list[Answer]]:
         """One for each item; what cannot be sent is its own."""
-        good = [item for item in items if not isinstance(item.data, ClientError)]
-        answered = iter((yield from self._together(good)) if good else [])
-        return [
-            item.data if isinstance(item.data, ClientError) else next(answered)
-            for item in items
+        bad = [
+            item.data if isinstance(item.data, ClientError) else None for item in items
         ]
+        return (yield from self._without(bad, items))
+
+    def _without(
+        self, bad: Sequence[ClientError | None], items: list[Item]
+    ) -> Steps[list[Answer]]:
+        """Ask about the items that are not bad, and put the answers between those."""
+        good = [item for item, error in zip(items, bad, strict=True) if error is None]
+        answered = iter((yield from self._together(good)) if good else [])
+        return [next(answered) if error is None else error for error in bad]
 
     def _together(self, items: list[Item]) -> Steps[list[Answer]]:
         request = self.form.request(self.spec, items)
@@ -174,9 +178,12 @@ class _Images:
             reason = yield from explained(self.known, error, request)
         if reason.code != "INVALID_ARGUMENT" or reason.mismatch:
             return [reason] * len(items)
+        # One image that the model cannot decode fails its whole request
+        damage = [self.form.damage(item) for item in items]
+        if any(damage):
+            return (yield from self._without(damage, items))
         if len(items) == 1:
             return [_named(reason, items[0])]
-        # One image that the model cannot decode fails its whole request
         return (yield from self._alone(items))
 
     def _alone(self, items: list[Item]) -> Steps[list[Answer]]:
@@ -187,10 +194,10 @@ class _Images:
                 Call(PREDICT, self.form.request(self.spec, [item])) for item in part
             ]
             for item, outcome in zip(part, outcomes, strict=True):
-                if isinstance(outcome, ClientError):
-                    answers.append(_named(outcome, item))
-                else:
-                    answers += yield from self._read(outcome, 1)
+                try:
+                    answers += yield from self._read(checked(outcome), 1)
+                except ClientError as error:
+                    answers.append(_named(error, item))
         return answers
 
     def _read(

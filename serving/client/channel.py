@@ -10,8 +10,6 @@ import grpc.aio
 
 from serving.client.addresses import Route, route
 from serving.client.connection import Connection
-from serving.client.credentials import channel_credentials
-from serving.client.metadata import AddAioMetadata, AddMetadata
 from serving.client.service_config import service_config
 
 _OPTIONS: list[tuple[str, str | int]] = [
@@ -60,11 +58,15 @@ def open_channel(target: str | Sequence[str], **settings: Any) -> grpc.Channel:
     options = _options(to, connection)
     compression = _compression(connection)
     if connection.encrypted:
+        from serving.client.credentials import channel_credentials
+
         credentials = channel_credentials(connection)
         channel = grpc.secure_channel(to.target, credentials, options, compression)
     else:
         channel = grpc.insecure_channel(to.target, options, compression)
     if connection.metadata:
+        from serving.client.metadata import AddMetadata
+
         channel = grpc.intercept_channel(channel, AddMetadata(connection.metadata))
     return channel
 
@@ -77,8 +79,12 @@ def open_aio_channel(target: str | Sequence[str], **settings: Any) -> grpc.aio.C
     compression = _compression(connection)
     interceptors = []
     if connection.metadata:
+        from serving.client.metadata import AddAioMetadata
+
         interceptors.append(AddAioMetadata(connection.metadata))
     if connection.encrypted:
+        from serving.client.credentials import channel_credentials
+
         credentials = channel_credentials(connection)
         return grpc.aio.secure_channel(
             to.target, credentials, options, compression, interceptors
@@ -103,22 +109,23 @@ def _options(to: Route, connection: Connection) -> list[tuple[str, str | int]]:
         options.append(("grpc.keepalive_timeout_ms", _ACKNOWLEDGE_MS))
     if to.direct:
         options.append(("grpc.enable_http_proxy", 0))
-    authority = connection.server_name or to.authority
+    authority = _authority(to, connection)
     if authority is not None:
-        # what calls name as their server, and what its certificate must bear
         options.append(("grpc.default_authority", authority))
-    if connection.encrypted and connection.server_name is None:
-        _check_names(to)
     return options
 
 
-def _check_names(to: Route) -> None:
-    # gRPC checks all certificates of a channel against one name
-    if len(set(to.hosts)) > 1:
+def _authority(to: Route, connection: Connection) -> str | None:
+    """What calls name as their server, and what its certificate must bear."""
+    if connection.server_name is not None:
+        return connection.server_name
+    if connection.encrypted and len(set(to.hosts)) > 1:
+        # gRPC checks all certificates of a channel against one name
         raise ValueError(
             "Several servers with TLS share one name, which each certificate bears: "
             f"say it as server_name. Received: {', '.join(to.hosts)}"
         )
+    return to.authority
 
 
 def _compression(connection: Connection) -> grpc.Compression | None:

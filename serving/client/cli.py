@@ -149,11 +149,10 @@ def _cells(score: Any) -> tuple[str, str]:
 
 
 def _as_json(path: str, answer: Prediction | ClientError) -> dict[str, Any]:
-    from dataclasses import asdict
-
     if isinstance(answer, ClientError):
         return {"file": path, "error": str(answer)}
-    return {"file": path, **asdict(answer)}
+    top = [score._asdict() for score in answer.top]
+    return {"file": path, **answer._asdict(), "top": top}
 
 
 def _positive_int(text: str) -> int:

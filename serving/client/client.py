@@ -17,15 +17,13 @@ from serving.client.answers import (
 )
 from serving.client.ask import Answer, checked, image_parts, predict_parts
 from serving.client.channel import open_channel
-from serving.client.examples import classify_parts
-from serving.client.model_config import Base, ModelConfig
-from serving.client.reload import reload_config
 from serving.client.requests import model_spec
 from serving.client.settings import Settings
 from serving.client.sync_calls import SyncCalls
 
 if TYPE_CHECKING:
     from serving.client.images import ImageArray, ImageArrays, ImageSource, OneImage
+    from serving.client.model_config import Base, ModelConfig
 
 
 class Client:
@@ -202,10 +200,10 @@ class Client:
         """Ask about any number of images, each answered or with its own error.
 
         An image that cannot be sent, or that the model refuses, keeps no other from
-        its answer. When requests in a row, as many as `in_flight`, find no server or
-        none that answers in time, the images that follow are reported with the same
-        error without being asked; once a second one request tells whether the server
-        is back.
+        its answer. When as many requests in a row as are `in_flight` find no server, or
+        one that is not able to answer or not in time, the images that follow are
+        reported with the same error without being asked; once a second one request
+        tells whether the server is back.
 
         Args:
             images: images of any size and mode, as `predict` takes them, or a uint8
@@ -263,6 +261,8 @@ class Client:
             TypeError: if a feature has a type that an example cannot hold.
             ValueError: if there is a single example only.
         """
+        from serving.client.examples import classify_parts
+
         spec = model_spec(model, version, label, signature)
         parts = classify_parts(self._known, spec, examples, context, batch_size)
         with contextlib.closing(self._calls.answers(parts, timeout)) as each:
@@ -346,15 +346,11 @@ class Client:
 
         A server replaces its whole list by the one that it is sent, unloads what is
         not in it, and has no call that tells the list. So the list that it has is read
-        from `base`, changed by name, and sent as a whole; without `base` nothing is
-        sent unless `replace` says that the server shall serve `models` alone.
+        from `base`, changed by name, and sent as a whole. A label of a version that is
+        yet to be loaded is set in a second request, when the version is available.
 
-        A label may mean a version that the server has yet to load: it is left as it
-        was in a first request, and set in a second one when the version is available.
-
-        Limits: what others have changed since `base` was written is undone. A server
-        forgets a reload when it restarts, and then reads its file: `save`, or write
-        that file yourself. It reaches one server only, whatever the address.
+        Limits: what others have changed since `base` was written is undone; a server
+        that restarts reads its file again, see `save`; only one server is told.
 
         Args:
             models: models to add, or to serve in another way than before.
@@ -382,6 +378,8 @@ class Client:
             ...     base="models.config",
             ... )
         """
+        from serving.client.reload import reload_config
+
         target = self._settings.target
         steps = reload_config(target, timeout, models, base, remove, replace, save)
         return self._calls.run(steps, timeout)

@@ -65,7 +65,8 @@ class Connection:
     @property
     def encrypted(self) -> bool:
         """Whether the connection uses TLS."""
-        return bool(self.tls or self.ca_certificate or self.client_certificate)
+        given = (self.ca_certificate, self.client_certificate)
+        return self.tls or any(each is not None for each in given)
 
     def __post_init__(self) -> None:
         if (self.client_certificate is None) != (self.client_key is None):

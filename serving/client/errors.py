@@ -29,7 +29,7 @@ class ClientError(Exception):
 class ServerUnavailable(ClientError):
     """No server answers at the address, or it cannot answer now.
 
-    UNAVAILABLE, or RESOURCE_EXHAUSTED if it has too much to do.
+    UNAVAILABLE; RESOURCE_EXHAUSTED if it has too much to do; CANCELLED if it stopped.
     """
 
 

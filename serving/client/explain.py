@@ -53,6 +53,11 @@ def _sentence(
 ) -> tuple[type[ClientError], str]:
     if code is grpc.StatusCode.UNAVAILABLE:
         return ServerUnavailable, why_unreachable(said, target)
+    if code is grpc.StatusCode.CANCELLED:
+        return ServerUnavailable, (
+            f"The server at {target} dropped the call before it answered ({said}); it "
+            "may be stopping."
+        )
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return DeadlineExceeded, (
             f"The server at {target} did not answer within {timeout:g} s; "

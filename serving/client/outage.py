@@ -5,7 +5,7 @@ import time
 from serving.client.errors import ClientError
 
 # While a server is down, one look this often tells whether it is back.
-_SECONDS_BETWEEN_LOOKS = 1.0
+SECONDS_BETWEEN_LOOKS = 1.0
 
 
 class Outage:
@@ -39,6 +39,6 @@ class Outage:
         """What to say of an image instead of asking now; None: ask."""
         if self._silent < self._patience:
             return None
-        if time.monotonic() - self._since > _SECONDS_BETWEEN_LOOKS:
+        if time.monotonic() - self._since > SECONDS_BETWEEN_LOOKS:
             return None
         return self._last

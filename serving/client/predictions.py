@@ -7,7 +7,6 @@ all else here together, and asking about files needs none.
 from __future__ import annotations
 
 import heapq
-from dataclasses import replace
 
 from serving.client import wire_pb2
 from serving.client.answers import ClassScore, Prediction
@@ -81,7 +80,9 @@ def to_predictions(
 def _prediction(
     row: list[float], label: str, class_id: int, top: int, version: int
 ) -> Prediction:
-    best = heapq.nlargest(top, range(len(row)), key=row.__getitem__)
+    best = [class_id]
+    if top > 1:
+        best = heapq.nlargest(top, range(len(row)), key=row.__getitem__)
     scores = tuple(
         ClassScore(label if index == class_id else None, index, row[index])
         for index in best
@@ -96,12 +97,11 @@ def name_classes(prediction: Prediction, names: tuple[str, ...]) -> Prediction:
         prediction: as `to_predictions` returned it.
         names: of the classes, by class id; may be too few.
     """
-    return replace(
-        prediction,
+    return prediction._replace(
         top=tuple(
             score
             if score.label is not None or score.class_id >= len(names)
-            else replace(score, label=names[score.class_id])
+            else score._replace(label=names[score.class_id])
             for score in prediction.top
         ),
     )

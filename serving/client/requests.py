@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from serving.client import wire_pb2
 from serving.client.errors import BadImage, ClientError
@@ -19,8 +19,7 @@ T = TypeVar("T")
 MAX_REQUEST_BYTES = 2 * 2**20
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(NamedTuple):
     """One image on its way.
 
     Attributes:
@@ -32,8 +31,7 @@ class Item:
     data: bytes | np.ndarray | ClientError
 
 
-@dataclass(frozen=True)
-class Form:
+class Form(NamedTuple):
     """How images are sent: to which signature, as which input.
 
     Attributes:
@@ -41,12 +39,14 @@ class Form:
         input: name of its input.
         encode: one image, as the caller gave it -> what Item.data holds.
         pack: the data of several images -> the input's tensor.
+        check: raises BadImage if Item.data is damaged, which encode may have missed.
     """
 
     signature: str
     input: str
     encode: Callable[[Any], bytes | np.ndarray]
     pack: Callable[[Sequence[Any]], wire_pb2.TensorProto]
+    check: Callable[[Any], object] | None = None
 
     def request(
         self, spec: wire_pb2.ModelSpec, items: Sequence[Item]
@@ -56,6 +56,15 @@ class Form:
         tensor = self.pack([item.data for item in items])
         request.inputs[self.input].CopyFrom(tensor)
         return request
+
+    def damage(self, item: Item) -> BadImage | None:
+        """Why an image that was sent cannot be decoded, if it cannot."""
+        try:
+            if self.check is not None:
+                self.check(item.data)
+        except BadImage as bad:
+            return BadImage(f"{item.name}: {bad}")
+        return None
 
 
 def form_of(images: Any) -> Form:
@@ -74,7 +83,13 @@ def form_of(images: Any) -> Form:
         return Form("serving_default", "images", lambda image: image, pixels_to_tensor)
     from serving.client.images import encode_image
 
-    return Form("encoded", "image_bytes", encode_image, strings_to_tensor)
+    return Form(
+        "encoded",
+        "image_bytes",
+        partial(encode_image, check=False),
+        strings_to_tensor,
+        encode_image,
+    )
 
 
 def is_one_image(images: Any) -> bool:

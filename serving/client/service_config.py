@@ -37,11 +37,11 @@ def service_config(max_attempts: int, *, balanced: bool) -> str:
                 },
             }
         ]
-        # A server that is overloaded for long must not get every call four times
+        # A server that is overloaded for long must not get every call several times
         # (A6-client-retries.md, "Throttling"): a failure costs a token, a success
-        # earns a tenth of one, and below half of them nothing is repeated. The number
+        # earns half of one, and below half of them nothing is repeated. The number
         # is gRPC's largest: many calls under way have to survive one restart.
-        config["retryThrottling"] = {"maxTokens": 1000, "tokenRatio": 0.1}
+        config["retryThrottling"] = {"maxTokens": 1000, "tokenRatio": 0.5}
     if balanced:
         config["loadBalancingConfig"] = [{"round_robin": {}}]
         # A17-client-side-health-checking.md: the server as a whole, grpc.health.v1.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import grpc
 
@@ -13,7 +12,6 @@ from serving.client.requests import asked
 from serving.client.steps import Call
 
 
-@dataclass(frozen=True)
 class Settings:
     """How to ask; see Client for the meaning of each.
 
@@ -21,18 +19,23 @@ class Settings:
         ValueError: if `timeout` or `in_flight` is not positive.
     """
 
-    target: str | Sequence[str]
-    timeout: float
-    wait_for_ready: bool
-    in_flight: int
-    check: bool
-
-    def __post_init__(self) -> None:
-        self.seconds(self.timeout)
-        if self.in_flight < 1:
+    def __init__(
+        self,
+        target: str | Sequence[str],
+        timeout: float,
+        wait_for_ready: bool,
+        in_flight: int,
+        check: bool,
+    ):
+        self.target = target
+        self.timeout = timeout
+        self.wait_for_ready = wait_for_ready
+        self.in_flight = in_flight
+        self.check = check
+        self.seconds(timeout)
+        if in_flight < 1:
             raise ValueError(
-                "At least one request is under way. "
-                f"Received: in_flight={self.in_flight}"
+                f"At least one request is under way. Received: in_flight={in_flight}"
             )
 
     @property

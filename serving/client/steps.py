@@ -12,8 +12,7 @@ written as such generators, which never wait and know no socket. `Client` and
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from google.protobuf.message import Message
 
@@ -23,8 +22,7 @@ from serving.client.errors import ClientError
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Method:
+class Method(NamedTuple):
     """One of the server's methods: its path and its messages."""
 
     path: str
@@ -49,16 +47,14 @@ CLASSIFY = _method("PredictionService", "Classify", "Classification")
 METHODS = (PREDICT, CLASSIFY, GET_METADATA, GET_STATUS, RELOAD_CONFIG)
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """A request and the method that it goes to."""
 
     method: Method
     request: Any
 
 
-@dataclass(frozen=True)
-class Pause:
+class Pause(NamedTuple):
     """Takes the place of calls: wait this many seconds, then send an empty list."""
 
     seconds: float

@@ -10,7 +10,7 @@ import re
 # What gRPC's text holds -> what it means and what to do, the first that fits.
 _MEANINGS = [
     (
-        "Hostname Verification Check failed",
+        "Hostname Verification Check failed|is not in peer certificate",
         "The certificate of the server at {target} is for another name; say the name "
         "that it bears as server_name, or ask the server by that name.",
     ),
@@ -30,7 +30,8 @@ _MEANINGS = [
         "another port.",
     ),
     (
-        "security handshaker",
+        # the latter as of grpcio 1.71: no address is left that it could dial
+        "security handshaker|empty address list",
         "The certificates for {target} cannot be used; each is a PEM file, and the "
         "client's key is the one that belongs to its certificate.",
     ),
@@ -47,6 +48,16 @@ _MEANINGS = [
         "Too many pings|too_many_pings",
         "The server at {target} ended the connection, because it was asked for signs "
         "of life too often; use a longer keepalive.",
+    ),
+    (
+        "before receiving SETTINGS frame",
+        "Something listens at {target} but says nothing; it does not speak gRPC, or "
+        "it hangs.",
+    ),
+    (
+        "handshaker shutdown",
+        "Nothing comes back from {target}; check the address, and whether a firewall "
+        "is in between.",
     ),
     (
         "HTTP/2|SETTINGS frame",

@@ -18,7 +18,6 @@ import pytest
 from PIL import Image
 
 CLASSES = [f"shade-{n}" for n in range(10)]
-LABELS = {"stable": 1}
 VERSIONS = (1, 2)
 
 
@@ -67,6 +66,7 @@ class Servicer:
         self.ended = Counter()
         self.cancelled = Counter()
         self.batches = []
+        self.labels = {"stable": 1}
 
     def __getattr__(self, method):
         # the stubs want all methods of the services, the client asks three
@@ -100,12 +100,12 @@ class Servicer:
             )
         choice = spec.WhichOneof("version_choice")
         if choice == "version_label":
-            if spec.version_label not in LABELS:
+            if spec.version_label not in self.labels:
                 context.abort(
                     grpc.StatusCode.INVALID_ARGUMENT,
                     f"Unrecognized servable version label: {spec.version_label}",
                 )
-            return LABELS[spec.version_label]
+            return self.labels[spec.version_label]
         if choice == "version" and spec.version.value not in VERSIONS:
             context.abort(
                 grpc.StatusCode.NOT_FOUND,
@@ -147,18 +147,24 @@ class Servicer:
             return {"classes": classes.astype(object), "scores": scores}
         ids = scores.argmax(1)
         labels = np.array([CLASSES[n].encode() for n in ids], dtype=object)
-        return {
+        outputs = {
             "probabilities": scores,
             "class_id": ids.astype(np.int64),
             "label": labels,
         }
+        wanted = request.output_filter or outputs
+        return {name: outputs[name] for name in wanted}
 
     def _decode(self, data, signature, context):
         tf = self.official.tf
         if signature == "classify":
             features = self.official.example.Example.FromString(data).features
             (data,) = features.feature["image/encoded"].bytes_list.value
-        image = tf.io.decode_image(data, channels=3, expand_animations=False).numpy()
+        try:
+            image = tf.io.decode_image(data, channels=3, expand_animations=False)
+        except tf.errors.InvalidArgumentError as error:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, error.message)
+        image = image.numpy()
         if image.shape[0] == 13:  # stands for what a graph may refuse
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "13 rows bring bad luck")
         return image
@@ -176,7 +182,40 @@ class Servicer:
         getattr(tensor, field).extend(array.ravel().tolist())
         return tensor
 
+    def Classify(self, request, context):
+        """Scores by the feature `shade` of each example, or by its image."""
+        spec = request.model_spec
+        self.calls["Classify"] += 1
+        version = self._version(spec, context)
+        if spec.signature_name != "classify":
+            context.abort(
+                grpc.StatusCode.INVALID_ARGUMENT,
+                f"No signature was found with the name: {spec.signature_name}",
+            )
+        kind = request.input.WhichOneof("kind")
+        examples = getattr(request.input, kind).examples
+        response = self.official.classification.ClassificationResponse()
+        response.model_spec.version.value = version
+        for each in examples:
+            example = self.official.example.Example()
+            if kind == "example_list_with_context":
+                example.MergeFrom(request.input.example_list_with_context.context)
+            example.MergeFrom(each)
+            feature = example.features.feature
+            if "shade" in feature:
+                floats = feature["shade"].float_list.value
+                (shade,) = floats or feature["shade"].int64_list.value
+                scores = probabilities(np.full((1, 1, 1), shade * 255 / 9))
+            else:
+                data = example.SerializeToString()
+                scores = probabilities(self._decode(data, "classify", context))
+            result = response.result.classifications.add()
+            for label, score in zip(CLASSES, scores, strict=True):
+                result.classes.add(label=label, score=score)
+        return response
+
     def GetModelMetadata(self, request, context):
+        self.calls["GetModelMetadata"] += 1
         version = self._version(request.model_spec, context)
         assert list(request.metadata_field) == ["signature_def"]
         tf = self.official.tf
@@ -187,9 +226,10 @@ class Servicer:
         images.name, images.dtype = "images:0", tf.uint8.as_datatype_enum
         for size in (-1, 4, 4, 1):
             images.tensor_shape.dim.add(size=size)
-        label = signature.outputs["label"]
-        label.dtype = tf.string.as_datatype_enum
-        label.tensor_shape.unknown_rank = True
+        for name in ("class_id", "label", "probabilities"):
+            output = signature.outputs[name]
+            output.dtype = tf.string.as_datatype_enum
+            output.tensor_shape.unknown_rank = True
         if request.model_spec.name != "plain":
             for name, key in (("encoded", "image_bytes"), ("classify", "inputs")):
                 texts = signatures.signature_def[name].inputs[key]

@@ -115,7 +115,9 @@ def test_metadata(client):
     assert (metadata.name, metadata.version) == ("mnist", 2)
     assert metadata.signatures["serving_default"] == Signature(
         inputs={"images": TensorSpec("images:0", "uint8", (None, 4, 4, 1))},
-        outputs={"label": TensorSpec("", "string", None)},
+        outputs=dict.fromkeys(
+            ("class_id", "label", "probabilities"), TensorSpec("", "string", None)
+        ),
         method_name="tensorflow/serving/predict",
     )
     assert "__saved_model_init_op" in metadata.signatures

@@ -10,8 +10,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serving.client import BadImage, encode_image
+from serving.client import BadImage
+from serving.client import encode_image as encode
 from serving.client.predictions import PIXEL_PNG
+
+
+def encode_image(image):
+    """With and without the check, which makes a difference for damaged files only."""
+    sent = encode(image)
+    assert encode(image, check=False) == sent
+    return sent
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
-"""TLS on the gRPC port and the socket, with certificates that openssl makes here."""
+"""TLS on the gRPC port and the socket."""
 
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -11,45 +10,6 @@ from serving.server import tls
 from serving.server.errors import ServingError
 
 Check = health_pb2.HealthCheckRequest
-
-
-def openssl(folder, *arguments):
-    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
-
-
-@pytest.fixture(scope="module")
-def pem(tmp_path_factory):
-    """Keys and certificates: an authority, a server and a client that it signed."""
-    folder = tmp_path_factory.mktemp("pem")
-    new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-    for name in ("ca", "other"):
-        openssl(
-            folder,
-            *(
-                "req",
-                "-x509",
-                *new_key,
-                "-keyout",
-                f"{name}.key",
-                "-out",
-                f"{name}.crt",
-            ),
-            *("-days", "2", "-subj", f"/CN={name}"),
-        )
-    (folder / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1")
-    for name in ("server", "client"):
-        openssl(
-            folder,
-            *("req", *new_key, "-keyout", f"{name}.key", "-out", f"{name}.csr"),
-            *("-subj", f"/CN={name}"),
-        )
-        openssl(
-            folder,
-            *("x509", "-req", "-in", f"{name}.csr", "-out", f"{name}.crt"),
-            *("-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial"),
-            *("-days", "2", "-extfile", "names"),
-        )
-    return {file.name: file.read_text() for file in folder.iterdir()}
 
 
 def write_config(path, **fields):

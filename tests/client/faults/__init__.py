@@ -1,0 +1,1 @@
+"""The client against servers that fail, or that want to know who is there."""

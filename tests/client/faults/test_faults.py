@@ -1,0 +1,195 @@
+"""Servers that are killed, restarted, overrun or silent."""
+
+import contextlib
+import socket
+import threading
+
+import grpc
+import pytest
+
+from serving.client import (
+    Client,
+    DeadlineExceeded,
+    InvalidRequest,
+    Prediction,
+    ServerUnavailable,
+)
+from serving.client.channel import open_channel
+from serving.client.steps import PREDICT
+from tests.client.faults.replica import images
+
+ASK = {"model": "numbers", "batch_size": 4}
+
+
+def labels(answers):
+    return [getattr(answer, "label", answer) for answer in answers]
+
+
+def numbers(count):
+    return [str(n) for n in range(count)]
+
+
+def test_a_server_that_is_down_and_comes_up_later(launch):
+    server = launch()
+    server.kill()
+    with Client(server.target) as client:
+        with pytest.raises(ServerUnavailable, match="No server answers at 127") as down:
+            client.predict(images(1), **ASK)
+        assert down.value.code == "UNAVAILABLE"
+        assert "Connection refused" in down.value.details
+        server.start()
+        server.wait()
+        assert wait_for(client).label == "0"
+
+
+def wait_for(client):
+    """The first answer; how long gRPC takes to connect anew is not under test."""
+    for _ in range(100):
+        (answer,) = client.predict_each(images(1), **ASK)
+        if isinstance(answer, Prediction):
+            return answer
+    raise answer
+
+
+def test_a_server_killed_in_the_middle_of_1000_images(launch):
+    server = launch().wait()
+    answers = []
+    with Client(server.target) as client:
+        for answer in client.predict_each(images(1000), **ASK):
+            answers.append(answer)
+            if len(answers) == 300:
+                server.kill()
+    assert len(answers) == 1000
+    assert labels(answers[:300]) == numbers(300)
+    # those under way when it died may have been answered; after them comes nothing
+    assert all(isinstance(answer, ServerUnavailable) for answer in answers[340:])
+    with (
+        Client(server.target) as client,
+        pytest.raises(ServerUnavailable, match="No server answers at"),
+    ):
+        client.predict(images(1000), **ASK)
+
+
+def test_a_server_restarted_in_the_middle_is_waited_for(launch):
+    server = launch().wait()
+    answers = []
+    with Client(server.target, wait_for_ready=True, timeout=60) as client:
+        for answer in client.predict_each(images(400), **ASK):
+            answers.append(answer)
+            if len(answers) == 100:
+                server.kill()
+                server.start()
+    assert labels(answers) == numbers(400)
+
+
+def test_a_short_restart_is_ridden_out_by_the_attempts_of_a_call(start):
+    """They reach over 1.5 s."""
+    server = start()
+    target = f"127.0.0.1:{server.port}"
+    answers = []
+    with Client(target, max_attempts=5) as client:
+        for answer in client.predict_each(images(400), **ASK):
+            answers.append(answer)
+            if len(answers) == 100:
+                server.server.stop(grace=30).wait()
+                threading.Timer(0.4, start, [target]).start()
+    assert labels(answers) == numbers(400)
+
+
+def test_a_call_that_a_stopping_server_drops(start):
+    """Python's gRPC server cancels what is under way when it ends."""
+    server = start()
+    server.classifier.refusal = grpc.StatusCode.CANCELLED
+    with (
+        Client(f"127.0.0.1:{server.port}") as client,
+        pytest.raises(ServerUnavailable, match="dropped the call before it") as error,
+    ):
+        client.predict(images(1), **ASK)
+    assert error.value.code == "CANCELLED"
+
+
+@pytest.mark.parametrize("attempts", [1, 2, 5])
+def test_a_call_is_sent_as_often_as_said(start, attempts):
+    server = start()
+    server.classifier.refusal = grpc.StatusCode.UNAVAILABLE
+    with (
+        Client(f"127.0.0.1:{server.port}", max_attempts=attempts) as client,
+        pytest.raises(ServerUnavailable, match="The batch queue is full"),
+    ):
+        client.predict(images(1), **ASK)
+    assert server.classifier.calls == attempts
+
+
+def test_a_server_that_stays_overloaded_is_not_asked_again_and_again(start):
+    """After 500 failures, and then as long as failures outweigh what goes well."""
+    server = start()
+    server.classifier.refusal = grpc.StatusCode.UNAVAILABLE
+    with open_channel(f"127.0.0.1:{server.port}", max_attempts=5) as channel:
+        predict = channel.unary_unary(
+            PREDICT.path, request_serializer=PREDICT.request.SerializeToString
+        )
+        for wave in range(2):
+            before = server.classifier.calls
+            asked = [predict.future(PREDICT.request(), timeout=60) for _ in range(200)]
+            for call in asked:
+                assert call.exception().code() is grpc.StatusCode.UNAVAILABLE
+            sent = server.classifier.calls - before
+            assert 500 <= sent < 1000 if wave == 0 else sent == 200
+
+
+def test_the_deadline(start):
+    server = start()
+    server.classifier.gate.clear()
+    with (
+        Client(f"127.0.0.1:{server.port}", timeout=0.3) as client,
+        pytest.raises(DeadlineExceeded, match=r"did not answer within 0\.3 s"),
+    ):
+        client.predict(images(1), **ASK)
+
+
+def test_a_request_above_the_server_s_limit(start):
+    server = start(options=[("grpc.max_receive_message_length", 1000)])
+    with Client(f"127.0.0.1:{server.port}") as client:
+        with pytest.raises(InvalidRequest) as error:
+            client.predict({"images": images(1000)}, model="numbers")
+        assert error.value.code == "RESOURCE_EXHAUSTED"
+        assert "request is larger than the server at 127" in str(error.value)
+        assert "its limit is 1000;" in str(error.value)
+        # the same images in requests of a few
+        assert labels(client.predict(images(1000), **ASK)) == numbers(1000)
+
+
+def test_messages_above_the_client_s_limit(start):
+    server = start()
+    server.classifier.padding = 5000
+    with Client(f"127.0.0.1:{server.port}", max_message_bytes=1500) as client:
+        for count, what in (1000, "request"), (1, "answer"):
+            with pytest.raises(InvalidRequest) as error:
+                client.predict({"images": images(count)}, model="numbers")
+            assert f"The {what} is larger than this client allows" in str(error.value)
+            assert "max_message_bytes is 1500;" in str(error.value)
+
+
+def test_a_server_with_too_much_to_do(start):
+    server = start(maximum_concurrent_rpcs=0)
+    with (
+        Client(f"127.0.0.1:{server.port}") as client,
+        pytest.raises(ServerUnavailable, match="more to do than it takes on") as error,
+    ):
+        client.predict(images(1), **ASK)
+    assert error.value.code == "RESOURCE_EXHAUSTED"
+
+
+def test_who_does_not_even_accept():
+    with contextlib.ExitStack() as open_:
+        full = open_.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(8):
+            waiting = open_.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        port = full.getsockname()[1]
+        with (
+            Client(f"127.0.0.1:{port}", timeout=60) as client,
+            pytest.raises(ServerUnavailable, match="Nothing comes back from 127"),
+        ):
+            client.predict(images(1), **ASK)

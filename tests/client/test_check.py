@@ -1,0 +1,81 @@
+"""What the model says of itself is used to refuse, and to explain refusals."""
+
+import numpy as np
+import pytest
+
+from serving.client import Client, InvalidRequest, ModelNotFound
+
+GOOD = np.zeros((2, 4, 4, 1), np.uint8)
+
+
+def refusal(client, inputs, **how):
+    with pytest.raises(InvalidRequest) as caught:
+        client.predict(inputs, model="mnist", **how)
+    assert caught.value.code is None
+    assert caught.value.mismatch
+    assert str(caught.value).count("Received") == 1
+    return str(caught.value)
+
+
+def test_what_cannot_fit_is_not_sent(server):
+    with Client(server.target, check=True) as client:
+        server.servicer.calls.clear()
+        assert refusal(client, {"images": GOOD.astype(np.float32)}) == (
+            "Model 'mnist' version 2 cannot take this, so it was not sent. Input "
+            "'images' of its signature 'serving_default' is uint8 [?, 4, 4, 1]. "
+            "Received: float32 [2, 4, 4, 1]."
+        )
+        assert refusal(client, {"images": GOOD[0]}).endswith("uint8 [4, 4, 1].")
+        assert refusal(client, {"images": GOOD[:, :3]}).endswith("uint8 [2, 3, 4, 1].")
+        assert refusal(client, GOOD[:, :, :3]).endswith("Received: uint8 [2, 4, 3, 1].")
+        assert refusal(client, {"image": GOOD, "images": GOOD}).endswith(
+            "takes 'images'. Received: 'image', 'images'."
+        )
+        assert refusal(client, {}).endswith("takes 'images'. Received: no inputs.")
+        assert refusal(client, {"images": GOOD}, output_filter=["a"]).endswith(
+            "returns 'class_id', 'label', 'probabilities'. Received: output_filter='a'."
+        )
+        assert "Its signatures: '__saved_model_init_op', 'classify'" in refusal(
+            client, {"images": GOOD}, signature="serve"
+        )
+        with pytest.raises(ModelNotFound, match="Versions that are ready: 2"):
+            client.predict({"images": GOOD}, model="mnist", version=7)
+        assert server.servicer.calls["mnist"] == 0
+        assert client.predict({"images": GOOD}, model="mnist").model_version == 2
+        assert [each.class_id for each in client.predict(GOOD, model="mnist")] == [0, 0]
+
+
+def test_metadata_is_asked_for_when_it_is_needed(server, client):
+    server.servicer.calls.clear()
+    client.predict({"images": GOOD}, model="mnist")
+    assert server.servicer.calls["GetModelMetadata"] == 0
+    client.metadata("mnist")
+    client.predict({"images": GOOD}, model="mnist")
+    assert server.servicer.calls["GetModelMetadata"] == 1
+    refusal(client, {"images": GOOD[0]})  # judged by what the model says now
+    assert server.servicer.calls["GetModelMetadata"] == 2
+
+
+def test_metadata_of_another_version_is_forgotten(server):
+    labels = {"moving": 1}
+    known = server.servicer.labels
+    with Client(server.target, check=True) as client:
+        try:
+            server.servicer.labels = labels
+            server.servicer.calls.clear()
+            ask = {"model": "mnist", "label": "moving"}
+            assert client.predict({"images": GOOD}, **ask).model_version == 1
+            labels["moving"] = 2
+            assert client.predict({"images": GOOD}, **ask).model_version == 2
+            assert server.servicer.calls["GetModelMetadata"] == 1
+            assert client.predict({"images": GOOD}, **ask).model_version == 2
+            assert server.servicer.calls["GetModelMetadata"] == 2
+        finally:
+            server.servicer.labels = known
+
+
+def test_only_the_outputs_that_are_wanted(client):
+    result = client.predict({"images": GOOD}, model="mnist", output_filter=["class_id"])
+    assert {name: array.tolist() for name, array in result.outputs.items()} == {
+        "class_id": [0, 0]
+    }
