@@ -30,6 +30,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from serving.client import (
+    AsyncClient,
     BadImage,
     ClientError,
     DeadlineExceeded,
@@ -37,7 +38,6 @@ from serving.client import (
     ModelNotFound,
     ServerUnavailable,
 )
-from serving.client.aio import AsyncClient
 from serving.web import as_json, question
 from serving.web.asking import Asker
 from serving.web.guard import Guard

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from serving.client import ClientError, InvalidRequest, PredictResult
-from serving.client.aio import AsyncClient
+from serving.client import AsyncClient, ClientError, InvalidRequest, PredictResult
 from serving.web.question import Question
 from serving.web.servable import Servable, picture_shape
 

@@ -100,7 +100,10 @@ def _listen(host: str, port: int) -> socket.socket:
         )[0]
         return socket.create_server(address[4][:2], family=address[0])
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno > 0 else error.strerror
+        # Python adds the address to what the system said; getaddrinfo's numbers are
+        # below 0, and its words its own.
+        number = error.errno or 0
+        reason = os.strerror(number) if number > 0 else error.strerror
         hint = "; --port chooses another" if port else ""
         raise ValueError(
             f"The page cannot listen there: {reason}{hint}. "
