@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -93,11 +94,9 @@ def make_app(server: str, models: Sequence[str], host: str) -> Starlette:
         if kind not in PREPARE:
             kinds = ", ".join(PREPARE)
             raise HTTPException(404, f"One asks by {kinds}. Received: {kind}")
-        why = request.query_params.get("class", "")
+        why = _class(request)
         data = await _read(request)
-        answer = asker.answer(
-            model, PREPARE[kind], data, int(why) if why.isdecimal() else None
-        )
+        answer = asker.answer(model, PREPARE[kind], data, why)
         found = await _unless_gone(request, answer)
         if found is None:
             return Response(status_code=_CLIENT_GONE)
@@ -124,6 +123,15 @@ def make_app(server: str, models: Sequence[str], host: str) -> Starlette:
 
 async def _index(request: Request) -> Response:
     return FileResponse(STATIC / "index.html")
+
+
+def _class(request: Request) -> int | None:
+    text = request.query_params.get("class")
+    if text is None:
+        return None
+    if not re.fullmatch("[0-9]{1,9}", text):
+        raise HTTPException(422, f"A class is a whole number. Received: class={text}")
+    return int(text)
 
 
 async def _read(request: Request) -> bytes:

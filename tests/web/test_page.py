@@ -137,6 +137,8 @@ def test_a_digit_is_cut_out_of_a_photograph(page):
         ("digits/file", b"GIF89a, or so it says", 422, "is"),
         ("digits/file", drawn_seven()[:200], 422, "truncated"),
         ("digits/photo", png(Image.new("RGB", (9, 9), "white")), 422, "one colour"),
+        ("digits/drawing?class=ten", drawn_seven(), 422, "Received: class=ten"),
+        ("digits/drawing?class=10", drawn_seven(), 422, "refused the request"),
         ("digits/song", drawn_seven(), 404, "Received: song"),
         ("digits/file", bytes(20 * 2**20 + 1), 413, "up to 20 MB"),
     ],
