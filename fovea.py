@@ -21,6 +21,7 @@ COMMANDS = {
     "metadata": ("serving.client.commands.metadata", "tell what a model can be asked"),
     "wait": ("serving.client.commands.wait", "wait until a server or a model serves"),
     "load": ("serving.client.commands.load", "measure a server of yours under load"),
+    "web": ("serving.web.command", "ask a server on a page: draw, and see why"),
     "models": ("models.catalogue", "list the architectures"),
     "describe": ("models.describe", "show an architecture layer by layer"),
     "augment": ("training.contact_sheet", "draw what a policy does to images"),
@@ -39,6 +40,7 @@ EXTRAS = {
     "tensorflow_serving": "serve",
     "grpc_health": "serve",
     "grpc_reflection": "serve",
+    "starlette": "web",
     "mlxtend": "sample",
     "tensorboard": "tensorboard",
 }

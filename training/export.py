@@ -119,7 +119,10 @@ def write_version(
         updater.replace_method_name("classify", signatures.CLASSIFY_METHOD)
         updater.save()
     image = np.zeros(model.input_shape[1:], np.uint8)
-    warmup.write(version, model_name, image, with_explain=with_explain)
+    with_maps = "feature_maps" in functions
+    warmup.write(
+        version, model_name, image, with_explain=with_explain, with_maps=with_maps
+    )
 
 
 def write_model_card(
@@ -229,7 +232,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--with-explain",
         action="store_true",
-        help="add signatures that answer with a heat map of what speaks for the class",
+        help="add signatures that answer with a heat map of what speaks for the class, "
+        "and with the first feature maps",
     )
 
 

@@ -13,6 +13,7 @@ and, where they are asked for,
 | explain | images uint8 [N,H,W,C] | probabilities, label, class_id, heatmap [N,H,W] |
 | explain_encoded | image_bytes string [N] | the same |
 | explain_class | images uint8 [N,H,W,C], class_id int64 [N] | the same |
+| feature_maps | images uint8 [N,H,W,C] | see `training.feature_maps` |
 
 `explain` tells why the model answers what it does; label and class_id are the
 predicted class's, as always. `explain_class` tells what speaks for a class that the
@@ -26,6 +27,7 @@ format: such a model has none of those that take files.
 import numpy as np
 import tensorflow as tf
 
+from training import feature_maps
 from training.inspect import grad_cam
 
 CLASSIFY_METHOD = "tensorflow/serving/classify"
@@ -104,6 +106,9 @@ def servable(
         functions["explain_class"] = _function(explain_class, images, class_id)
         if image_shape[2] in PICTURE_CHANNELS:
             functions["explain_encoded"] = _function(explain_encoded, image_bytes)
+        show_maps = feature_maps.shower(model)
+        if show_maps is not None:
+            functions[feature_maps.SIGNATURE] = _function(show_maps, images)
     module = tf.Module(name="servable")
     # Only the variables themselves are saved: Keras' own bookkeeping would add
     # objects that no server needs.

@@ -19,7 +19,12 @@ BATCH_SIZES = (1, 32)
 
 
 def write(
-    version: Path, model_name: str, image: np.ndarray, *, with_explain: bool = False
+    version: Path,
+    model_name: str,
+    image: np.ndarray,
+    *,
+    with_explain: bool = False,
+    with_maps: bool = False,
 ) -> None:
     """Write warm-up requests for every signature of an exported version.
 
@@ -29,15 +34,16 @@ def write(
             replays them on the version that holds them.
         image: uint8 (height, width, channels).
         with_explain: Whether the version has the signatures that explain.
+        with_maps: Whether it has the signature that shows feature maps.
     """
     path = version / FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as file:
-        for record in _records(model_name, image, with_explain):
+        for record in _records(model_name, image, with_explain, with_maps):
             file.write(record.SerializeToString())
 
 
-def _records(model_name: str, image: np.ndarray, with_explain: bool):
+def _records(model_name: str, image: np.ndarray, with_explain: bool, with_maps: bool):
     def predict(signature, **inputs):
         return prediction_log_pb2.PredictionLog(
             predict_log=prediction_log_pb2.PredictLog(
@@ -60,6 +66,8 @@ def _records(model_name: str, image: np.ndarray, with_explain: bool):
         one = image[np.newaxis]
         yield predict("explain", images=one)
         yield predict("explain_class", images=one, class_id=np.zeros(1, np.int64))
+    if with_maps:
+        yield predict("feature_maps", images=image[np.newaxis])
     if image.shape[2] not in signatures.PICTURE_CHANNELS:
         return
     encoded = signatures.encode_png(image)

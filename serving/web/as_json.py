@@ -1,0 +1,84 @@
+"""Answers -> what the page's script reads: JSON, with pixels as base64 of bytes."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import numpy as np
+
+from serving.web.asking import Answer
+from serving.web.question import Question
+from serving.web.servable import Servable
+
+SHOWN_CLASSES = 5
+SHOWN_MAPS = 64
+
+
+def of_servable(servable: Servable) -> dict[str, Any]:
+    """Describe a model."""
+    height, width, channels = servable.shape
+    return {
+        "name": servable.name,
+        "version": servable.version,
+        "height": height,
+        "width": width,
+        "grey": channels == 1,
+        "classes": len(servable.labels),
+        "explains_any_class": "explain_class" in servable.signatures,
+    }
+
+
+def of_answer(servable: Servable, question: Question, answer: Answer) -> dict[str, Any]:
+    """Tell a model's answer to a question."""
+    best = np.argsort(-answer.probabilities, kind="stable")[:SHOWN_CLASSES]
+    return {
+        "model": of_servable(servable),
+        "classes": [
+            {
+                "id": int(index),
+                "label": _label(servable, int(index)),
+                "probability": float(answer.probabilities[index]),
+            }
+            for index in best
+        ],
+        "picture": _plane(question.pixels),
+        "heatmap": None if answer.heatmap is None else _heatmap(answer.heatmap),
+        "heat_class": _label(servable, answer.heat_class),
+        "maps": None if answer.maps is None else _maps(answer.maps, answer.layer),
+        "grpc_ms": answer.seconds * 1000,
+    }
+
+
+def _label(servable: Servable, index: int) -> str:
+    if index < len(servable.labels):
+        return servable.labels[index]
+    return f"class {index}"
+
+
+def _plane(values: np.ndarray) -> dict[str, Any]:
+    """Pack uint8 (height, width, ...) in C order."""
+    return {
+        "height": values.shape[0],
+        "width": values.shape[1],
+        "depth": values.shape[2] if values.ndim > 2 else 1,
+        "bytes": base64.b64encode(values.tobytes()).decode(),
+    }
+
+
+def _heatmap(heat: np.ndarray) -> dict[str, Any]:
+    return _plane((np.clip(heat, 0, 1) * 255).round().astype(np.uint8))
+
+
+def _maps(maps: np.ndarray, layer: str) -> dict[str, Any]:
+    """Pack maps (height, width, channels): 128 is zero, 1 and 255 the extremes."""
+    count = maps.shape[2]
+    maps = maps[..., :SHOWN_MAPS]
+    largest = float(np.abs(maps).max(initial=0.0))
+    scaled = maps * (127 / largest if largest > 0 else 0.0)
+    return {
+        **_plane((scaled.round() + 128).astype(np.uint8)),
+        "layer": layer,
+        "count": count,
+        "largest": largest,
+    }

@@ -1,0 +1,117 @@
+"""`fovea web`: start the page."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ipaddress
+import os
+import signal
+import socket
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from serving.client.addresses import route
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument(
+        "--server",
+        default="127.0.0.1:8500",
+        metavar="HOST:PORT",
+        help="gRPC address of the server to ask (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a model to choose from; repeat it for several (default: the page asks)",
+    )
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=8600,
+        help="port to listen on; 0 takes a free one (default: %(default)s)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve the page until Ctrl-C or SIGTERM; return the exit code."""
+    from serving.web.app import make_app
+
+    route(args.server)  # an address that is none is told now, not by the page
+    with (
+        _listen(args.host, args.port) as listening,
+        contextlib.suppress(KeyboardInterrupt),
+    ):
+        signal.signal(signal.SIGTERM, _interrupt)
+        app = make_app(args.server, args.model, args.host)
+        print(f"{_url(listening)} asks the server at {args.server}", flush=True)
+        if not ipaddress.ip_address(listening.getsockname()[0]).is_loopback:
+            print("Whoever reaches this machine can use the page.", flush=True)
+        _serve(app, listening)
+    return 0
+
+
+def _serve(app: Starlette, listening: socket.socket) -> None:
+    import uvicorn
+
+    config = uvicorn.Config(
+        app,
+        loop="asyncio",
+        http="h11",
+        ws="none",
+        lifespan="on",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=2,
+    )
+    # On Ctrl-C and SIGTERM it closes, and then has the signal do what it did before.
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens, so that nothing is told before it does.
+
+    Raises:
+        ValueError: if the address cannot be listened on.
+    """
+    if not 0 <= port < 2**16:
+        raise ValueError(f"A port is a number from 0 to 65535. Received: port={port}")
+    try:
+        address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        return socket.create_server(address[4][:2], family=address[0])
+    except OSError as error:
+        # Python adds the address to what the system said; getaddrinfo's numbers are
+        # below 0, and its words its own.
+        number = error.errno or 0
+        reason = os.strerror(number) if number > 0 else error.strerror
+        hint = "; --port chooses another" if port else ""
+        raise ValueError(
+            f"The page cannot listen there: {reason}{hint}. "
+            f"Received: host={host}, port={port}"
+        ) from None
+
+
+def _url(listening: socket.socket) -> str:
+    address, port = listening.getsockname()[:2]
+    name = f"[{address}]" if listening.family == socket.AF_INET6 else address
+    return f"http://{name}:{port}"

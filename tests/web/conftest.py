@@ -1,0 +1,169 @@
+"""A served model that knows digits, the page's command, and a headless browser."""
+
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-m", "fovea", "web"]
+PRETRAINED = "pretrained:mnist"
+
+
+@pytest.fixture(scope="session")
+def repository(tmp_path_factory):
+    """digits and changing explain themselves; plain is the same net without that."""
+    from training.export import export
+    from training.pretrained import locate
+
+    directory = tmp_path_factory.mktemp("web")
+    run = locate(PRETRAINED)
+    export(run, directory / "digits", with_explain=True)
+    export(run, directory / "plain")
+    for warmup in directory.rglob("tf_serving_warmup_requests"):
+        warmup.unlink()  # which costs seconds, for requests that are not made here
+    shutil.copytree(directory / "digits" / "1", directory / "changing" / "1")
+    return directory
+
+
+@contextlib.contextmanager
+def serving(repository, *models):
+    """The embedded server, in this process, where TensorFlow has started already."""
+    from serving.server.flags import parse
+    from serving.server.model_config import read_config
+    from serving.server.server import Server
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    config = repository / f"{'-'.join(models)}.config"
+    entries = "".join(
+        f'config {{ name: "{name}" base_path: "{repository / name}" '
+        'model_platform: "tensorflow" }\n'
+        for name in models
+    )
+    config.write_text(f"model_config_list {{ {entries} }}")
+    flags = parse([f"--port={port}", f"--model_config_file={config}"]).flags
+    server = Server(flags)
+    server.load(read_config(flags))
+    server.open()
+    try:
+        yield server, f"127.0.0.1:{port}"
+    finally:
+        server.drain(5)
+
+
+@pytest.fixture(scope="session")
+def target(repository):
+    """Address of a server with these models."""
+    with serving(repository, "digits", "plain", "changing") as (_, address):
+        yield address
+
+
+@dataclass
+class Page:
+    """A running `fovea web`."""
+
+    process: subprocess.Popen
+    url: str
+
+    def ask(self, method, path, body=None, **headers):
+        """Return (status, headers, JSON or text) of one request."""
+        address = self.url.removeprefix("http://")
+        connection = http.client.HTTPConnection(address, timeout=60)
+        with contextlib.closing(connection):
+            named = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(method, path, body, named)
+            reply = connection.getresponse()
+            text = reply.read().decode()
+            if reply.headers.get_content_type() == "application/json":
+                return reply.status, reply.headers, json.loads(text)
+            return reply.status, reply.headers, text
+
+
+@contextlib.contextmanager
+def page_at(target, *words, end=signal.SIGTERM):
+    """Start the command as a person does, and end it by a signal."""
+    process = subprocess.Popen(
+        [*COMMAND, "--server", target, "--port", "0", *words],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        first = process.stdout.readline()
+        assert first, process.stderr.read()
+        yield Page(process, first.split()[0])
+    finally:
+        process.send_signal(end)
+        _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (0, "")
+
+
+@pytest.fixture(scope="session")
+def page(target):
+    with page_at(target, "--model", "digits", "--model", "plain") as page:
+        yield page
+
+
+@pytest.fixture(scope="session")
+def start_page():
+    return page_at
+
+
+@pytest.fixture(scope="session")
+def start_server():
+    return serving
+
+
+@pytest.fixture(scope="session")
+def artefacts():
+    """Where screenshots are kept to be looked at: tests/artefacts."""
+    directory = ROOT / "tests" / "artefacts"
+    directory.mkdir(exist_ok=True)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium without a window. It reaches 127.0.0.1, and nothing else by name."""
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    if not chromium or not driver:
+        pytest.skip("needs chromium and chromedriver: apt-get install chromium-driver")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for switch in (
+        "--headless=new",
+        "--disable-gpu",
+        "--hide-scrollbars",
+        "--window-size=1100,1000",
+        # The browser's own traffic is none of the page's.
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--no-first-run",
+        "--no-proxy-server",
+    ):
+        options.add_argument(switch)
+    if os.geteuid() == 0:
+        options.add_argument("--no-sandbox")  # which Chromium has not for root
+    options.set_capability(
+        "goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"}
+    )
+    # The driver's path is given, so that selenium looks for none and fetches none.
+    service = webdriver.ChromeService(executable_path=driver)
+    browser = webdriver.Chrome(options=options, service=service)
+    yield browser
+    browser.quit()
