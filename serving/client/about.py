@@ -10,7 +10,14 @@ from serving.client.describe import to_metadata, to_version_status
 from serving.client.errors import ClientError, InvalidRequest, ModelNotFound
 from serving.client.predictions import CLASSIFY, flat_values, pixel_example
 from serving.client.requests import model_spec, strings_to_tensor
-from serving.client.steps import GET_METADATA, GET_STATUS, PREDICT, Steps, ask
+from serving.client.steps import (
+    CHECK_HEALTH,
+    GET_METADATA,
+    GET_STATUS,
+    PREDICT,
+    Steps,
+    ask,
+)
 
 # A version label may move and a newer version may come at any time.
 _METADATA_SECONDS = 60.0
@@ -70,6 +77,12 @@ def status(spec: wire_pb2.ModelSpec) -> Steps[list[VersionStatus]]:
     request = wire_pb2.GetModelStatusRequest(model_spec=spec)
     response = yield from ask(GET_STATUS, request)
     return [to_version_status(each) for each in response.model_version_status]
+
+
+def is_serving() -> Steps[bool]:
+    """Ask the standard health service about the whole server."""
+    response = yield from ask(CHECK_HEALTH, wire_pb2.HealthCheckRequest())
+    return response.status == wire_pb2.HealthCheckResponse.SERVING
 
 
 def labels(model: str, version: int | None) -> Steps[tuple[str, ...]]:

@@ -205,6 +205,10 @@ class AsyncClient:
         """Where the versions of a model stand: `Client.status`."""
         return await self._calls.run(about.status(model_spec(model, version)), timeout)
 
+    async def is_serving(self, *, timeout: float | None = None) -> bool:
+        """Whether the server says that it serves: `Client.is_serving`."""
+        return await self._calls.run(about.is_serving(), timeout)
+
     async def reload_config(
         self,
         models: Iterable[ModelConfig] = (),

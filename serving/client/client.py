@@ -332,6 +332,18 @@ class Client:
         """
         return self._calls.run(about.status(model_spec(model, version)), timeout)
 
+    def is_serving(self, *, timeout: float | None = None) -> bool:
+        """Whether the server says that it serves, by gRPC's standard health service.
+
+        Args:
+            timeout: seconds that the request may take, instead of the client's.
+
+        Raises:
+            ClientError: one of its subclasses says what went wrong; its code is
+                "UNIMPLEMENTED" if the server has no health service.
+        """
+        return self._calls.run(about.is_serving(), timeout)
+
     def reload_config(
         self,
         models: Iterable[ModelConfig] = (),

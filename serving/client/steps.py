@@ -44,7 +44,12 @@ GET_METADATA = _method("PredictionService", "GetModelMetadata")
 GET_STATUS = _method("ModelService", "GetModelStatus")
 RELOAD_CONFIG = _method("ModelService", "HandleReloadConfigRequest", "ReloadConfig")
 CLASSIFY = _method("PredictionService", "Classify", "Classification")
-METHODS = (PREDICT, CLASSIFY, GET_METADATA, GET_STATUS, RELOAD_CONFIG)
+CHECK_HEALTH = Method(
+    "/grpc.health.v1.Health/Check",
+    wire_pb2.HealthCheckRequest,
+    wire_pb2.HealthCheckResponse,
+)
+METHODS = (PREDICT, CLASSIFY, GET_METADATA, GET_STATUS, RELOAD_CONFIG, CHECK_HEALTH)
 
 
 class Call(NamedTuple):

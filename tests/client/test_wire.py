@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from google.protobuf import descriptor_pb2
+from grpc_health.v1 import health_pb2
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -21,6 +22,8 @@ TWINS = [
     "SignatureDefMap",
     "GetModelStatusRequest",
     "GetModelStatusResponse",
+    "HealthCheckRequest",
+    "HealthCheckResponse",
     "Example",
     "ClassificationRequest",
     "ClassificationResponse",
@@ -120,6 +123,8 @@ def twin(official, name):
             return getattr(module, name)
     if name == "Example":
         return official.example.Example
+    if name.startswith("Health"):
+        return getattr(health_pb2, name)
     return official.tf.make_tensor_proto(1).__class__
 
 
