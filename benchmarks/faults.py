@@ -27,7 +27,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 PYTHON = sys.executable
-LOAD = [PYTHON, "-m", "tests.server.reliability.load"]
+LOAD = [PYTHON, "-m", "serving.client.load"]
 
 
 @dataclass
@@ -48,15 +48,19 @@ class Server:
         """What it has said."""
         return (self.base_path / "log").read_text()
 
-    def load(self, request: str, **options: float) -> subprocess.Popen:
+    def load(self, request: str, **options: float | str) -> subprocess.Popen:
         """Begin to ask; the process prints what came of it when it ends."""
-        flags = [f"--{key}={value}" for key, value in options.items()]
         process = subprocess.Popen(
-            [*LOAD, self.address, str(self.room / request), *flags],
+            LOAD,
             cwd=ROOT,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
+        job = {"target": self.address, "request": str(self.room / request)}
+        assert process.stdin is not None
+        process.stdin.write(json.dumps(job | options).encode() + b"\n")
+        process.stdin.flush()
         assert process.stderr is not None
         process.stderr.readline()  # "asking"
         return process
@@ -110,7 +114,7 @@ def write_nets(room: Path) -> None:
 def swaps(room: Path) -> Iterator[str]:
     """Replies that failed or came from the wrong version, 20 swaps in 60 s."""
     with server(room, "lenet5", "--grpc_max_threads=64") as running:
-        load = running.load("lenet5.1", clients=6, seconds=60)
+        load = running.load("lenet5.1", clients=6, seconds=60, output="version")
         second = running.base_path / "2"
         for _ in range(10):
             time.sleep(2.5)
@@ -123,9 +127,9 @@ def swaps(room: Path) -> Iterator[str]:
     failed = tally["sent"] - tally["codes"].get("OK", 0)
     yield (
         f"{loaded - 1} swaps and rollbacks of LeNet-5 under the load of 6 clients, "
-        f"{tally['lasted']:.0f} s | {failed} of {tally['sent']:,} requests failed, "
-        f"{wrong} from a wrong version, p99 {1000 * tally['p99']:.0f} ms, longest "
-        f"{1000 * tally['longest']:.0f} ms"
+        f"{tally['seconds']:.0f} s | {failed} of {tally['sent']:,} requests failed, "
+        f"{wrong} from a wrong version, p99 {tally['milliseconds']['99']:.0f} ms, "
+        f"longest {tally['longest']:.0f} ms"
     )
 
 
@@ -145,7 +149,7 @@ def sigterm(room: Path) -> Iterator[str]:
         refused = sum(
             n
             for text, n in tally["details"].items()
-            if "is shutting down" in text or "Failed to connect" in text
+            if "is shutting down" in text or "failed to connect" in text.lower()
         )
         of += big["sent"] + tally["sent"] - refused
         lost += big["sent"] - big["codes"].get("OK", 0)
@@ -155,7 +159,8 @@ def sigterm(room: Path) -> Iterator[str]:
             {
                 text: n
                 for text, n in tally["details"].items()
-                if "is shutting down" not in text and "Failed to connect" not in text
+                if "is shutting down" not in text
+                and "failed to connect" not in text.lower()
             }
         )
     yield (
@@ -181,13 +186,13 @@ def goodput(running: Server, kind: str, flags: Sequence[str]) -> str:
     request = f"{kind}.16"
     outcome(running.load(request, clients=4, seconds=2))
     closed = outcome(running.load(request, clients=4, seconds=5))
-    capacity = closed["codes"]["OK"] / closed["lasted"]
+    capacity = closed["rate"]
     offered, good = [], []
     for factor in (1, 3, 10):
         rate = factor * capacity
         tally = outcome(running.load(request, rate=rate, seconds=5, timeout=1))
-        good.append(tally["codes"].get("OK", 0) / tally["lasted"])
-        offered.append(f"{tally['sent'] / tally['lasted']:.0f}")
+        good.append(tally["rate"])
+        offered.append(f"{tally['sent'] / tally['seconds']:.0f}")
     peak = max(capacity, *good)
     return (
         f"{' '.join([kind, *flags])}, capacity {capacity:.0f} requests/s of 16 images, "
@@ -236,7 +241,7 @@ def connections(room: Path) -> Iterator[str]:
         yield (
             f"1,000 idle connections | {each:.0f} kB each; "
             f"{tally['codes'].get('OK', 0)} of {tally['sent']} requests on others "
-            f"answered, p99 {1000 * tally['p99']:.0f} ms"
+            f"answered, p99 {tally['milliseconds']['99']:.0f} ms"
         )
 
 

@@ -83,7 +83,7 @@ class Turns:
         self.p50.append(outcome["milliseconds"]["50"])
         self.p99.append(outcome["milliseconds"]["99"])
         self.client_cpus.append(outcome["cpus"])
-        self.failed += sum(outcome["failed"].values())
+        self.failed += outcome["sent"] - outcome["codes"].get("OK", 0)
 
 
 class Bench:
@@ -109,7 +109,7 @@ class Bench:
         self._models = models
         self._rounds = rounds
         self._seconds = seconds
-        self._load = processes.Worker("serve_load.py")
+        self._load = processes.Worker("-mserving.client.load")
         self._servers: dict[str, processes.Server] = {}
         if target is None:
             parameters = directory / "batching.config"
@@ -183,7 +183,7 @@ class Bench:
             "method": method,
             "request": str(request_file(self._directory, row.model, row.images)),
             "seconds": self._seconds,
-            "concurrency": row.concurrency,
+            "clients": row.concurrency,
             "warm_up": min(1.0, self._seconds / 3),
         }
         turns.add(self._load.ask(job), row.images)
@@ -224,8 +224,9 @@ def open_line(what: str, outcomes: list[dict]) -> str:
     ]
     failed: dict[str, int] = {}
     for outcome in outcomes:
-        for code, count in outcome["failed"].items():
-            failed[code] = failed.get(code, 0) + count
+        for code, count in outcome["codes"].items():
+            if code != "OK":
+                failed[code] = failed.get(code, 0) + count
     told = "".join(f" {count} {code}" for code, count in failed.items())
     return f"{what} {' | '.join(cells)} |{told}"
 

@@ -20,11 +20,15 @@ START_SECONDS = 120
 
 
 class Worker:
-    """A script of this directory that answers each line of JSON with another."""
+    """A script of this directory, or a module of the project by `-mNAME`, that answers
+    each line of JSON with another.
+    """
 
     def __init__(self, script: str, *arguments: object) -> None:
+        what = script if script.startswith("-m") else str(HERE / script)
         self._process = subprocess.Popen(
-            [sys.executable, str(HERE / script), *map(str, arguments)],
+            [sys.executable, what, *map(str, arguments)],
+            cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

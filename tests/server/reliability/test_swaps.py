@@ -51,12 +51,15 @@ def test_swaps_and_rollbacks_under_load(kit, toys, server, base_path, becomes):
     """The long form with its figure is in benchmarks/faults.py."""
     request = base_path.with_name("request")
     request.write_bytes(kit.predict_request(x=[0.0]).SerializeToString())
-    command = [sys.executable, "-m", "tests.server.reliability.load"]
-    command += [f"127.0.0.1:{server.port}", str(request), "--seconds=60"]
+    job = {"target": f"127.0.0.1:{server.port}", "request": str(request)}
+    job |= {"seconds": 60, "clients": 4, "output": "y"}
+    command = [sys.executable, "-m", "serving.client.load"]
     pipe = subprocess.PIPE
     with subprocess.Popen(
-        [*command, "--clients=4", "--output=y"], cwd=ROOT, stdout=pipe, stderr=pipe
+        command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe
     ) as load:
+        load.stdin.write(json.dumps(job).encode() + b"\n")
+        load.stdin.flush()
         load.stderr.readline()  # it has begun
         for _ in range(5):
             kit.copy_version(toys[2], base_path / "2")
