@@ -1,0 +1,1 @@
+"""The subcommands of `fovea` that ask a server: a module each."""

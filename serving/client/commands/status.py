@@ -1,0 +1,45 @@
+"""`fovea status`: where the versions of a model stand."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from serving.client.commands import options
+from serving.client.commands.plain import plain
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `fovea status`."""
+    parser.add_argument("model", metavar="MODEL", help="the model's name")
+    parser.add_argument("--version", type=int, metavar="N", help="only this version")
+    parser.add_argument("--json", action="store_true", help="print a JSON list")
+    options.add_connection(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print a line for each version, the newest first.
+
+    Args:
+        args: as parsed by the options of `add_arguments`.
+
+    Returns:
+        the exit code, 0.
+
+    Raises:
+        ClientError: if the server does not tell.
+    """
+    from serving.client.client import Client
+
+    with Client(**options.connection(args), timeout=args.timeout) as client:
+        found = client.status(args.model, version=args.version)
+    if args.json:
+        print(json.dumps(plain(found), indent=2))
+        return 0
+    width = max((len(str(each.version)) for each in found), default=0)
+    for each in found:
+        line = f"version {each.version:<{width}}  {each.state:<9}"
+        if each.error_code != "OK":
+            line += f"  {each.error_code}: {each.error_message}"
+        print(line.rstrip())
+    return 0
