@@ -19,6 +19,7 @@ COMMANDS = {
     "status": ("serving.client.commands.status", "tell where a model's versions stand"),
     "metadata": ("serving.client.commands.metadata", "tell what a model can be asked"),
     "wait": ("serving.client.commands.wait", "wait until a server or a model serves"),
+    "load": ("serving.client.commands.load", "measure a server of yours under load"),
     "models": ("models.catalogue", "list the architectures"),
     "describe": ("models.describe", "show an architecture layer by layer"),
     "augment": ("training.contact_sheet", "draw what a policy does to images"),
@@ -30,7 +31,7 @@ OWN_SYNTAX = {"serve"}
 EXTRAS = {
     "tensorflow": "train",
     "keras": "train",
-    "matplotlib": "train",
+    "matplotlib": "plot",
     "sklearn": "train",
     "jinja2": "train",
     "tomli": "train",

@@ -8,7 +8,8 @@ import pytest
 HEAVY = ("tensorflow", "keras", "tensorflow_serving", "models", "training")
 EVERYTHING = """
 from serving.client import *
-from serving.client import cli, tensors
+from serving.client import load, tensors
+from serving.client.commands import predict
 """
 
 
