@@ -140,10 +140,11 @@ class Generator:
 
         asyncio.get_running_loop().call_later(load.warm_up, begin)
         under_way = await (self._open_loop() if load.rate else self._closed_loop())
+        while (pause := self._end - time.perf_counter()) > 0:
+            await asyncio.sleep(min(pause, _NAP_SECONDS))
         lasted = time.perf_counter() - self._begin
         found.cpus = (time.process_time() - cpu) / max(lasted, 1e-3)
-        if under_way:
-            await asyncio.wait(under_way)
+        await asyncio.gather(*under_way)
         found.seconds = max(self._end - self._begin, 0.0)
         found.rate = found.answered / max(found.seconds, 1e-3)
         found.goodput = found.in_time / max(found.seconds, 1e-3)
@@ -163,10 +164,7 @@ class Generator:
             while (now := time.perf_counter()) < self._end:
                 await self._send(now)
 
-        clients = [asyncio.create_task(client()) for _ in range(self._load.clients)]
-        while (pause := self._end - time.perf_counter()) > 0:
-            await asyncio.sleep(min(pause, _NAP_SECONDS))
-        return set(clients)
+        return {asyncio.create_task(client()) for _ in range(self._load.clients)}
 
     async def _open_loop(self) -> set[asyncio.Task[None]]:
         arrivals = random.Random(0)

@@ -44,6 +44,14 @@ def test_asking_about_files_needs_no_numpy(server, shade, tmp_path):
     assert "numpy" not in modules_after(code)
 
 
+def test_the_command_needs_no_numpy_either(server, shade, tmp_path):
+    path = tmp_path / "a.png"
+    shade(3).save(path)
+    words = ["predict", str(path), "--model=mnist", f"--server={server.target}"]
+    loaded = modules_after(f"import fovea; assert fovea.main({words!r}) == 0")
+    assert loaded.isdisjoint({"numpy", "rich", "csv", "matplotlib"})
+
+
 def test_unknown_name_is_an_attribute_error():
     import serving.client
 
