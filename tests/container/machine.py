@@ -1,0 +1,176 @@
+"""What stands in for a registry: bases of the same names, made of Debian's packages.
+
+python:*-slim is Debian with its Python, as the real one is Debian with one. The bases
+tensorflow/serving and tensorflow/tensorflow are the image `embedded` without what the
+Dockerfile puts into it; `tensorflow_model_server` is fovea's own server there, which
+takes the same flags and files.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+# The Python of a base is found first, and its programs are in the same place.
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PACKAGES = "python3,python3-venv,python3-pip,ca-certificates"
+
+
+def what_is_missing() -> str:
+    """Why this machine cannot build images; "" if it can."""
+    if os.geteuid() != 0:
+        return "it must run as root: a base is unpacked, and images are mounted"
+    tools = [t for t in ("debootstrap", "buildah", "unshare") if not shutil.which(t)]
+    if tools:
+        return f"apt-get install {' '.join(tools)} (Debian or Ubuntu)"
+    return ""
+
+
+def base_image(stage: str) -> str:
+    """The image that the Dockerfile's stage builds on, with its default arguments."""
+    text = (ROOT / "Dockerfile").read_text()
+    arguments = dict(re.findall(r"^ARG (\w+)=(\S+)$", text, re.M))
+    found = re.search(rf"^FROM (\S+) AS {stage}$", text, re.M)
+    assert found, f"no stage {stage}"
+    return re.sub(r"\$\{(\w+)\}", lambda name: arguments[name[1]], found[1])
+
+
+@dataclass
+class Machine:
+    """A place for images that nobody else uses.
+
+    Attributes:
+        work: Its directory, which takes about 20 GB.
+    """
+
+    work: Path
+
+    def __post_init__(self) -> None:
+        volumes = [f"{self._pip_conf()}:/etc/pip.conf:ro"]
+        if certificates := _pip_options().get("cert"):
+            volumes.append(f"{certificates}:{certificates}:ro")
+        self.environment = {
+            **os.environ,
+            "CONTAINER_TEST_STORAGE": str(self.work / "storage"),
+            "CONTAINER_TEST_VOLUMES": " ".join(volumes),
+            "PATH": f"{Path(__file__).parent}:{Path(sys.executable).parent}:"
+            f"{os.environ['PATH']}",
+        }
+
+    def _pip_conf(self) -> Path:
+        """How pip reaches an index from here, for builds; it enters no image."""
+        self.work.mkdir(parents=True, exist_ok=True)
+        file = self.work / "pip.conf"
+        lines = [f"{key} = {value}\n" for key, value in _pip_options().items()]
+        file.write_text("".join(["[global]\n", *lines]))
+        return file
+
+    def buildah(self, *arguments: object) -> str:
+        """Run buildah on this machine's images and return what it prints."""
+        storage = self.work / "storage"
+        done = subprocess.run(
+            [
+                *("buildah", "--storage-driver", "vfs"),
+                *("--root", storage / "root", "--runroot", storage / "run"),
+                *map(str, arguments),
+            ],
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, f"{arguments}\n{done.stdout}\n{done.stderr}"
+        return done.stdout.strip()
+
+    def docker(self, *arguments: str) -> str:
+        """Run a command of Docker's as a person types it."""
+        done = subprocess.run(
+            ["docker", *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, f"{arguments}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def make_python(self) -> None:
+        """Debian bookworm and its Python, under the name of the official image."""
+        rootfs = self.work / "rootfs"
+        log = self.work / "debootstrap.log"
+        with log.open("w") as file:
+            done = subprocess.run(
+                ["debootstrap", "--variant=minbase", f"--include={PACKAGES}"]
+                + ["bookworm", str(rootfs)],
+                stdout=file,
+                stderr=file,
+            )
+        assert done.returncode == 0, log.read_text()[-3000:]
+        container = self.buildah("from", "scratch")
+        self.buildah("add", "--quiet", container, rootfs, "/")
+        self.buildah("config", "--env", f"PATH={PATH}", "--cmd", "python3", container)
+        self._commit(container, base_image("embedded"))
+        shutil.rmtree(rootfs)
+
+    def make_tensorflow(self, embedded: str) -> None:
+        """Bases with a server and with TensorFlow, out of the image `embedded`."""
+        container, root = self._without_ours(embedded)
+        server = root / "usr/bin/tensorflow_model_server"
+        server.write_text(
+            "#!/bin/bash\n"
+            'exec /opt/fovea/bin/fovea serve --bind=0.0.0.0 "$@"\n'
+        )
+        server.chmod(0o755)
+        self._commit(container, base_image("serving"))
+
+        container, root = self._without_ours(embedded)
+        packages = next((root / "opt/fovea/lib").glob("python3.*/site-packages"))
+        for ours in ("fovea", "models", "training", "serving"):
+            for found in packages.glob(f"{ours}*"):
+                if found.is_dir() and not found.name.startswith("tensorflow"):
+                    shutil.rmtree(found)
+                elif found.is_file():
+                    found.unlink()
+        (root / "usr/lib/python3/dist-packages/tensorflow.pth").write_text(
+            f"/{packages.relative_to(root)}\n"
+        )
+        self._commit(container, base_image("train"))
+
+    def _without_ours(self, embedded: str) -> tuple[str, Path]:
+        container = self.buildah("from", "--pull-never", embedded)
+        root = Path(self.buildah("mount", container))
+        shutil.rmtree(root / "models")
+        shutil.rmtree(root / "etc/fovea")
+        (root / "usr/local/bin/grpc-health").unlink()
+        self.buildah(
+            *("config", "--user", "root", "--env", f"PATH={PATH}"),
+            *("--entrypoint", "[]", "--healthcheck", "NONE", container),
+        )
+        return container, root
+
+    def _commit(self, container: str, name: str) -> None:
+        self.buildah("commit", "--quiet", "--format", "docker", container, name)
+        self.buildah("rm", container)
+
+    def clean(self) -> None:
+        """Remove everything."""
+        self.buildah("rm", "--all")
+        self.buildah("rmi", "--all", "--force")
+        shutil.rmtree(self.work)
+
+
+def _pip_options() -> dict[str, str]:
+    """The options of pip on this machine that say where its index is."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "list"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = re.findall(r"^[\w:]*\.([\w-]+)='(.*)'$", done.stdout, re.M)
+    wanted = ("index-url", "cert", "trusted-host", "proxy", "timeout")
+    return {key: value for key, value in found if key in wanted}
