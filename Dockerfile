@@ -42,17 +42,18 @@ COPY pyproject.toml constraints.txt README.md LICENSE fovea.py fovea_demo.py ./
 COPY models models
 COPY training training
 COPY serving serving
-# TensorFlow's C++ headers are for building against it.
+# C++ headers and libclang are for building against TensorFlow.
 RUN if [ "$(uname -m)" = x86_64 ]; then tensorflow=./tensorflow-cpu; else tensorflow=; fi \
     && python3 -m pip --python /opt/fovea/bin/python install --no-cache-dir \
         --constraint constraints.txt ${tensorflow} '.[serve]' \
-    && rm -rf /opt/fovea/lib/python3.*/site-packages/tensorflow/include
+    && rm -rf /opt/fovea/lib/python3.*/site-packages/tensorflow/include \
+        /opt/fovea/lib/python3.*/site-packages/clang
 
 # What both servers are given: models that anyone can read, and what is served of them.
 FROM docker.io/library/python:${PYTHON_VERSION} AS models
 COPY deploy/docker/models_config.py /
 COPY exported /models
-RUN python3 /models_config.py /models && chmod -R a+rX /models
+RUN python3 /models_config.py /models && chmod -R go=rX /models
 
 FROM docker.io/library/python:${PYTHON_VERSION} AS embedded
 LABEL org.opencontainers.image.title="fovea-embedded" \
@@ -62,8 +63,11 @@ COPY --from=install /opt/fovea /opt/fovea
 COPY deploy/docker/grpc-health /usr/local/bin/
 COPY deploy/docker/*.config /etc/fovea/
 COPY --from=models /models /models
+# TensorFlow wants a directory for temporary files, though it writes none; /dev/shm can
+# be written even in a container that is read-only.
 ENV PATH=/opt/fovea/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
+    TMPDIR=/dev/shm \
     PYTHONUNBUFFERED=1
 USER 65532:65532
 EXPOSE 8500 8501

@@ -8,16 +8,24 @@ takes the same flags and files.
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
-# The Python of a base is found first, and its programs are in the same place.
+HEALTH = ROOT / "deploy" / "docker" / "grpc-health"
+START_SECONDS = 120
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PACKAGES = "python3,python3-venv,python3-pip,ca-certificates"
 
@@ -28,8 +36,62 @@ def what_is_missing() -> str:
         return "it must run as root: a base is unpacked, and images are mounted"
     tools = [t for t in ("debootstrap", "buildah", "unshare") if not shutil.which(t)]
     if tools:
-        return f"apt-get install {' '.join(tools)} (Debian or Ubuntu)"
+        return f"install the packages {' and '.join(tools)} (of Debian or Ubuntu)"
+    for port in (8500, 8501):
+        if is_open(port):
+            return f"port {port} must be free: README.md's commands publish it"
     return ""
+
+
+def is_open(port: int) -> bool:
+    """Whether something listens on a port of this machine."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def is_healthy() -> bool:
+    """Whether the images' health check is content with port 8500."""
+    return subprocess.run([HEALTH, "8500"], capture_output=True).returncode == 0
+
+
+@contextlib.contextmanager
+def serving(
+    command: list[str], log: Path, ready: Callable[[], bool] = is_healthy, **more: Any
+) -> Iterator[int]:
+    """A command that starts a server: wait for it, and end it as containers are ended.
+
+    Args:
+        command: What to run.
+        log: File for what it prints.
+        ready: Whether the server is.
+        **more: Arguments of subprocess.Popen.
+
+    Yields:
+        The server's process, which is below those of whatever isolates it.
+    """
+    assert not is_open(8500), "another server has been left behind"
+    with log.open("wb") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=file, **more)
+    try:
+        end = time.monotonic() + START_SECONDS
+        while not ready():
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < end, log.read_text()
+            time.sleep(0.5)
+        yield innermost(process.pid)
+        os.kill(innermost(process.pid), signal.SIGTERM)
+        assert process.wait(60) == 0, log.read_text()
+    finally:
+        if process.poll() is None:
+            os.kill(innermost(process.pid), signal.SIGKILL)
+            process.wait(60)
+
+
+def innermost(process: int) -> int:
+    """The last of a process, its child, the child of that and so on."""
+    threads = Path(f"/proc/{process}/task").glob("*/children")
+    children = " ".join(thread.read_text() for thread in threads).split()
+    return innermost(int(children[-1])) if children else process
 
 
 def base_image(stage: str) -> str:
@@ -46,12 +108,15 @@ class Machine:
     """A place for images that nobody else uses.
 
     Attributes:
-        work: Its directory, which takes about 20 GB.
+        work: Its directory, which takes about 15 GB.
+        checkout: The project as a clone has it, where commands are run.
+        environment: What finds `docker`, buildah's storage and pip's index.
     """
 
     work: Path
 
     def __post_init__(self) -> None:
+        self.checkout = self.work / "fovea"
         volumes = [f"{self._pip_conf()}:/etc/pip.conf:ro"]
         if certificates := _pip_options().get("cert"):
             volumes.append(f"{certificates}:{certificates}:ro")
@@ -59,6 +124,7 @@ class Machine:
             **os.environ,
             "CONTAINER_TEST_STORAGE": str(self.work / "storage"),
             "CONTAINER_TEST_VOLUMES": " ".join(volumes),
+            "PYTHONPATH": str(self.checkout),
             "PATH": f"{Path(__file__).parent}:{Path(sys.executable).parent}:"
             f"{os.environ['PATH']}",
         }
@@ -86,16 +152,21 @@ class Machine:
         assert done.returncode == 0, f"{arguments}\n{done.stdout}\n{done.stderr}"
         return done.stdout.strip()
 
-    def docker(self, *arguments: str) -> str:
-        """Run a command of Docker's as a person types it."""
+    def config(self, image: str) -> dict[str, Any]:
+        """What an image says of itself, in Docker's words."""
+        told = self.buildah("inspect", "--type", "image", image)
+        return json.loads(told)["Docker"]["config"]
+
+    def run(self, command: str) -> str:
+        """Run a line of shell in the checkout, as a person types it."""
         done = subprocess.run(
-            ["docker", *arguments],
-            cwd=ROOT,
+            ["bash", "-euc", command],
+            cwd=self.checkout,
             env=self.environment,
             capture_output=True,
             text=True,
         )
-        assert done.returncode == 0, f"{arguments}\n{done.stdout}\n{done.stderr}"
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
     def make_python(self) -> None:
@@ -104,8 +175,10 @@ class Machine:
         log = self.work / "debootstrap.log"
         with log.open("w") as file:
             done = subprocess.run(
-                ["debootstrap", "--variant=minbase", f"--include={PACKAGES}"]
-                + ["bookworm", str(rootfs)],
+                [
+                    *("debootstrap", "--variant=minbase", f"--include={PACKAGES}"),
+                    *("bookworm", rootfs),
+                ],
                 stdout=file,
                 stderr=file,
             )
@@ -121,20 +194,16 @@ class Machine:
         container, root = self._without_ours(embedded)
         server = root / "usr/bin/tensorflow_model_server"
         server.write_text(
-            "#!/bin/bash\n"
-            'exec /opt/fovea/bin/fovea serve --bind=0.0.0.0 "$@"\n'
+            '#!/bin/bash\nexec /opt/fovea/bin/fovea serve --bind=0.0.0.0 "$@"\n'
         )
         server.chmod(0o755)
         self._commit(container, base_image("serving"))
 
         container, root = self._without_ours(embedded)
         packages = next((root / "opt/fovea/lib").glob("python3.*/site-packages"))
-        for ours in ("fovea", "models", "training", "serving"):
-            for found in packages.glob(f"{ours}*"):
-                if found.is_dir() and not found.name.startswith("tensorflow"):
-                    shutil.rmtree(found)
-                elif found.is_file():
-                    found.unlink()
+        for name in ("models", "training", "serving"):
+            shutil.rmtree(packages / name)
+        shutil.rmtree(next(packages.glob("fovea-*.dist-info")))
         (root / "usr/lib/python3/dist-packages/tensorflow.pth").write_text(
             f"/{packages.relative_to(root)}\n"
         )
@@ -174,3 +243,10 @@ def _pip_options() -> dict[str, str]:
     found = re.findall(r"^[\w:]*\.([\w-]+)='(.*)'$", done.stdout, re.M)
     wanted = ("index-url", "cert", "trusted-host", "proxy", "timeout")
     return {key: value for key, value in found if key in wanted}
+
+
+def in_terminal(machine: Machine, command: str, log: Path, **more: Any) -> Any:
+    """`docker run ...` where a person types it."""
+    shell = ["bash", "-euc", f"exec {command}"]
+    where = {"cwd": machine.checkout, "env": machine.environment}
+    return serving(shell, log, **where, **more)
