@@ -60,8 +60,8 @@ LABEL org.opencontainers.image.title="fovea-embedded" \
       org.opencontainers.image.description="Image classifiers behind TensorFlow Serving's protocol" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=install /opt/fovea /opt/fovea
-COPY deploy/docker/grpc-health /usr/local/bin/
-COPY deploy/docker/*.config /etc/fovea/
+COPY --chmod=755 deploy/docker/grpc-health /usr/local/bin/
+COPY --chmod=644 deploy/docker/*.config /etc/fovea/
 COPY --from=models /models /models
 # TensorFlow wants a directory for temporary files, though it writes none; /dev/shm can
 # be written even in a container that is read-only.
@@ -85,8 +85,8 @@ FROM docker.io/tensorflow/serving:${TF_SERVING_VERSION} AS serving
 LABEL org.opencontainers.image.title="fovea" \
       org.opencontainers.image.description="Image classifiers on TensorFlow Serving" \
       org.opencontainers.image.licenses="Apache-2.0"
-COPY deploy/docker/grpc-health /usr/local/bin/
-COPY deploy/docker/*.config /etc/fovea/
+COPY --chmod=755 deploy/docker/grpc-health /usr/local/bin/
+COPY --chmod=644 deploy/docker/*.config /etc/fovea/
 COPY --from=models /models /models
 USER 65532:65532
 EXPOSE 8500 8501

@@ -90,7 +90,7 @@ def test_the_flags_mean_what_they_should(stage):
 def test_what_is_copied_is_let_into_the_context():
     ignore = (ROOT / ".dockerignore").read_text().splitlines()
     assert "*" in ignore
-    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", TEXT, re.M)
+    copied = re.findall(r"^COPY (?:--chmod=\d+ )?(?!--)(.+) \S+$", TEXT, re.M)
     for source in " ".join(copied).split():
         assert any(
             source == one[1:] or source.startswith(f"{one[1:]}/")
