@@ -27,6 +27,14 @@ ROOT = Path(__file__).parents[2]
 HEALTH = ROOT / "deploy" / "docker" / "grpc-health"
 START_SECONDS = 120
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# Program -> the package of Debian's that has it.
+TOOLS = {
+    "apt-get": "apt",
+    "buildah": "buildah",
+    "debootstrap": "debootstrap",
+    "openssl": "openssl",
+    "unshare": "util-linux",
+}
 PACKAGES = "python3,python3-venv,python3-pip,ca-certificates"
 
 
@@ -34,9 +42,9 @@ def what_is_missing() -> str:
     """Why this machine cannot build images; "" if it can."""
     if os.geteuid() != 0:
         return "it must run as root: a base is unpacked, and images are mounted"
-    tools = [t for t in ("debootstrap", "buildah", "unshare") if not shutil.which(t)]
-    if tools:
-        return f"install the packages {' and '.join(tools)} (of Debian or Ubuntu)"
+    missing = [package for tool, package in TOOLS.items() if not shutil.which(tool)]
+    if missing:
+        return f"install Debian's packages {' and '.join(missing)}"
     for port in (8500, 8501):
         if is_open(port):
             return f"port {port} must be free: README.md's commands publish it"
