@@ -22,7 +22,7 @@ def test_it_trains_into_a_directory_that_is_mounted(machine, image):
     )
     assert (work / "trained" / "model.keras").stat().st_uid == 65532
     environment = json.loads((work / "trained" / "environment.json").read_text())
-    assert environment["tensorflow"] == "2.21.0"
+    assert environment["packages"]["tensorflow"] == "2.21.0"
 
 
 def test_what_the_image_says_of_itself(machine, image):

@@ -236,8 +236,9 @@ class Machine:
     def clean(self) -> None:
         """Remove everything."""
         self.buildah("rm", "--all")
-        self.buildah("rmi", "--all", "--force")
-        shutil.rmtree(self.work)
+        # Should anything still be mounted there, it stays.
+        remove = ["rm", "--recursive", "--force", "--one-file-system", self.work]
+        subprocess.run(remove, check=True)
 
 
 def _pip_options() -> dict[str, str]:
