@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test test-all fidelity bench-train bench-serve bench-faults lint format clean
+.PHONY: help setup demo test test-all test-container fidelity bench-train bench-serve bench-faults lint format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,10 @@ test: $(READY) ## Run the tests
 test-all: $(READY) ## Run the tests and the whole matrix of models, in hours
 	$(BIN)/python -m pytest -m ""
 
+test-container: $(READY) ## Build and run every image, as root, with debootstrap and buildah
+	$(BIN)/python -m pytest --override-ini python_files='check_*.py' --timeout 1200 \
+		tests/container
+
 fidelity: $(READY) ## Ask the server at TARGET (and REST) what the original was asked
 	$(BIN)/python -m tests.server.fidelity --grpc $(TARGET) $(if $(REST),--rest $(REST)) \
 		$(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(MODELS),--models $(MODELS))
@@ -43,10 +47,11 @@ bench-faults: $(READY) ## Swaps, signals and overload on a running server, in mi
 bench-serve: $(READY) ## Measure the server beside its floor and its ceiling, in minutes
 	$(BIN)/python benchmarks/serve.py $(if $(TARGET),--target $(TARGET))
 
-lint: $(READY) ## Check style and types
+lint: $(READY) ## Check style, types and the Dockerfile
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/hadolint Dockerfile
 
 format: $(READY) ## Put the source into the house's format
 	$(BIN)/ruff check --fix .

@@ -1,0 +1,105 @@
+"""The images say what they should, hold nothing that they should not, and can be
+confined."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from tests.container.machine import PATH, Machine, serving
+
+# What --read-only, --cap-drop ALL and no-new-privileges do, in a name space of its own:
+# the server is process 1, and there is nothing but /dev/shm to write to.
+CONFINED = """
+mount --bind "$0" "$0"
+mount -o remount,bind,ro "$0"
+mount -t proc proc "$0/proc"
+mount --rbind /dev "$0/dev"
+exec chroot "$0" setpriv --reuid=65532 --regid=65532 --clear-groups --no-new-privs \
+    --inh-caps=-all --bounding-set=-all env --ignore-environment "$@"
+"""
+
+
+@pytest.fixture(scope="module", params=["fovea-embedded", "fovea"])
+def image(request: pytest.FixtureRequest, machine: Machine, bases: None) -> str:
+    if request.param == "fovea":
+        machine.run("docker build --tag fovea .")
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def root(machine: Machine, image: str) -> Iterator[Path]:
+    """The files of an image."""
+    container = machine.buildah("from", "--pull-never", image)
+    yield Path(machine.buildah("mount", container))
+    machine.buildah("rm", container)
+
+
+def test_what_an_image_says_of_itself(machine, image):
+    config = machine.config(image)
+    assert config["User"] == "65532:65532"
+    assert set(config["ExposedPorts"]) == {"8500/tcp", "8501/tcp"}
+    assert config["StopSignal"] == "SIGTERM"
+    assert config["Healthcheck"]["Test"] == ["CMD", "grpc-health", "8500"]
+    assert not config["Cmd"]
+    assert config["Labels"]["org.opencontainers.image.title"] == image
+    assert not [one for one in config["Env"] if "PIP" in one or "CERT" in one]
+
+
+def test_everybody_can_read_the_models_and_nobody_can_write_them(root):
+    assert 'name: "digits"' in (root / "models/models.config").read_text()
+    for path in [root / "models", *(root / "models").rglob("*")]:
+        mode = path.stat().st_mode & 0o777
+        assert mode & 0o044 == 0o044 and not mode & 0o022, (path, oct(mode))
+
+
+def test_no_build_tools_and_nothing_of_this_machine(root):
+    for tool in ("cc", "gcc", "g++", "make", "ld", "git"):
+        assert not (root / "usr/bin" / tool).exists()
+    assert not (root / "opt/fovea/bin/pip").exists()
+    assert not (root / "src").exists()
+    assert not (root / "etc/pip.conf").exists()
+
+
+def test_the_size_of_the_embedded_server(root):
+    """What the image adds to its base; README.md states it."""
+    done = subprocess.run(
+        ["du", "--summarize", "--block-size=1MB", root / "opt/fovea"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    megabytes = int(done.stdout.split()[0])
+    print(f"/opt/fovea: {megabytes} MB")
+    assert megabytes < 1400
+
+
+def test_a_server_that_may_do_nothing_but_answer(machine, root, image, tmp_path):
+    config = machine.config(image)
+    path = next((one for one in config["Env"] if one.startswith("PATH=")), PATH)
+    variables = [*config["Env"], path]
+    isolated = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--"]
+    shell = [*isolated, "sh", "-euc", CONFINED, str(root), *variables]
+
+    done = subprocess.run(
+        [*shell, "sh", "-c", "id -u; touch /models/x /tmp/x"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "65532\n"
+    assert done.stderr.count("Read-only file system") == 2
+
+    with serving([*shell, *config["Entrypoint"]], tmp_path / "log") as server:
+        status = Path(f"/proc/{server}/status").read_text()
+        assert re.search(r"^NSpid:\s+\d+\s+1$", status, re.M)
+        # In the image, too, the check finds what it needs.
+        check = config["Healthcheck"]["Test"][1:]
+        subprocess.run(["chroot", root, "env", *variables, *check], check=True)
+        url = "http://127.0.0.1:8501/v1/models/digits/labels/stable"
+        with urlopen(url, timeout=30) as answer:
+            assert b"AVAILABLE" in answer.read()
