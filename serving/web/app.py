@@ -66,15 +66,17 @@ PREPARE: dict[str, Callable[[bytes, Servable], Question]] = {
 }
 
 
-def make_app(server: str, models: Sequence[str], host: str) -> Starlette:
+def make_app(connection: dict[str, Any], models: Sequence[str], host: str) -> Starlette:
     """Return the page as an ASGI application.
 
     Args:
-        server: gRPC address of the server that has the models.
+        connection: keyword arguments of AsyncClient, for the server with the models.
         models: names to choose from; the page asks for one if there are none.
         host: the name that the page is served under.
     """
-    client = AsyncClient(server)
+    client = AsyncClient(**connection)
+    target = connection["target"]
+    server = target if isinstance(target, str) else ", ".join(target)
     asker = Asker(client)
 
     @contextlib.asynccontextmanager

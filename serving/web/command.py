@@ -12,6 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from serving.client.addresses import route
+from serving.client.commands import options
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -19,12 +20,6 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument(
-        "--server",
-        default="127.0.0.1:8500",
-        metavar="HOST:PORT",
-        help="gRPC address of the server to ask (default: %(default)s)",
-    )
     parser.add_argument(
         "--model",
         action="append",
@@ -43,19 +38,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=8600,
         help="port to listen on; 0 takes a free one (default: %(default)s)",
     )
+    options.add_connection(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Serve the page until Ctrl-C or SIGTERM; return the exit code."""
     from serving.web.app import make_app
 
-    route(args.server)  # an address that is none is told now, not by the page
+    settings = {**options.connection(args), "timeout": args.timeout}
+    route(settings["target"])  # an address that is none is told now, not by the page
     with (
         _listen(args.host, args.port) as listening,
         contextlib.suppress(KeyboardInterrupt),
     ):
         signal.signal(signal.SIGTERM, _interrupt)
-        app = make_app(args.server, args.model, args.host)
+        app = make_app(settings, args.model, args.host)
         print(f"{_url(listening)} asks the server at {args.server}", flush=True)
         if not ipaddress.ip_address(listening.getsockname()[0]).is_loopback:
             print("Whoever reaches this machine can use the page.", flush=True)
