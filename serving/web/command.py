@@ -11,7 +11,6 @@ import socket
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from serving.client.addresses import route
 from serving.client.commands import options
 
 if TYPE_CHECKING:
@@ -43,16 +42,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve the page until Ctrl-C or SIGTERM; return the exit code."""
+    from serving.client.channel import open_channel
     from serving.web.app import make_app
 
-    settings = {**options.connection(args), "timeout": args.timeout}
-    route(settings["target"])  # an address that is none is told now, not by the page
+    connection = options.connection(args)
+    open_channel(**connection).close()  # tells now, not on the page, what cannot be
     with (
         _listen(args.host, args.port) as listening,
         contextlib.suppress(KeyboardInterrupt),
     ):
         signal.signal(signal.SIGTERM, _interrupt)
-        app = make_app(settings, args.model, args.host)
+        app = make_app({**connection, "timeout": args.timeout}, args.model, args.host)
         print(f"{_url(listening)} asks the server at {args.server}", flush=True)
         if not ipaddress.ip_address(listening.getsockname()[0]).is_loopback:
             print("Whoever reaches this machine can use the page.", flush=True)

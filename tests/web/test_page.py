@@ -239,6 +239,7 @@ def test_ctrl_c_ends_it_quietly(target, start_page):
     [
         (["--server", "nowhere"], "Received: 'nowhere'"),
         (["--port", "70000"], "Received: port=70000"),
+        (["--ca", "/no/such.pem"], "/no/such.pem cannot be used"),
         (["--host", "no.such.host.invalid"], "no.such.host.invalid"),
     ],
 )
