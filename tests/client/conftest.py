@@ -8,7 +8,7 @@ import io
 import os
 import threading
 import warnings
-from collections import Counter
+from collections import Counter, defaultdict
 from concurrent import futures
 from types import SimpleNamespace
 
@@ -65,7 +65,7 @@ class Servicer:
         self.calls = Counter()
         self.ended = Counter()
         self.cancelled = Counter()
-        self.batches = []
+        self.batches = defaultdict(list)  # of each model
         self.labels = {"stable": 1}
 
     def __getattr__(self, method):
@@ -140,7 +140,7 @@ class Servicer:
                 grpc.StatusCode.FAILED_PRECONDITION,
                 f'Serving signature key "{signature}" not found.',
             )
-        self.batches.append(len(images))
+        self.batches[request.model_spec.name].append(len(images))
         scores = np.stack([probabilities(image) for image in images])
         if signature == "classify":
             classes = np.array([[name.encode() for name in CLASSES]] * len(images))

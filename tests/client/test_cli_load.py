@@ -45,7 +45,7 @@ def test_a_table_with_a_row_for_each_load(load, server):
         ordered = [float(ms.replace(",", "")) for ms in milliseconds]
         assert len(ordered) == 5 and ordered == sorted(ordered)
         assert failed == "0"
-    assert set(server.servicer.batches) == {2}
+    assert set(server.servicer.batches["mnist"]) == {2}
 
 
 def test_json_and_a_plot(load, tmp_path):
@@ -66,7 +66,7 @@ def test_images_and_arrays(load, server, shade, tmp_path):
     for n in range(3):
         shade(n).save(tmp_path / f"{n}.png")
     code, _, _ = load("--closed", 1, "--images", tmp_path, "--batch", 2)
-    assert code == 0 and set(server.servicer.batches) == {2}
+    assert code == 0 and set(server.servicer.batches["mnist"]) == {2}
     code, _, err = load("--closed", 1, "--signature", "encoded")
     assert (code, err) == (
         1,
@@ -79,7 +79,7 @@ def test_images_and_arrays(load, server, shade, tmp_path):
     code, _, _ = load(
         "--closed", 1, "--npy", tmp_path / "set.npz", "--array", "x", "--batch", 3
     )
-    assert code == 0 and set(server.servicer.batches) == {3}
+    assert code == 0 and set(server.servicer.batches["mnist"]) == {3}
     code, _, err = load("--closed", 1, "--npy", tmp_path / "set.npz", "--array", "y")
     assert code == 1 and "uint8 [?, 4, 4, 1]. Received: float64 [1]" in err
 
@@ -103,7 +103,7 @@ def test_failures_are_counted_and_told(load):
 def test_what_cannot_be_is_said_before_anything_is_sent(load, server, words, told):
     code, out, err = load(*words)
     assert (code, out) == (1, "") and told in err
-    assert server.servicer.batches == []
+    assert server.servicer.batches == {}
 
 
 def test_a_model_that_does_not_exist(load):

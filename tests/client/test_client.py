@@ -94,7 +94,7 @@ def test_splitting_keeps_order(server, client):
     server.servicer.batches.clear()
     answers = client.predict(shades(150), model="mnist", batch_size=32)
     assert [answer.class_id for answer in answers] == [n % 10 for n in range(150)]
-    assert sorted(server.servicer.batches) == [22, 32, 32, 32, 32]
+    assert sorted(server.servicer.batches["mnist"]) == [22, 32, 32, 32, 32]
 
 
 def test_large_images_travel_in_smaller_requests(server, client):
@@ -102,7 +102,7 @@ def test_large_images_travel_in_smaller_requests(server, client):
     images = np.repeat(np.repeat(shades(5), 250, axis=1), 1000, axis=2)  # 4 MB each
     answers = client.predict(images, model="mnist")
     assert [answer.class_id for answer in answers] == [0, 1, 2, 3, 4]
-    assert server.servicer.batches == [1] * 5
+    assert server.servicer.batches["mnist"] == [1] * 5
 
 
 def test_nothing_to_ask(client):

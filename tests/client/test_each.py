@@ -80,7 +80,7 @@ def test_images_are_read_as_the_answers_are_taken(server, shade):
             yield np.asarray(shade(n % 10))
 
     with Client(server.target, in_flight=2) as client:
-        answers = client.predict_each(source(), model="mnist", batch_size=5)
+        answers = client.predict_each(source(), model="content", batch_size=5)
         assert next(answers).class_id == 0
         assert read == 15  # two requests under way, one made meanwhile
         answers.close()
@@ -92,7 +92,7 @@ def test_an_array_is_asked_pixel_by_pixel(server, client):
     array = np.full((20, 4, 4, 1), 255, np.uint8)
     answers = list(client.predict_each(array, model="mnist", batch_size=8))
     assert [answer.class_id for answer in answers] == [9] * 20
-    assert sorted(server.servicer.batches) == [4, 8, 8]
+    assert sorted(server.servicer.batches["mnist"]) == [4, 8, 8]
 
 
 def test_pixels_that_do_not_fit_are_refused_without_asking_for_each(server, client):
