@@ -15,6 +15,11 @@ BLOCKS = re.findall(
     r"^```(sh|python)\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S
 )
 START_SECONDS = 90
+# What keeps a terminal busy, and what it says when it can be asked.
+LASTING = {
+    "fovea serve": "Running gRPC ModelServer",
+    "fovea web": "asks the server at",
+}
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +36,8 @@ def checkout(tmp_path_factory):
     return directory
 
 
-def _serve(command: str, checkout: Path, environment: dict, log: Path):
-    """Start a block that keeps a terminal busy, and wait until it serves."""
+def _start(command: str, ready: str, checkout: Path, environment: dict, log: Path):
+    """Start a block that keeps a terminal busy, and wait until it is ready."""
     with log.open("w") as file:
         process = subprocess.Popen(
             ["bash", "-c", f"exec {command.strip()}"],
@@ -42,7 +47,7 @@ def _serve(command: str, checkout: Path, environment: dict, log: Path):
             stderr=subprocess.STDOUT,
         )
     deadline = time.monotonic() + START_SECONDS
-    while "Running gRPC ModelServer" not in log.read_text():
+    while ready not in log.read_text():
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.2)
@@ -60,9 +65,10 @@ def test_every_command_block_works(checkout, data_dir, tmp_path):
     outputs = {}
     try:
         for number, (language, code) in enumerate(BLOCKS):
-            if code.startswith("fovea serve"):
+            ready = LASTING.get(" ".join(code.split()[:2]))
+            if ready:
                 log = tmp_path / f"{number}.log"
-                servers.append(_serve(code, checkout, environment, log))
+                servers.append(_start(code, ready, checkout, environment, log))
                 continue
             command = {
                 "sh": ["bash", "-euc", code],
@@ -82,13 +88,14 @@ def test_every_command_block_works(checkout, data_dir, tmp_path):
         for server in servers:
             server.terminate()
         codes = [server.wait(timeout=30) for server in servers]
-    assert codes == [0, 0]
+    assert codes == [0, 0, 0]
     demo = outputs["make demo\n"]
     assert "They are equal." in demo and "Next" in demo
     assert (checkout / "runs" / "demo" / "predictions.png").stat().st_size > 10_000
     asked = next(text for code, text in outputs.items() if "Client(" in code)
     assert len(asked.splitlines()) == 9
-    assert (checkout / "augmented.png").exists()
+    for picture in ("augmented.png", "why.png", "runs/lenet5/inspect/inspect.html"):
+        assert (checkout / picture).stat().st_size > 10_000
 
 
 def test_there_are_blocks_to_run():
