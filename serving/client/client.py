@@ -37,7 +37,7 @@ class Client:
             or a sequence of HOST:PORT to spread the calls over several servers.
         timeout: seconds that each request may take; each method takes another.
         wait_for_ready: wait for a server that does not answer yet, up to the time-out,
-            instead of failing after a second or two.
+            instead of failing after a few seconds.
         in_flight: most requests of one call under way at the same time.
         check: ask for a model's metadata before its first request, to refuse what does
             not fit without sending it. Otherwise metadata is asked for only to explain
