@@ -29,10 +29,11 @@ def grad_cam(
     pixel in the logit (Shrikumar et al. 2016, arXiv 1605.01713); `method` says
     which it is.
 
-    The maps of a ReLU are zero where nothing is found. Those of a tanh are not, so
-    that an empty background speaks for or against a class as well; `occlusion` and
-    `integrated_gradients` then tell more. Behind a spatial transformer (models/stn.py)
-    the heat is that of the image as the transformer straightened it.
+    The maps of a ReLU are zero where nothing is found. Those of a tanh, or before the
+    activation, are not, so that an empty background speaks for or against a class as
+    well, on digits above all; `occlusion` and `integrated_gradients` then tell more.
+    Behind a spatial transformer (models/stn.py) the heat is that of the image as the
+    transformer straightened it.
 
     Args:
         model: A Keras model: uint8 images -> logits.
