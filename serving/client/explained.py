@@ -84,7 +84,9 @@ def _fitted(image: Image.Image) -> Image.Image:
     return image.convert("RGB").resize((size[0], size[1]), how)
 
 
-def _shortened(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+def _shortened(
+    text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int
+) -> str:
     """Cut a text in its middle where it is too long for a line."""
     kept = len(text)
     shown = text
