@@ -294,13 +294,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
     parts = ["closed", "open", "start"]
-    add("--part", nargs="+", choices=parts, default=parts)
+    add("--part", nargs="+", choices=parts, help="default: all that apply")
     add("--model", nargs="+", choices=list(MODELS), default=list(MODELS))
     add("--target", metavar="HOST:PORT", help="measure this server, not fovea's")
     add("--models", type=Path, metavar="DIR", help="keep the models there")
     add("--rounds", type=int, default=5, help="turns of each way (default: 5)")
     add("--seconds", type=float, default=3, help="length of a turn (default: 3)")
     args = parser.parse_args()
+    if args.part is None:
+        args.part = parts[:2] if args.target else parts
+    if args.target and "start" in args.part:
+        parser.error("--part start starts fovea's own server: leave --target out.")
+    if args.target and not processes.answers(args.target):
+        parser.error(f"--target must be a gRPC server. Received: {args.target}")
     print(f"{platform.platform()}, Python {platform.python_version()}, ", end="")
     print(f"{CPUS} CPUs; {args.rounds} turns of {args.seconds:g} s,")
     print("median (minimum to maximum)\n", flush=True)

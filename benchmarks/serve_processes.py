@@ -126,6 +126,16 @@ def wait_until_serving(address: str) -> None:
             time.sleep(0.02)
 
 
+def answers(address: str, seconds: float = 10) -> bool:
+    """Whether a gRPC server can be reached there."""
+    with grpc.insecure_channel(address) as channel:
+        try:
+            grpc.channel_ready_future(channel).result(seconds)
+        except grpc.FutureTimeoutError:
+            return False
+    return True
+
+
 @contextlib.contextmanager
 def stopping(*processes: Worker | Server) -> Iterator[None]:
     """End processes with the block."""

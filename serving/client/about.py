@@ -52,19 +52,20 @@ class Known:
 
 
 def _key(spec: wire_pb2.ModelSpec) -> bytes:
+    return _any_signature(spec).SerializeToString()
+
+
+def _any_signature(spec: wire_pb2.ModelSpec) -> wire_pb2.ModelSpec:
     which = wire_pb2.ModelSpec()
     which.CopyFrom(spec)
     which.signature_name = ""
-    return which.SerializeToString()
+    return which
 
 
 def metadata(known: Known, spec: wire_pb2.ModelSpec) -> Steps[ModelMetadata]:
     """Ask what a model can be asked."""
-    which = wire_pb2.ModelSpec()
-    which.CopyFrom(spec)
-    which.signature_name = ""
     request = wire_pb2.GetModelMetadataRequest(
-        model_spec=which, metadata_field=["signature_def"]
+        model_spec=_any_signature(spec), metadata_field=["signature_def"]
     )
     found = to_metadata((yield from ask(GET_METADATA, request)))
     known.keep(spec, found)

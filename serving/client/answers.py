@@ -1,16 +1,18 @@
-"""The values that a client hands back."""
+"""The values that a client hands back.
+
+Named tuples, for a frozen dataclass takes several times as long to make: there is one
+for each image, and one of these classes for each import of the client.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
 
 
-@dataclass(frozen=True)
-class PredictResult:
+class PredictResult(NamedTuple):
     """What a signature returned.
 
     Attributes:
@@ -22,8 +24,7 @@ class PredictResult:
     model_version: int
 
 
-@dataclass(frozen=True)
-class ClassScore:
+class ClassScore(NamedTuple):
     """One class and how probable the model finds it.
 
     Attributes:
@@ -37,8 +38,7 @@ class ClassScore:
     probability: float
 
 
-@dataclass(frozen=True)
-class Prediction:
+class Prediction(NamedTuple):
     """The classification of one image.
 
     Attributes:
@@ -56,8 +56,7 @@ class Prediction:
     model_version: int
 
 
-@dataclass(frozen=True)
-class Classification:
+class Classification(NamedTuple):
     """What TF Serving's Classify says of one example.
 
     Attributes:
@@ -70,8 +69,7 @@ class Classification:
     model_version: int
 
 
-@dataclass(frozen=True)
-class TensorSpec:
+class TensorSpec(NamedTuple):
     """Type and shape of one input or output of a signature.
 
     Attributes:
@@ -86,8 +84,7 @@ class TensorSpec:
     shape: tuple[int | None, ...] | None
 
 
-@dataclass(frozen=True)
-class Signature:
+class Signature(NamedTuple):
     """One way of asking a model.
 
     Attributes:
@@ -101,8 +98,7 @@ class Signature:
     method_name: str
 
 
-@dataclass(frozen=True)
-class ModelMetadata:
+class ModelMetadata(NamedTuple):
     """What a model says about itself.
 
     Attributes:
@@ -116,8 +112,7 @@ class ModelMetadata:
     signatures: dict[str, Signature]
 
 
-@dataclass(frozen=True)
-class VersionStatus:
+class VersionStatus(NamedTuple):
     """Where one version of a model stands.
 
     Attributes:

@@ -113,8 +113,8 @@ def _inputs(
     from serving.client.tensors import tensor_to_array
 
     request = predict_request(spec, inputs, output_filter)
-    yield from refuse_misfit(known, request, settings.check)
     try:
+        yield from refuse_misfit(known, request, settings.check)
         response = yield from ask(PREDICT, request)
     except ClientError as error:
         raise (yield from explained(known, error, request)) from None
@@ -194,10 +194,10 @@ class _Images(NamedTuple):
                 Call(PREDICT, self.form.request(self.spec, [item])) for item in part
             ]
             for item, outcome in zip(part, outcomes, strict=True):
-                if isinstance(outcome, ClientError):
-                    answers.append(_named(outcome, item))
-                else:
-                    answers += yield from self._read(outcome, 1)
+                try:
+                    answers += yield from self._read(checked(outcome), 1)
+                except ClientError as error:
+                    answers.append(_named(error, item))
         return answers
 
     def _read(

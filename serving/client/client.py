@@ -200,10 +200,10 @@ class Client:
         """Ask about any number of images, each answered or with its own error.
 
         An image that cannot be sent, or that the model refuses, keeps no other from
-        its answer. When requests in a row, as many as `in_flight`, find no server or
-        none that answers in time, the images that follow are reported with the same
-        error without being asked; once a second one request tells whether the server
-        is back.
+        its answer. When as many requests in a row as are `in_flight` find no server, or
+        one that is not able to answer or not in time, the images that follow are
+        reported with the same error without being asked; once a second one request
+        tells whether the server is back.
 
         Args:
             images: images of any size and mode, as `predict` takes them, or a uint8
@@ -358,15 +358,11 @@ class Client:
 
         A server replaces its whole list by the one that it is sent, unloads what is
         not in it, and has no call that tells the list. So the list that it has is read
-        from `base`, changed by name, and sent as a whole; without `base` nothing is
-        sent unless `replace` says that the server shall serve `models` alone.
+        from `base`, changed by name, and sent as a whole. A label of a version that is
+        yet to be loaded is set in a second request, when the version is available.
 
-        A label may mean a version that the server has yet to load: it is left as it
-        was in a first request, and set in a second one when the version is available.
-
-        Limits: what others have changed since `base` was written is undone. A server
-        forgets a reload when it restarts, and then reads its file: `save`, or write
-        that file yourself. It reaches one server only, whatever the address.
+        Limits: what others have changed since `base` was written is undone; a server
+        that restarts reads its file again, see `save`; only one server is told.
 
         Args:
             models: models to add, or to serve in another way than before.

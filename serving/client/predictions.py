@@ -7,7 +7,6 @@ all else here together, and asking about files needs none.
 from __future__ import annotations
 
 import heapq
-from dataclasses import replace
 
 from serving.client import wire_pb2
 from serving.client.answers import ClassScore, Prediction
@@ -98,12 +97,11 @@ def name_classes(prediction: Prediction, names: tuple[str, ...]) -> Prediction:
         prediction: as `to_predictions` returned it.
         names: of the classes, by class id; may be too few.
     """
-    return replace(
-        prediction,
+    return prediction._replace(
         top=tuple(
             score
             if score.label is not None or score.class_id >= len(names)
-            else replace(score, label=names[score.class_id])
+            else score._replace(label=names[score.class_id])
             for score in prediction.top
         ),
     )

@@ -25,6 +25,8 @@ def explained(
         the model says of itself, whatever the values in it.
     """
     spec = request.model_spec
+    if error.mismatch:  # it says already what there is
+        return error
     if isinstance(error, ModelNotFound) and spec.WhichOneof("version_choice"):
         ready = yield from ready_versions(spec.name)
         if ready:

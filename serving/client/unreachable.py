@@ -30,7 +30,8 @@ _MEANINGS = [
         "another port.",
     ),
     (
-        "security handshaker",
+        # the latter as of grpcio 1.71: no address is left that it could dial
+        "security handshaker|empty address list",
         "The certificates for {target} cannot be used; each is a PEM file, and the "
         "client's key is the one that belongs to its certificate.",
     ),

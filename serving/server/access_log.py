@@ -8,14 +8,13 @@ that cannot be kept are dropped, and the next line that can be written counts th
 from __future__ import annotations
 
 import contextlib
-import functools
 import io
 import logging
 import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -172,40 +171,17 @@ def writing(path: str) -> Iterator[None]:
         _current = None
 
 
-def logged(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a method of a gRPC service leave a record of each request."""
-    name = method.__name__.lstrip("_")
-    if name == "reload":
-        name = "HandleReloadConfigRequest"
-
-    @functools.wraps(method)
-    def answer(self: Any, request: Any, context: grpc.ServicerContext) -> Any:
-        if _current is None:
-            return method(self, request, context)
-        began, started = time.time(), time.perf_counter()
-        reply = None
-        try:
-            reply = method(self, request, context)
-            return reply
-        finally:
-            seconds = time.perf_counter() - started
-            code = grpc.StatusCode.OK if reply is not None else context.code()
-            call(name, request, reply, code, began, seconds, context)
-
-    return answer
-
-
 def call(
     method: str,
     request: Any,
     reply: Any,
-    code: Any,
-    began: float,
+    code: grpc.StatusCode,
     seconds: float,
     context: grpc.ServicerContext,
 ) -> None:
-    """Leave a record of a gRPC call that took so long."""
+    """Leave a record of a gRPC call that has just ended and took so long."""
     if _current is not None:
+        began = time.time() - seconds
         _current.add(_record(began, method, request, reply, code, seconds, context))
 
 
@@ -214,7 +190,7 @@ def _record(
     method: str,
     request: Any,
     reply: Any,
-    code: Any,
+    code: grpc.StatusCode,
     seconds: float,
     context: grpc.ServicerContext,
 ) -> Record:
@@ -232,7 +208,7 @@ def _record(
         asked.name if asked is not None else "",
         version,
         signature,
-        getattr(code, "name", "UNKNOWN"),
+        code.name,
         1000 * seconds,
         context.peer(),
         None,  # to count them would be to serialise the request once more

@@ -22,6 +22,9 @@ from serving.server.errors import ServingError
 # Shorter waits are not overload: threads are not woken at once.
 TOLERANCE_SECONDS = 0.05
 
+# Deadlines further off than this are none.
+_FOREVER = 10**7
+
 _thread = threading.local()
 
 
@@ -54,6 +57,21 @@ def check_wait(left: float) -> None:
     waited = time.monotonic() - getattr(_thread, "arrived", float("inf"))
     if waited > max(left, TOLERANCE_SECONDS):
         raise overloaded()
+
+
+def time_left(context: grpc.ServicerContext) -> float | None:
+    """Seconds until the client's deadline, None without one.
+
+    Raises:
+        ServingError: It has passed, or will have: what nobody waits for is not run.
+    """
+    left = context.time_remaining()
+    if left is None or left > _FOREVER:
+        return None
+    if left <= 0:
+        raise ServingError(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
+    check_wait(left)
+    return left
 
 
 def overloaded() -> ServingError:

@@ -11,7 +11,7 @@ from tensorflow_serving.apis import classification_pb2
 from serving.server import metrics
 from serving.server.errors import ServingError, invalid_argument
 from serving.server.examples import run_examples
-from serving.server.runner import Runner
+from serving.server.loaded_model import LoadedModel
 from serving.server.signatures import (
     CLASSIFY_METHOD,
     debug_string,
@@ -26,7 +26,7 @@ SCORES = "scores"
 
 
 def classify(
-    runner: Runner,
+    runner: LoadedModel,
     version: int,
     request: classification_pb2.ClassificationRequest,
     timeout: float | None = None,

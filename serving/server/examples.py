@@ -8,7 +8,7 @@ import numpy as np
 from tensorflow_serving.apis import input_pb2
 
 from serving.server.errors import invalid_argument
-from serving.server.runner import Runner
+from serving.server.loaded_model import LoadedModel
 from serving.server.tensors import as_array
 
 
@@ -41,7 +41,7 @@ def serialized_examples(examples: input_pb2.Input) -> np.ndarray:
 
 
 def run_examples(
-    runner: Runner,
+    runner: LoadedModel,
     examples: input_pb2.Input,
     input_names: Collection[str],
     output_names: Sequence[str],

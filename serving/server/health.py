@@ -15,6 +15,8 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health, health_pb2
 
+from serving.server.own_threads import in_own_threads
+
 _SERVER_NAMES = (
     "",
     "PredictionService",
@@ -63,6 +65,8 @@ class _Servicer(health.HealthServicer):
             experimental_non_blocking=True,
             experimental_thread_pool=ThreadPoolExecutor(1, "health"),
         )
+        # Who asks whether the server lives must not wait behind those that it serves.
+        self.Check = in_own_threads(super().Check, 1, "health")
         self._watches: set[Callable[[Any], None]] = set()
         self._watches_lock = threading.Lock()
 

@@ -10,11 +10,10 @@ Some threads load and some unload; what they do next is decided under one lock.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Generic
 
 import grpc
@@ -28,6 +27,37 @@ log = logging.getLogger(__name__)
 
 # A caller that went away is noticed after so long.
 _PATIENCE_SECONDS = 0.5
+
+
+class Loan(Generic[S]):
+    """A borrowed version: give it back, or use it as a context manager.
+
+    Args:
+        lent: What is borrowed.
+        back: Takes it back.
+
+    Attributes:
+        version: Its number.
+        servable: What was loaded.
+    """
+
+    __slots__ = ("_back", "_lent", "servable", "version")
+
+    def __init__(self, lent: Version[S], back: Callable[[Version[S]], None]) -> None:
+        assert lent.servable is not None
+        self.version = lent.number
+        self.servable: S = lent.servable
+        self._lent, self._back = lent, back
+
+    def give_back(self) -> None:
+        """It is no longer used; once only."""
+        self._back(self._lent)
+
+    def __enter__(self) -> tuple[int, S]:
+        return self.version, self.servable
+
+    def __exit__(self, *error: object) -> None:
+        self.give_back()
 
 
 class Manager(Generic[S]):
@@ -88,18 +118,12 @@ class Manager(Generic[S]):
             self._tell_availability(model)
             self._changed.notify_all()
 
-    @contextlib.contextmanager
-    def servable(
-        self, model: str, version: int | None = None
-    ) -> Iterator[tuple[int, S]]:
+    def servable(self, model: str, version: int | None = None) -> Loan[S]:
         """Borrow a version: it is not unloaded before it is given back.
 
         Args:
             model: The model's name.
             version: The version, or None for the highest available one.
-
-        Yields:
-            The version's number and its servable.
 
         Raises:
             ServingError: NOT_FOUND when it is not available.
@@ -107,14 +131,13 @@ class Manager(Generic[S]):
         with self._lock:
             lent = self._available(model, version)
             lent.users += 1
-        assert lent.servable is not None
-        try:
-            yield lent.number, lent.servable
-        finally:
-            with self._lock:
-                lent.users -= 1
-                if lent.users == 0 and lent.state is State.UNLOADING:
-                    self._changed.notify_all()
+        return Loan(lent, self._give_back)
+
+    def _give_back(self, lent: Version[S]) -> None:
+        with self._lock:
+            lent.users -= 1
+            if lent.users == 0 and lent.state is State.UNLOADING:
+                self._changed.notify_all()
 
     def _available(self, model: str, version: int | None) -> Version[S]:
         known = self._versions.get(model, {})

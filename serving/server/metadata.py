@@ -5,7 +5,7 @@ from __future__ import annotations
 from tensorflow_serving.apis import get_model_metadata_pb2
 
 from serving.server.errors import invalid_argument
-from serving.server.runner import Runner
+from serving.server.loaded_model import LoadedModel
 
 SIGNATURE_DEF = "signature_def"
 
@@ -26,7 +26,7 @@ def check_fields(request: get_model_metadata_pb2.GetModelMetadataRequest) -> Non
 
 
 def metadata(
-    runner: Runner, model: str, version: int
+    runner: LoadedModel, model: str, version: int
 ) -> get_model_metadata_pb2.GetModelMetadataResponse:
     """All signatures of a model, the initialisation one too, packed into an Any."""
     response = get_model_metadata_pb2.GetModelMetadataResponse()

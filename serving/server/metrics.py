@@ -192,19 +192,37 @@ class Watch:
     def done(self, code: grpc.StatusCode) -> None:
         """The request has been answered with this code."""
         seconds = time.perf_counter() - self._started
-        method, entrypoint = self._method, self._entrypoint
-        _child(IN_FLIGHT, entrypoint).dec()
-        _child(ANSWERED, method, entrypoint, code.name).inc()
-        _child(DURATION, method, entrypoint).observe(seconds)
-        if method not in INFERENCES:
-            return
-        model = _bounded(self._model)
-        _child(REQUESTS, model, code.name).inc()
-        if code is grpc.StatusCode.OK:
+        _child(IN_FLIGHT, self._entrypoint).dec()
+        model = _bounded(self._model) if self._method in INFERENCES else ""
+        answered, duration, requests, latency = _of_request(
+            self._method, self._entrypoint, model, code.name
+        )
+        answered.inc()
+        duration.observe(seconds)
+        if requests is not None:
+            requests.inc()
+        if latency is not None:
+            latency.observe(_microseconds(seconds))
+
+
+@functools.cache
+def _of_request(
+    method: str, entrypoint: str, model: str, code: str
+) -> tuple[Any, Any, Any, Any]:
+    """What counts a request: answers, seconds, the original's requests and latency."""
+    requests = latency = None
+    if method in INFERENCES:
+        requests = REQUESTS.labels(model, code)
+        if code == grpc.StatusCode.OK.name:
             # The original spells the methods of REST as in their paths.
             api = method.lower() if entrypoint == "REST" else method
-            taken = _microseconds(seconds)
-            _child(LATENCY, model, api, entrypoint).observe(taken)
+            latency = LATENCY.labels(model, api, entrypoint)
+    return (
+        ANSWERED.labels(method, entrypoint, code),
+        DURATION.labels(method, entrypoint),
+        requests,
+        latency,
+    )
 
 
 def ran(method: str, model: str, started: float) -> None:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tensorflow_serving.apis import model_pb2
 
-from serving.server.errors import ServingError, invalid_argument
+from serving.server.errors import invalid_argument
 from serving.server.labels import Labels
 
 
-def missing_model_spec() -> ServingError:
-    """The error of every request without a ModelSpec."""
-    return invalid_argument("Missing ModelSpec")
+def spec_of(request: Any) -> model_pb2.ModelSpec:
+    """The ModelSpec of a request, which must have one.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT.
+    """
+    if not request.HasField("model_spec"):
+        raise invalid_argument("Missing ModelSpec")
+    return request.model_spec
 
 
 def resolve(spec: model_pb2.ModelSpec, labels: Labels) -> tuple[str, int | None]:

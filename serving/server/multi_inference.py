@@ -9,8 +9,8 @@ from serving.server import metrics
 from serving.server.classify import classification_tensors, fill_classifications
 from serving.server.errors import ServingError, invalid_argument
 from serving.server.examples import run_examples
+from serving.server.loaded_model import LoadedModel
 from serving.server.regress import OUTPUTS, fill_regressions, regression_tensors
-from serving.server.runner import Runner
 from serving.server.signatures import (
     CLASSIFY_METHOD,
     REGRESS_METHOD,
@@ -20,7 +20,7 @@ from serving.server.signatures import (
 
 
 def multi_inference(
-    runner: Runner,
+    runner: LoadedModel,
     version: int,
     request: inference_pb2.MultiInferenceRequest,
     timeout: float | None = None,
@@ -62,7 +62,7 @@ def multi_inference(
 
 
 def _tensors(
-    runner: Runner, request: inference_pb2.MultiInferenceRequest
+    runner: LoadedModel, request: inference_pb2.MultiInferenceRequest
 ) -> tuple[list[str], list[str]]:
     """The tensors that take the examples, and those that the tasks want."""
     model = ""

@@ -14,7 +14,7 @@ from tensorflow_serving.apis import predict_pb2
 
 from serving.server import metrics
 from serving.server.errors import ServingError, invalid_argument
-from serving.server.runner import Runner
+from serving.server.loaded_model import LoadedModel
 from serving.server.signatures import (
     CLASSIFY_METHOD,
     PREDICT_METHOD,
@@ -29,7 +29,7 @@ _METHODS = (PREDICT_METHOD, CLASSIFY_METHOD, REGRESS_METHOD)
 
 
 def predict(
-    runner: Runner,
+    runner: LoadedModel,
     version: int,
     request: predict_pb2.PredictRequest,
     timeout: float | None = None,
@@ -71,7 +71,7 @@ class Question:
     outputs: dict[str, str]
 
 
-def ask(runner: Runner, request: predict_pb2.PredictRequest) -> Question:
+def ask(runner: LoadedModel, request: predict_pb2.PredictRequest) -> Question:
     """Check a request, and read its tensors.
 
     Raises:

@@ -10,7 +10,7 @@ from tensorflow_serving.apis import regression_pb2
 from serving.server import metrics
 from serving.server.errors import invalid_argument
 from serving.server.examples import run_examples
-from serving.server.runner import Runner
+from serving.server.loaded_model import LoadedModel
 from serving.server.signatures import (
     REGRESS_METHOD,
     debug_string,
@@ -24,7 +24,7 @@ OUTPUTS = "outputs"
 
 
 def regress(
-    runner: Runner,
+    runner: LoadedModel,
     version: int,
     request: regression_pb2.RegressionRequest,
     timeout: float | None = None,

@@ -23,6 +23,7 @@ from serving.server.errors import ServingError, invalid_argument
 from serving.server.flags import Flags
 from serving.server.grpc_threads import GrpcThreads
 from serving.server.health import Health
+from serving.server.loaded_model import LoadedModel
 from serving.server.manager import Manager
 from serving.server.model_config import read_config
 from serving.server.models import Models
@@ -88,10 +89,11 @@ class Server:
         self._rest: Gateway | None = None
         threads = flags.grpc_max_threads or 4 * usable_cpus()
         self._refusal = Refusal()
+        accepting = GrpcThreads(threads, threads * CALLS_PER_THREAD)
         self._grpc = grpc.server(
-            GrpcThreads(threads),
+            accepting,
             interceptors=[self._refusal],
-            maximum_concurrent_rpcs=threads * CALLS_PER_THREAD,
+            maximum_concurrent_rpcs=accepting.maximum_concurrent_rpcs,
             options=[
                 # Else a second server would get half of the connections, not an error.
                 ("grpc.so_reuseport", 0),
@@ -229,13 +231,13 @@ class Server:
             self._scheduler.close()
         return True
 
-    def _load_version(self, aspired: AspiredVersion) -> Runner:
+    def _load_version(self, aspired: AspiredVersion) -> LoadedModel:
         with metrics.loading(str(aspired.path)):
             return self._read_version(aspired)
 
-    def _read_version(self, aspired: AspiredVersion) -> Runner:
+    def _read_version(self, aspired: AspiredVersion) -> LoadedModel:
         started = time.monotonic()
-        runner = self._runner(aspired.path)
+        runner = self._loaded(aspired.path)
         loaded = time.monotonic()
         try:
             replayed = 0
@@ -255,24 +257,24 @@ class Server:
         )
         return runner
 
-    def _runner(self, path: Path) -> Runner:
+    def _loaded(self, path: Path) -> LoadedModel:
         """A version that answers; warm-up requests are put together like any others."""
-        arguments = (
+        options = None
+        if self._scheduler is not None:
+            options = batching_parameters.version_options(
+                self._batching_parameters,
+                path,
+                self._flags.enable_per_model_batching_parameters,
+            )
+        runner = Runner(
             path,
             self._flags.saved_model_tags.split(","),
             self._session_config,
             self._flags.enable_signature_method_name_check,
         )
-        if self._scheduler is None:
-            return Runner(*arguments)
-        options = batching_parameters.version_options(
-            self._batching_parameters,
-            path,
-            self._flags.enable_per_model_batching_parameters,
-        )
-        if options is None:
-            return Runner(*arguments)
-        return BatchingRunner(*arguments, scheduler=self._scheduler, options=options)
+        if self._scheduler is None or options is None:
+            return runner
+        return BatchingRunner(runner, self._scheduler, options)
 
 
 def _channel_arguments(text: str) -> list[tuple[str, int | str]]:

@@ -1,7 +1,8 @@
 """A span for each request, when OpenTelemetry is installed and told where to send them.
 
 The standard variables decide: ``OTEL_TRACES_EXPORTER`` names an exporter (``otlp``,
-``console`` ...), ``OTEL_EXPORTER_OTLP_ENDPOINT`` alone means ``otlp``. Without either
+``console`` ...), ``OTEL_EXPORTER_OTLP_ENDPOINT`` alone means ``otlp``, and
+``OTEL_EXPORTER_OTLP_PROTOCOL`` which kind of it (``grpc``). Without either
 nothing is imported. The caller's span comes with ``traceparent`` and ``tracestate``.
 """
 
@@ -55,8 +56,9 @@ def _provider(environment: Mapping[str, str]) -> Any:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
+        entry = _otlp(environment) if name == "otlp" else name
         group = "opentelemetry_traces_exporter"
-        (exporter,) = importlib.metadata.entry_points(group=group, name=name)
+        (exporter,) = importlib.metadata.entry_points(group=group, name=entry)
         processor = BatchSpanProcessor(exporter.load()())
     except (ImportError, ValueError) as error:
         log.warning(
@@ -73,51 +75,41 @@ def _provider(environment: Mapping[str, str]) -> Any:
     return provider
 
 
-def traced(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a method of a gRPC service be a span."""
-
-    @functools.wraps(method)
-    def answer(self: Any, request: Any, context: grpc.ServicerContext) -> Any:
-        if _tracer is None:
-            return method(self, request, context)
-        name = method.__name__.lstrip("_")
-        if name == "reload":
-            name = "HandleReloadConfigRequest"
-        with of_call(type(self).__name__, name, context) as told:
-            reply = None
-            try:
-                reply = method(self, request, context)
-                return reply
-            finally:
-                code = grpc.StatusCode.OK if reply is not None else context.code()
-                told(code, request, reply)
-
-    return answer
+def _otlp(environment: Mapping[str, str]) -> str:
+    """Under which name the exporter of OTLP's protocol is found, as the SDK does it."""
+    protocol = (
+        environment.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
+        or environment.get("OTEL_EXPORTER_OTLP_PROTOCOL")
+        or "grpc"
+    )
+    return {"grpc": "otlp_proto_grpc", "http/protobuf": "otlp_proto_http"}.get(
+        protocol, protocol
+    )
 
 
-@contextlib.contextmanager
 def of_call(
     service: str, method: str, context: grpc.ServicerContext
-) -> Iterator[Callable[[Any, Any, Any], None]]:
-    """The span of a gRPC call.
+) -> Callable[[Any, Any, Any], None] | None:
+    """Begin the span of a gRPC call.
 
-    Yields:
-        What tells of the end: the code, the request, the reply or None.
+    Returns:
+        What ends it, with the code, the request, and the reply or None; None when
+        requests are not traced.
     """
     if _tracer is None:
-        yield lambda code, request, reply: None
-        return
+        return None
     service = f"tensorflow.serving.{service}"
     about = {"rpc.system": "grpc", "rpc.service": service, "rpc.method": method}
     headers = dict(context.invocation_metadata())
-    with span(f"{service}/{method}", headers, about) as told:
+    current = _begin(f"{service}/{method}", headers, about)
 
-        def ended(code: Any, request: Any, reply: Any) -> None:
-            spec = getattr(reply, "model_spec", None)
-            spec = spec or getattr(request, "model_spec", None)
-            told(code, "rpc.grpc.status_code", _number(code), spec)
+    def end(code: Any, request: Any, reply: Any) -> None:
+        spec = getattr(reply, "model_spec", None)
+        spec = spec or getattr(request, "model_spec", None)
+        _tell(current, code, "rpc.grpc.status_code", _number(code), spec)
+        current.end()
 
-        yield ended
+    return end
 
 
 def _number(code: Any) -> int:
@@ -136,25 +128,31 @@ def span(
     if _tracer is None:
         yield lambda code, key, value, spec: None
         return
+    current = _begin(name, headers, about)
+    try:
+        yield functools.partial(_tell, current)
+    finally:
+        current.end()
+
+
+def _begin(name: str, headers: Mapping[str, Any], about: Mapping[str, Any]) -> Any:
     from opentelemetry import trace
     from opentelemetry.trace.propagation import tracecontext
 
     text = {k: v for k, v in headers.items() if isinstance(v, str)}
     parent = tracecontext.TraceContextTextMapPropagator().extract(text)
-    current = _tracer.start_span(
+    return _tracer.start_span(
         name, context=parent, kind=trace.SpanKind.SERVER, attributes=about
     )
 
-    def told(code: Any, key: str, value: int, spec: Any) -> None:
-        current.set_attribute(key, value)
-        if spec is not None and spec.name:
-            current.set_attribute("fovea.model.name", spec.name)
-            if spec.HasField("version"):
-                current.set_attribute("fovea.model.version", spec.version.value)
-        if code in FAULTS:
-            current.set_status(trace.StatusCode.ERROR)
 
-    try:
-        yield told
-    finally:
-        current.end()
+def _tell(current: Any, code: Any, key: str, value: int, spec: Any) -> None:
+    from opentelemetry import trace
+
+    current.set_attribute(key, value)
+    if spec is not None and spec.name:
+        current.set_attribute("fovea.model.name", spec.name)
+        if spec.HasField("version"):
+            current.set_attribute("fovea.model.version", spec.version.value)
+    if code in FAULTS:
+        current.set_status(trace.StatusCode.ERROR)

@@ -18,10 +18,10 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 from serving.server.classify import classify
 from serving.server.errors import ServingError, code_of, invalid_argument
+from serving.server.loaded_model import LoadedModel
 from serving.server.multi_inference import multi_inference
 from serving.server.predict import predict
 from serving.server.regress import regress
-from serving.server.runner import Runner
 
 WARMUP_FILE = Path("assets.extra", "tf_serving_warmup_requests")
 MAX_RECORDS = 1000
@@ -33,7 +33,7 @@ _REPLAYED: dict[str, Callable[..., object]] = {
 }
 
 
-def warm_up(runner: Runner, path: Path, version: int, rounds: int = 1) -> int:
+def warm_up(runner: LoadedModel, path: Path, version: int, rounds: int = 1) -> int:
     """Replay the warm-up requests of a version directory, if it has any.
 
     Args:
@@ -77,7 +77,7 @@ def _records(file: Path) -> list[bytes]:
         raise ServingError(code_of(error.error_code), error.message) from None
 
 
-def _replay(runner: Runner, version: int, record: bytes, file: Path) -> None:
+def _replay(runner: LoadedModel, version: int, record: bytes, file: Path) -> None:
     entry = prediction_log_pb2.PredictionLog()
     try:
         entry.ParseFromString(record)

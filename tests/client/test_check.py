@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from serving.client import Client, InvalidRequest
+from serving.client import Client, InvalidRequest, ModelNotFound
 
 GOOD = np.zeros((2, 4, 4, 1), np.uint8)
 
@@ -13,6 +13,7 @@ def refusal(client, inputs, **how):
         client.predict(inputs, model="mnist", **how)
     assert caught.value.code is None
     assert caught.value.mismatch
+    assert str(caught.value).count("Received") == 1
     return str(caught.value)
 
 
@@ -37,6 +38,8 @@ def test_what_cannot_fit_is_not_sent(server):
         assert "Its signatures: '__saved_model_init_op', 'classify'" in refusal(
             client, {"images": GOOD}, signature="serve"
         )
+        with pytest.raises(ModelNotFound, match="Versions that are ready: 2"):
+            client.predict({"images": GOOD}, model="mnist", version=7)
         assert server.servicer.calls["mnist"] == 0
         assert client.predict({"images": GOOD}, model="mnist").model_version == 2
         assert [each.class_id for each in client.predict(GOOD, model="mnist")] == [0, 0]

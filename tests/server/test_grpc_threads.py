@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from concurrent.futures import Future
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from serving.server import grpc_threads
 from serving.server.errors import invalid_argument
 from serving.server.grpc_threads import GrpcThreads, never_waits
+from serving.server.own_threads import in_own_threads
 
 SECONDS = 30
 
@@ -33,16 +34,15 @@ class Service:
     def broken(self, request, context):
         raise ValueError("broken")
 
-    def wait(self, request, context):
-        reply = Future()
+    def wait(self, request, context, reply):
         self.later.append((request, reply))
         self.came.release()
-        return reply
 
-    def refuse(self, request, context):
-        reply = Future()
-        reply.set_exception(invalid_argument("no good"))
-        return reply
+    def refuse(self, request, context, reply):
+        reply.fail(invalid_argument("no good"))
+
+    def echo(self, request, context, reply):
+        reply.send(request)
 
 
 def no_text(raw):
@@ -56,7 +56,7 @@ def service():
 
 @pytest.fixture
 def call(service):
-    server = grpc.server(GrpcThreads(2), maximum_concurrent_rpcs=8)
+    server = grpc.server(GrpcThreads(2, limit=8))
     handlers = {
         name: grpc.unary_unary_rpc_method_handler(method, no_text)
         for name, method in (
@@ -66,6 +66,7 @@ def call(service):
             ("broken", service.broken),
             ("wait", never_waits(service.wait)),
             ("refuse", never_waits(service.refuse)),
+            ("apart", in_own_threads(service.upper, 1, "apart")),
         )
     }
     server.add_generic_rpc_handlers(
@@ -111,23 +112,43 @@ def test_calls_that_wait_take_no_threads_and_are_answered_in_any_order(call, ser
         assert service.came.acquire(timeout=SECONDS)
     assert call("upper")(b"a", timeout=SECONDS) == b"A"
     for request, reply in reversed(service.later):
-        reply.set_result(request * 2)
+        reply.send(request * 2)
     assert [c.result() for c in calls] == [f"{n}{n}".encode() for n in range(6)]
 
 
-def test_a_future_that_fails_is_told(call):
+def test_an_error_is_told(call):
     told = grpc.StatusCode.INVALID_ARGUMENT, "no good"
     assert failure(call("refuse"), b"") == told
+
+
+def test_a_method_that_never_waits_is_waited_for_in_another_pool(service):
+    server = grpc.server(ThreadPoolExecutor(1))
+    handlers = {
+        name: grpc.unary_unary_rpc_method_handler(never_waits(method))
+        for name, method in (("echo", service.echo), ("refuse", service.refuse))
+    }
+    server.add_generic_rpc_handlers(
+        [grpc.method_handlers_generic_handler("test", handlers)]
+    )
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        assert channel.unary_unary("/test/echo")(b"a", timeout=SECONDS) == b"a"
+        told = grpc.StatusCode.INVALID_ARGUMENT, "no good"
+        assert failure(channel.unary_unary("/test/refuse"), b"") == told
+    server.stop(0).wait(SECONDS)
 
 
 def test_calls_that_wait_count_as_calls(call, service):
     waiting = [call("wait").future(b"", timeout=SECONDS) for _ in range(8)]
     for _ in waiting:
         assert service.came.acquire(timeout=SECONDS)
-    code, _ = failure(call("upper"), b"a")
-    assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    too_many = grpc.StatusCode.RESOURCE_EXHAUSTED, "Concurrent RPC limit exceeded!"
+    assert failure(call("upper"), b"a") == too_many
+    assert failure(call("wait"), b"a") == too_many
+    assert call("apart")(b"a", timeout=SECONDS) == b"A"
     for _, reply in service.later:
-        reply.set_result(b"")
+        reply.send(b"")
     assert [c.result() for c in waiting] == [b""] * 8
     assert call("upper")(b"a", timeout=SECONDS) == b"A"
 
@@ -137,7 +158,7 @@ def test_who_has_gone_is_not_answered_and_keeps_nobody(call, service):
     assert service.came.acquire(timeout=SECONDS)
     gone.cancel()
     assert call("upper")(b"a", timeout=SECONDS) == b"A"
-    service.later[0][1].set_result(b"")
+    service.later[0][1].send(b"")
     for _ in range(20):
         assert call("upper")(b"a", timeout=SECONDS) == b"A"
 
@@ -147,7 +168,7 @@ def test_a_call_without_a_message_is_refused(call, service):
     def none():
         yield from ()
 
-    server = grpc.server(GrpcThreads(1))
+    server = grpc.server(GrpcThreads(1, limit=8))
     handler = grpc.unary_unary_rpc_method_handler(service.upper)
     server.add_generic_rpc_handlers(
         [grpc.method_handlers_generic_handler("test", {"upper": handler})]

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
@@ -66,6 +67,38 @@ def test_a_span_for_each_request(kit, toys, tmp_path, monkeypatch, batching):
         "fovea.model.name": "toy",
         "fovea.model.version": 1,
     }
+
+
+def test_spans_reach_a_collector(kit, toys, tmp_path, monkeypatch):
+    pytest.importorskip("opentelemetry.exporter.otlp.proto.grpc")
+    from opentelemetry.proto.collector.trace.v1 import (
+        trace_service_pb2,
+        trace_service_pb2_grpc,
+    )
+
+    class Collector(trace_service_pb2_grpc.TraceServiceServicer):
+        def Export(self, request, context):
+            for spans in request.resource_spans:
+                got.extend(spans.scope_spans[0].spans)
+            return trace_service_pb2.ExportTraceServiceResponse()
+
+    got = []
+    collector = grpc.server(ThreadPoolExecutor(1))
+    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(Collector(), collector)
+    port = collector.add_insecure_port("127.0.0.1:0")
+    collector.start()
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{port}")
+    kit.copy_version(toys[1], tmp_path / "toy" / "1")
+    with kit.running(tmp_path / "toy", tmp_path / "log") as server:
+        server.stubs.prediction.Predict(
+            kit.predict_request(x=[1.0]), metadata=[("traceparent", HEADER)]
+        )
+        server.signal()
+        assert server.wait() == 0
+    collector.stop(0).wait()
+    (span,) = got
+    assert span.name == "tensorflow.serving.PredictionService/Predict"
+    assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE, PARENT)
 
 
 CODE = """

@@ -22,6 +22,7 @@ from serving.server.batching.merge import alike, merged, parted
 from serving.server.batching.parameters import QueueOptions
 from serving.server.batching.scheduler import Queue, Scheduler
 from serving.server.batching.tasks import Feeds, Task, fail, settle
+from serving.server.batching.turns import writing
 from serving.server.errors import ServingError, invalid_argument
 
 Run = Callable[[Feeds, Sequence[str], float | None], list[Any]]
@@ -57,7 +58,7 @@ class Batcher:
         self._apart = Queue(scheduler, one_by_one, self._process_apart)
 
     def run(
-        self, feeds: Feeds, fetches: Sequence[str], timeout: float | None
+        self, feeds: Feeds, fetches: Sequence[str], timeout: float | None = None
     ) -> list[Any]:
         """Run the graph together with others, and wait for it.
 
@@ -79,7 +80,7 @@ class Batcher:
             del task  # an error has this frame in its traceback, and the task has it
 
     def submit(
-        self, feeds: Feeds, fetches: Sequence[str], timeout: float | None
+        self, feeds: Feeds, fetches: Sequence[str], timeout: float | None = None
     ) -> Future[list[Any]]:
         """Run the graph together with others, and do not wait for it.
 
@@ -176,8 +177,9 @@ class Batcher:
             for half in (tasks[:middle], tasks[middle:]):
                 self._run_together(inputs, outputs, _in_time(half))
             return
-        for task, answer in zip(tasks, answers, strict=True):
-            task.future.set_result(answer)
+        with writing:
+            for task, answer in zip(tasks, answers, strict=True):
+                task.future.set_result(answer)
 
     def _process_apart(self, tasks: list[Task]) -> None:
         for task in _in_time(_not_cancelled(tasks)):

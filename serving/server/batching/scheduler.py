@@ -241,7 +241,9 @@ class Queue:
     def take(self, now: float) -> Batch | None:
         """The next batch to run, if it is time for one."""
         if self._full:
-            return self._full.popleft()
+            batch = self._full.popleft()
+            self._refill(batch, now)
+            return batch
         batch = self._open
         if batch.tasks and (
             batch.rows >= self._options.max_execution_batch_size
@@ -251,6 +253,20 @@ class Queue:
             self._open = Batch()
             return batch
         return None
+
+    def _refill(self, batch: Batch, now: float) -> None:
+        """Let the next tasks into the room of those that nobody waits for any more."""
+        batch.rows = sum(task.rows for task in batch.tasks if task.is_wanted(now))
+        while not self.is_empty:
+            following = self._full[0] if self._full else self._open
+            first = following.tasks[0]
+            if batch.rows + first.rows > self._options.max_execution_batch_size:
+                return
+            batch.tasks.append(following.tasks.pop(0))
+            following.rows -= first.rows
+            batch.rows += first.rows
+            if not following.tasks and self._full:
+                self._full.popleft()
 
     def close(self) -> None:
         """Take no more tasks; return when those that wait have been answered."""

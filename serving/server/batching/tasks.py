@@ -35,6 +35,11 @@ class Task:
     deadline: float | None = None
     future: Future[list[Any]] = field(default_factory=Future)
 
+    def is_wanted(self, now: float) -> bool:
+        """Whether somebody still waits for it."""
+        in_time = self.deadline is None or now < self.deadline
+        return in_time and not self.future.cancelled()
+
 
 @dataclass(slots=True, eq=False)
 class Batch:

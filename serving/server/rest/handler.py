@@ -12,6 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from serving.server import access_log, metrics, metrics_pages, tracing
 from serving.server.errors import ServingError, invalid_argument
+from serving.server.loaded_model import LoadedModel
 from serving.server.manager import Manager
 from serving.server.metadata import metadata
 from serving.server.model_spec import resolve
@@ -27,7 +28,6 @@ from serving.server.rest.messages import (
 )
 from serving.server.rest.pretty import error_body
 from serving.server.rest.routes import BadVersion, Route, is_api, route
-from serving.server.runner import Runner
 from serving.server.status import status
 
 log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class Handler:
 
     def __init__(
         self,
-        manager: Manager[Runner],
+        manager: Manager[LoadedModel],
         timeout: float | None = None,
         cors: bool = False,
         metrics_path: str = "",

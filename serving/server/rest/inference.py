@@ -14,6 +14,7 @@ from tensorflow_serving.apis import (
 
 from serving.server.classify import classify
 from serving.server.errors import invalid_argument
+from serving.server.loaded_model import LoadedModel
 from serving.server.manager import Manager
 from serving.server.model_spec import resolve
 from serving.server.predict import predict
@@ -25,7 +26,6 @@ from serving.server.rest import (
     tensors_to_json,
 )
 from serving.server.rest.parse import may_hold_booleans, parse
-from serving.server.runner import Runner
 from serving.server.signatures import signature_name
 from serving.server.tensors import fill_proto, to_array
 
@@ -44,7 +44,7 @@ _OF_EXAMPLES: dict[str, tuple[Any, Callable[..., Any], Callable[[Any], bytes]]] 
 
 
 def infer(
-    manager: Manager[Runner],
+    manager: Manager[LoadedModel],
     action: str,
     spec: model_pb2.ModelSpec,
     body: bytes,
@@ -87,7 +87,7 @@ def infer(
 
 
 def _predict(
-    runner: Runner,
+    runner: LoadedModel,
     version: int,
     spec: model_pb2.ModelSpec,
     document: dict[str, Any],
@@ -110,7 +110,7 @@ def _predict(
     return write(outputs)
 
 
-def _input_dtypes(runner: Runner, spec: model_pb2.ModelSpec) -> dict[str, int]:
+def _input_dtypes(runner: LoadedModel, spec: model_pb2.ModelSpec) -> dict[str, int]:
     """The DataType of every input of the signature that a request names."""
     name = signature_name(spec)
     signature = runner.signatures.get(name)

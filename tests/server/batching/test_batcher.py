@@ -359,6 +359,22 @@ def test_a_batch_in_which_all_are_late_is_not_run(graph, room, busy):
     assert graph.runs == []
 
 
+@pytest.mark.parametrize("timeout", [0.01, None])
+def test_who_has_gone_leaves_room_for_the_next(graph, room, busy, timeout):
+    batcher = room.batcher(graph, max_batch_size=4)
+    with busy(batcher):
+        gone = [ask(batcher, 1, timeout=timeout) for _ in range(3)]
+        asked = [ask(batcher, *range(n)) for n in (1, 2, 2, 1, 3)]
+        if timeout is None:
+            assert all(future.cancel() for future in gone)
+        time.sleep(0.02)
+    told = [answer(future) for future in asked]
+    assert told == [[2 * x for x in range(n)] for n in (1, 2, 2, 1, 3)]
+    # Into the place of the three came the two rows that follow; no task overtakes.
+    assert graph.rows() == [3, 3, 3]
+    batcher.close()
+
+
 def test_what_is_cancelled_in_time_is_not_run(graph, room, busy):
     batcher = room.batcher(graph)
     with busy(batcher):

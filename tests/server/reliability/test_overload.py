@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
 import json
 import socket
@@ -16,6 +17,9 @@ from pathlib import Path
 import grpc
 import numpy as np
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from serving.server.server import CALLS_PER_THREAD
 
 ROOT = Path(__file__).parents[3]
 THREADS = 4
@@ -91,6 +95,27 @@ def test_what_waited_for_more_than_half_its_time_is_refused(kit, server, session
         "The server is overloaded: the request waited too long to be run in time"
     )
     assert patient.code() is grpc.StatusCode.OK
+
+
+def test_health_is_told_when_all_else_is_refused(kit, server, session_runs):
+    predict = server.stubs.prediction.Predict
+    before = session_runs()
+    endless = kit.predict_request("toy", "slow", turns=np.int32(2**30))
+    most = CALLS_PER_THREAD * THREADS
+    accepted = [predict.future(endless, timeout=5) for _ in range(most)]
+    kit.until(lambda: session_runs() >= before + THREADS)
+    quick = kit.predict_request(x=[1.0])
+    # A busy server may take a while to count all that it was sent.
+    probe = functools.partial(predict.future, quick, timeout=1)
+    kit.until(lambda: probe().details() == "Concurrent RPC limit exceeded!")
+    assert probe().code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        check = health_pb2_grpc.HealthStub(channel).Check
+        reply = check(health_pb2.HealthCheckRequest(), timeout=10)
+    assert reply.status == health_pb2.HealthCheckResponse.SERVING
+    assert all(call.code() is not grpc.StatusCode.OK for call in accepted)
+    # The server has to learn too that nobody waits for them.
+    kit.until(lambda: predict.future(quick, timeout=30).code() is grpc.StatusCode.OK)
 
 
 def test_ten_times_too_many_requests(kit, server, tmp_path):
