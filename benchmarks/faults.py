@@ -145,23 +145,19 @@ def sigterm(room: Path) -> Iterator[str]:
             big = outcome(flight)
             exits[running.process.wait()] += 1
             loop.terminate()
-            tally = outcome(loop)
-        refused = sum(
-            n
-            for text, n in tally["details"].items()
-            if "is shutting down" in text or "Failed to connect" in text
-        )
-        of += big["sent"] + tally["sent"] - refused
-        lost += big["sent"] - big["codes"].get("OK", 0)
-        lost += tally["sent"] - tally["codes"]["OK"] - refused
-        codes.update(big["details"])
-        codes.update(
-            {
-                text: n
-                for text, n in tally["details"].items()
-                if "is shutting down" not in text and "Failed to connect" not in text
-            }
-        )
+            tallies = big, outcome(loop)
+        for tally in tallies:
+            unanswered = Counter(
+                {
+                    text: n
+                    for text, n in tally["details"].items()
+                    if "is shutting down" not in text  # refused, not accepted
+                    and "failed to connect" not in text.lower()
+                }
+            )
+            of += tally["codes"].get("OK", 0) + unanswered.total()
+            lost += unanswered.total()
+            codes.update(unanswered)
     yield (
         f"5 times SIGTERM with 8 requests of 256 images in flight and 4 clients that "
         f"go on | {lost} of {of:,} accepted requests unanswered, exit codes "

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from serving.client.commands import options
+from serving.client.commands.plain import plain
 
 if TYPE_CHECKING:
     from serving.client.answers import ModelMetadata, Signature, TensorSpec
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     with Client(**options.connection(args), timeout=args.timeout) as client:
         found = client.metadata(args.model, version=args.version, label=args.label)
     if args.json:
-        print(json.dumps(asdict(found), indent=2))
+        print(json.dumps(plain(found), indent=2))
     else:
         print("\n".join(_lines(found)))
     return 0

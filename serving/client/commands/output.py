@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from serving.client.commands.plain import plain
 from serving.client.errors import ClientError
 
 if TYPE_CHECKING:
@@ -124,11 +125,9 @@ def _class_name(score: ClassScore) -> str:
 
 
 def _as_json(name: str, answer: Prediction | ClientError) -> dict[str, Any]:
-    from dataclasses import asdict
-
     if isinstance(answer, ClientError):
         return {"file": name, "error": str(answer)}
-    return {"file": name, **asdict(answer)}
+    return {"file": name, **plain(answer)}
 
 
 class Failures:

@@ -157,7 +157,7 @@ def _answers(
         for answer in answers:
             yield from _unasked(waiting)
             name, place = waiting.popleft()
-            if isinstance(answer, ClientError):
+            if isinstance(answer, ClientError) and name not in str(answer):
                 # What has no path is called by its place
                 words = str(answer).replace(f"images[{place}]", name, 1)
                 answer.args = (words,)

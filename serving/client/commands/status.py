@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict
 
 from serving.client.commands import options
+from serving.client.commands.plain import plain
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     with Client(**options.connection(args), timeout=args.timeout) as client:
         found = client.status(args.model, version=args.version)
     if args.json:
-        print(json.dumps([asdict(each) for each in found], indent=2))
+        print(json.dumps(plain(found), indent=2))
         return 0
     width = max((len(str(each.version)) for each in found), default=0)
     for each in found:
