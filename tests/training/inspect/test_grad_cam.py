@@ -119,7 +119,7 @@ def test_a_map_lies_where_its_units_look():
         heat = rows @ moved[0].sum(axis=2) @ columns.T
         place = np.stack(np.indices(heat.shape), axis=-1).reshape(-1, 2)
         centre = np.average(place, axis=0, weights=heat.ravel())
-        assert np.abs(centre - (y, x)).max() < 1.5
+        assert np.abs(centre - (y, x)).max() < 2  # a unit's step
 
 
 @pytest.mark.parametrize(
