@@ -28,7 +28,7 @@ import numpy as np
 import tensorflow as tf
 
 from training import feature_maps
-from training.inspect import grad_cam
+from training.inspect import explainers
 
 CLASSIFY_METHOD = "tensorflow/serving/classify"
 # The feature of a tf.Example that holds a JPEG, PNG, BMP or GIF.
@@ -38,16 +38,16 @@ PICTURE_CHANNELS = (1, 3)
 
 
 def servable(
-    model, class_names: "list[str]", *, with_explain: bool = False
+    model, class_names: "list[str]", *, with_explain: "str | None" = None
 ) -> "tuple[tf.Module, dict]":
     """Return what `tf.saved_model.save` saves: an object and its signatures.
 
     Args:
         model: A Keras model: uint8 images (N, H, W, C) -> logits (N, K).
         class_names: K strings.
-        with_explain: Whether there are the signatures that explain answers, by
-            `training.inspect.grad_cam`. The gradient is part of their graphs, made
-            of ordinary operations.
+        with_explain: A method of `training.inspect.explainers`: there are the
+            signatures that explain answers by it. The gradient is part of their
+            graphs, made of ordinary operations.
 
     Returns:
         A `tf.Module` that holds the model's variables, and a dict of signature
@@ -88,7 +88,7 @@ def servable(
         inputs = tf.TensorSpec([None], tf.string, "inputs")
         functions["classify"] = _function(classify, inputs)
     if with_explain:
-        heat_of = grad_cam.explainer(model)
+        heat_of, _ = explainers.explainer(model, with_explain)
 
         def explain(images):
             logits, class_id, heat = heat_of(images)

@@ -1,5 +1,6 @@
 """`explain`: a served model says what in an image speaks for its answer."""
 
+import argparse
 import signal
 import socket
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import warnings
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -17,8 +19,8 @@ import models
 from serving.client import Client, InvalidRequest
 from serving.client.explain_images import explain_images
 from training import run as runs
-from training.export import export, publish, write_version
-from training.inspect.grad_cam import grad_cam
+from training.export import add_arguments, export, publish, write_version
+from training.inspect import explainers
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -30,7 +32,8 @@ NAMES = ["a", "b", "c", "d"]
 
 @pytest.fixture(scope="module")
 def nets(run_directory):
-    """One trained; one as it begins, with other layers; and one without maps."""
+    """Explained by integrated gradients, by Grad-CAM, and without convolutions."""
+    keras.utils.set_random_seed(0)
     made = {
         "speednet": models.build("speednet", (32, 32, 3), 4),
         "mlp": models.build("mlp", (28, 28, 1), 4),
@@ -41,12 +44,12 @@ def nets(run_directory):
 @pytest.fixture(scope="module")
 def repository(nets, run_directory, exported, tmp_path_factory):
     directory = tmp_path_factory.mktemp("explain")
-    export(run_directory, directory / "digits", with_explain=True)
+    export(run_directory, directory / "digits", with_explain="auto")
     for name in ("speednet", "mlp"):
         publish(
             directory / name,
             lambda version, name=name: write_version(
-                version, name, nets[name], NAMES, with_explain=True
+                version, name, nets[name], NAMES, with_explain="auto"
             ),
         )
     (directory / "plain").symlink_to(exported.parent)
@@ -121,6 +124,7 @@ def test_maps_are_part_of_the_contract(repository):
         for node in function.node_def
     }
     assert "Conv2DBackpropInput" in operations
+    assert {"While", "StatelessWhile"} & operations
     assert not any("PyFunc" in name for name in operations)
     asked = [
         prediction_log_pb2.PredictionLog.FromString(
@@ -132,7 +136,7 @@ def test_maps_are_part_of_the_contract(repository):
     ]
     assert {"explain", "explain_class", "explain_encoded"} < set(asked)
     card = (version / "assets.extra" / "model_card.md").read_text()
-    assert "speaks for the class: Grad-CAM on the maps of c3." in card
+    assert "class: integrated gradients from a black image, 32 steps." in card
 
 
 def _described(tensors):
@@ -144,6 +148,34 @@ def _described(tensors):
         )
         for name, tensor in sorted(tensors.items())
     ]
+
+
+def test_what_cannot_explain_is_refused_before_anything_is_written(
+    run_directory, tmp_path
+):
+    with pytest.raises(ValueError, match=r"auto, grad_cam, .* Received: saliency"):
+        export(run_directory, tmp_path / "new", with_explain="saliency")
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "method"),
+    [
+        ([], None),
+        (["--with-explain"], "auto"),
+        (["--with-explain", "grad_cam"], "grad_cam"),
+    ],
+)
+def test_the_flag_may_name_the_method(words, method):
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    args = parser.parse_args(["RUN", "--to", "DIR", *words])
+    assert args.with_explain == method
+
+
+def _heat(model, images, class_id=None):
+    explain, _ = explainers.explainer(model)
+    return explain(tf.constant(images), class_id)[2].numpy()
 
 
 def _images(model, digits):
@@ -161,9 +193,7 @@ def test_served_maps_are_those_computed_here(client, nets, digits, name):
     outputs = answer.outputs
     assert outputs["heatmap"].dtype == np.float32
     assert outputs["heatmap"].max() == 1
-    np.testing.assert_allclose(
-        outputs["heatmap"], grad_cam(nets[name], images), atol=1e-5
-    )
+    np.testing.assert_allclose(outputs["heatmap"], _heat(nets[name], images), atol=1e-5)
     np.testing.assert_allclose(outputs["probabilities"], expected, atol=1e-5)
     assert outputs["class_id"].tolist() == expected.argmax(axis=1).tolist()
     plain = client.predict({"images": images}, model=name).outputs
@@ -177,7 +207,7 @@ def test_any_class_can_be_asked_about(client, nets, digits):
     outputs = client.predict(asked, model="digits", signature="explain_class").outputs
     assert outputs["class_id"].tolist() == [7, 1, 0, 9]
     assert outputs["label"].tolist() == [b"7", b"1", b"0", b"9"]
-    expected = grad_cam(nets["digits"], images, class_id)
+    expected = _heat(nets["digits"], images, class_id)
     np.testing.assert_allclose(outputs["heatmap"], expected, atol=1e-5)
     for beyond in (10, -1):
         asked["class_id"] = np.full(4, beyond)
@@ -204,7 +234,7 @@ def test_files_of_any_size_are_explained_as_their_pixels_are(client, digits, tmp
 
 def test_more_images_than_travel_at_once_come_back_in_order(client, nets, digits):
     found = explain_images(client, digits.x_test[:37], model="digits")
-    expected = grad_cam(nets["digits"], digits.x_test[:37])
+    expected = _heat(nets["digits"], digits.x_test[:37])
     np.testing.assert_allclose([e.heatmap for e in found], expected, atol=1e-5)
     assert explain_images(client, [], model="digits") == []
 

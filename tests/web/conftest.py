@@ -27,7 +27,7 @@ def repository(tmp_path_factory):
 
     directory = tmp_path_factory.mktemp("web")
     run = locate(PRETRAINED)
-    export(run, directory / "digits", with_explain=True)
+    export(run, directory / "digits", with_explain="auto")
     export(run, directory / "plain")
     for warmup in directory.rglob("tf_serving_warmup_requests"):
         warmup.unlink()  # which costs seconds, for requests that are not made here

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from models.anatomy.parts import LayerAnatomy
 from training.inspect import maps, questions
 
 
@@ -24,15 +25,11 @@ def grad_cam(
     sum is laid over the image bilinearly, each unit at the centre of its receptive
     field, and divided by its largest value.
 
-    A network without convolutions has no such maps. For it the heat is the size
-    of pixel times gradient, summed over the channels, the first-order share of each
-    pixel in the logit (Shrikumar et al. 2016, arXiv 1605.01713); `method` says
-    which it is.
-
-    The maps of a ReLU are zero where nothing is found. Those of a tanh are not, so
-    that an empty background speaks for or against a class as well; `occlusion` and
-    `integrated_gradients` then tell more. Behind a spatial transformer (models/stn.py)
-    the heat is that of the image as the transformer straightened it.
+    The maps of a ReLU are zero where nothing is found. Those of a tanh, or before the
+    activation, are not, so that an empty background speaks for or against a class as
+    well, on digits above all; `occlusion` and `integrated_gradients` then tell more.
+    Behind a spatial transformer (models/stn.py) the heat is that of the image as the
+    transformer straightened it.
 
     Args:
         model: A Keras model: uint8 images -> logits.
@@ -46,8 +43,8 @@ def grad_cam(
         nothing speaks for the class.
 
     Raises:
-        ValueError: If the model does not take such images, or has no such class or
-            layer.
+        ValueError: If the model does not take such images, has no such class or
+            layer, or no convolution at all.
 
     Example:
 
@@ -71,8 +68,18 @@ def method(model: keras.Model, layer: "str | None" = None) -> str:
     Raises:
         ValueError: If there is no such layer, or it has no maps.
     """
-    chosen = maps.layer_of(model, layer)
-    return f"Grad-CAM on the maps of {chosen.name}" if chosen else "input x gradient"
+    return f"Grad-CAM on the maps of {_layer_of(model, layer).name}"
+
+
+def _layer_of(model: keras.Model, name: "str | None") -> LayerAnatomy:
+    layer = maps.layer_of(model, name)
+    if layer is None:
+        raise ValueError(
+            "Grad-CAM is drawn on a convolution's maps; integrated_gradients and "
+            "occlusion explain networks without. "
+            f"Received: {model.name}, which has no convolution"
+        )
+    return layer
 
 
 def explainer(
@@ -92,28 +99,23 @@ def explainer(
     Raises:
         ValueError: If there is no such layer, or it has no maps.
     """
-    chosen = maps.layer_of(model, layer)
+    chosen = _layer_of(model, layer)
     height, width = model.input_shape[1:3]
-    graph = questions.graph(model, [chosen.name] if chosen else [])
-    if chosen:
-        rows, columns = maps.enlarging(chosen, height, width)
+    graph = questions.graph(model, [chosen.name])
+    rows, columns = maps.enlarging(chosen, height, width)
 
     def explain(images: tf.Tensor, class_ids: "tf.Tensor | None" = None):
         pixels = tf.cast(images, tf.float32)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(pixels)
-            *seen, logits = graph(pixels)
+            values, logits = graph(pixels)
             if class_ids is None:
                 class_ids = tf.argmax(logits, axis=1)
             scores = tf.gather(logits, class_ids, batch_dims=1)
-        values = seen[0] if seen else pixels
         gradient = tape.gradient(scores, values, unconnected_gradients="zero")
-        if chosen:
-            weights = tf.reduce_mean(gradient, axis=(1, 2), keepdims=True)
-            heat = tf.nn.relu(tf.reduce_sum(weights * values, axis=3))
-            heat = tf.einsum("yh,nhw,xw->nyx", rows, heat, columns)
-        else:
-            heat = tf.reduce_sum(tf.abs(gradient * values), axis=3)
+        weights = tf.reduce_mean(gradient, axis=(1, 2), keepdims=True)
+        heat = tf.nn.relu(tf.reduce_sum(weights * values, axis=3))
+        heat = tf.einsum("yh,nhw,xw->nyx", rows, heat, columns)
         largest = tf.reduce_max(heat, axis=(1, 2), keepdims=True)
         return logits, class_ids, tf.math.divide_no_nan(heat, largest)
 

@@ -1,12 +1,15 @@
 """Integrated gradients: each pixel's share in a logit, shares that add up."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from training.inspect import questions
+
+# Of an explanation that is asked for with the answer.
+STEPS = 32
 
 
 def integrated_gradients(
@@ -38,19 +41,98 @@ def integrated_gradients(
         ValueError: If the model does not take such images, has no such class, or
             there is no step.
     """
+    share = _sharer(model, steps)
+    images, ids = questions.checked(model, images, class_ids)
+    return share(tf.constant(images, tf.float32), tf.constant(ids)).numpy()
+
+
+def explainer(
+    model: keras.Model, steps: int = STEPS
+) -> "Callable[..., tuple[tf.Tensor, tf.Tensor, tf.Tensor]]":
+    """Return heat maps as TensorFlow operations, for a graph or for eager calls.
+
+    The heat of a pixel is its share in the class's logit, channels added; what is
+    negative is dropped. On digits the shares are those of single pixels, bright beside
+    dark ones, so they are averaged over 3x3 pixels (weights 1, 2, 1 either way)
+    before they are divided by their largest.
+
+    Args:
+        model: A Keras model: uint8 images -> logits.
+        steps: See `integrated_gradients`.
+
+    Returns:
+        A function of uint8 images (N, H, W, C) and int64 class ids (N,), or None for
+        the predicted ones, that gives logits (N, K), the class ids and float32 heat
+        (N, H, W), 0..1.
+
+    Raises:
+        ValueError: If there is no step.
+    """
+    graph = questions.graph(model)
+    share = _sharer(model, steps)
+
+    def explain(images: tf.Tensor, class_ids: "tf.Tensor | None" = None):
+        pixels = tf.cast(images, tf.float32)
+        (logits,) = graph(pixels)
+        if class_ids is None:
+            class_ids = tf.argmax(logits, axis=1)
+        shares = tf.reduce_sum(share(pixels, class_ids), axis=3)
+        heat = _smooth(tf.nn.relu(shares))
+        largest = tf.reduce_max(heat, axis=(1, 2), keepdims=True)
+        return logits, class_ids, tf.math.divide_no_nan(heat, largest)
+
+    return explain
+
+
+def method(steps: int = STEPS) -> str:
+    """Return how `explainer` makes heat maps, for people to read."""
+    return f"integrated gradients from a black image, {steps} steps"
+
+
+def _sharer(
+    model: keras.Model, steps: int
+) -> "Callable[[tf.Tensor, tf.Tensor], tf.Tensor]":
+    """Return the shares as operations: pixels and class ids -> (N, H, W, C).
+
+    All points of all images' ways are one long list, worked off in batches that fit,
+    so that memory does not grow with images or steps.
+    """
     if steps < 1:
         raise ValueError(f"There must be a step at least. Received: steps={steps}")
-    images, ids = questions.checked(model, images, class_ids)
     graph = questions.graph(model)
-    total = np.zeros(images.shape, np.float64)
-    # Every point of every image's way, many to a batch whosever they are.
-    points = np.arange(len(images) * steps)
-    for part in questions.parts(model, points):
-        image, step = np.divmod(points[part], steps)
-        share = ((step + 0.5) / steps).astype(np.float32)[:, None, None, None]
-        pixels = tf.constant(share * images[image])
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(pixels)
-            scores = tf.gather(graph(pixels)[-1], ids[image], batch_dims=1)
-        np.add.at(total, image, tape.gradient(scores, pixels).numpy())
-    return (images * total / steps).astype(np.float32)
+    size = questions.batch_size(model)
+
+    def share(pixels: tf.Tensor, class_ids: tf.Tensor) -> tf.Tensor:
+        count = tf.shape(pixels)[0]
+        points = count * steps
+
+        def more(start: tf.Tensor, _: tf.Tensor) -> tf.Tensor:
+            return start < points
+
+        def go_on(start: tf.Tensor, total: tf.Tensor) -> "tuple[tf.Tensor, tf.Tensor]":
+            point = tf.range(start, tf.minimum(start + size, points))
+            image = point // steps
+            way = (tf.cast(point % steps, tf.float32) + 0.5) / steps
+            here = way[:, None, None, None] * tf.gather(pixels, image)
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(here)
+                (logits,) = graph(here)
+                asked = tf.gather(class_ids, image)
+                scores = tf.gather(logits, asked, batch_dims=1)
+            gradient = tape.gradient(scores, here, unconnected_gradients="zero")
+            sums = tf.math.unsorted_segment_sum(gradient, image, count)
+            return start + size, total + sums
+
+        # One batch after another: together they would take the memory of all.
+        start = (tf.constant(0), tf.zeros_like(pixels))
+        _, total = tf.while_loop(more, go_on, start, parallel_iterations=1)
+        return pixels * total / steps
+
+    return share
+
+
+def _smooth(values: tf.Tensor) -> tf.Tensor:
+    """Average (N, H, W) over 3x3 pixels with the weights of a binomial."""
+    line = tf.constant([0.25, 0.5, 0.25])
+    square = (line[:, None] * line)[..., None, None]
+    return tf.nn.conv2d(values[..., None], square, 1, "SAME")[..., 0]

@@ -5,6 +5,7 @@ from training.inspect import (
     draw,
     grad_cam,
     integrated_gradients,
+    maps,
     occlusion,
 )
 from training.inspect.confused import answers
@@ -12,7 +13,8 @@ from training.inspect.section import Album, Block, Row, Section
 from training.inspect.subject import Subject
 
 WIDTH = 140  # of a picture, in CSS pixels
-HEAD = ("Image", "As it is", "Grad-CAM", "Integrated gradients", "Occlusion")
+CAM = "Grad-CAM"
+WAYS = (CAM, "Integrated gradients", "Occlusion")
 SOURCE = (
     "Selvaraju et al.: “Grad-CAM”, 2017; Sundararajan, Taly, Yan: “Axiomatic "
     "Attribution for Deep Networks”, 2017; Zeiler, Fergus: “Visualizing and "
@@ -21,38 +23,50 @@ SOURCE = (
 
 
 def why(subject: Subject, album: Album) -> Section:
-    """Show what speaks for the class that was answered, in three ways."""
+    """Show what speaks for the class that was answered, in three ways.
+
+    Networks without convolutions have no maps for Grad-CAM: the other two are left.
+    """
     model, images = subject.model, subject.shown
     probabilities = answers(model, images)
     ids = probabilities.argmax(axis=1)
-    cam = grad_cam.grad_cam(model, images, ids)
     shares = integrated_gradients.integrated_gradients(model, images, ids)
-    falls = occlusion.occlusion(model, images, ids)
+    heat = {
+        WAYS[1]: shares.sum(axis=-1),
+        WAYS[2]: occlusion.occlusion(model, images, ids),
+    }
     text = [
-        f"Three ways to ask it. {grad_cam.method(model)}: the deepest maps that still "
-        "have places, added up by how much each speaks for the answer; coarse, and "
-        "never negative. Integrated gradients: each pixel's share in the answer's "
-        "logit, compared with a black image; a black pixel has none. Occlusion: how "
-        "far the answer's probability falls when a square there is painted over; it is "
-        "measured, not derived, and sees only what one square can hide.",
-        "Orange speaks for the answer, blue against it. Where the three agree, the "
-        "answer rests on that place. Where they do not, one has to know what each of "
-        "them asks.",
+        "Integrated gradients: each pixel's share in the answer's logit, compared with "
+        "a black image; a black pixel has none. Occlusion: how far the answer's "
+        "probability falls when a square there is painted over; it is measured, not "
+        "derived, and sees only what one square can hide. Orange speaks for the "
+        "answer, blue against it. Where they agree, the answer rests on that place. "
+        "Where they do not, one has to know what each of them asks.",
     ]
-    if any(_has_loud_background(subject, layer.response) for layer in subject.every):
-        text.append(
-            "The maps of tanh are not zero where there is nothing: to Grad-CAM an "
-            "empty background speaks as loudly as a stroke. Rectifiers do not have "
-            "that."
+    if maps.layer_of(model) is not None:
+        heat = {CAM: grad_cam.grad_cam(model, images, ids), **heat}
+        text.insert(
+            0,
+            f"{grad_cam.method(model)}: the deepest maps that still have places, added "
+            "up by how much each speaks for the answer; coarse, and never negative.",
         )
+        if any(
+            _has_loud_background(subject, layer.response) for layer in subject.every
+        ):
+            text.append(
+                "The maps of tanh are not zero where there is nothing: to Grad-CAM an "
+                "empty background speaks as loudly as a stroke. Rectifiers do not have "
+                "that."
+            )
     rows = []
     for place, (title, image) in enumerate(zip(subject.titles, images, strict=True)):
         name = subject.class_names[ids[place]]
         sureness = probabilities[place, ids[place]]
-        maps = (cam[place], shares[place].sum(axis=-1), falls[place])
-        pictures = [draw.pixels(image), *(draw.over(image, each) for each in maps)]
-        told = ("The image", *HEAD[2:])
-        fall = falls[place].max()
+        pictures = {
+            "The image": draw.pixels(image),
+            **{way: draw.over(image, each[place]) for way, each in heat.items()},
+        }
+        fall = heat[WAYS[2]][place].max()
         rows.append(
             Row(
                 title,
@@ -63,14 +77,15 @@ def why(subject: Subject, album: Album) -> Section:
                         f"{what}: {title}",
                         WIDTH,
                     )
-                    for what, picture in zip(told, pictures, strict=True)
+                    for what, picture in pictures.items()
                 ],
                 f"answered {name}, {sureness:.0%} sure; hiding a square costs up to "
                 f"{max(0.0, fall):.0%}",
             )
         )
+    head = ("Image", "As it is", *heat)
     return Section(
-        "why", "Why it answers so", text, SOURCE, [Block(head=HEAD, rows=rows)]
+        "why", "Why it answers so", text, SOURCE, [Block(head=head, rows=rows)]
     )
 
 

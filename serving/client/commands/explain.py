@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from serving.client.errors import BadImage
 from serving.client.explain_images import explain_images
-from serving.client.images import encode_image
 
 if TYPE_CHECKING:
     from serving.client.client import Client
@@ -83,6 +82,7 @@ def write(
     from PIL import Image
 
     from serving.client import explained
+    from serving.client.images import encode_image
 
     sent = [encode_image(image) for image in images.values()]
     answers = explain_images(client, sent, model=model, version=version, label=label)

@@ -3,10 +3,12 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 from training import run as runs
-from training.inspect.integrated_gradients import integrated_gradients
+from training.inspect import questions
+from training.inspect.integrated_gradients import explainer, integrated_gradients
 from training.inspect.occlusion import occlusion
 
 SHAPE = (5, 6, 2)
@@ -70,6 +72,39 @@ def test_more_steps_add_up_better(net, images):
     assert error(1) > 10 * error(10) > 100 * error(100)
     with pytest.raises(ValueError, match="Received: steps=0"):
         error(0)
+
+
+def test_heat_is_what_speaks_for_a_class_averaged_over_neighbours(net, images):
+    asked = np.array([2, 0, 1])
+    logits, class_ids, heat = explainer(net, steps=9)(tf.constant(images), asked)
+    np.testing.assert_allclose(logits, net.predict(images, verbose=0), atol=1e-5)
+    assert list(class_ids) == [2, 0, 1]
+    shares = integrated_gradients(net, images, asked, steps=9).sum(axis=3)
+    padded = np.pad(np.maximum(shares, 0), ((0, 0), (1, 1), (1, 1)))
+    weights = np.outer([1, 2, 1], [1, 2, 1])
+    expected = sum(
+        weights[y, x] * padded[:, y : y + 5, x : x + 6]
+        for y in range(3)
+        for x in range(3)
+    )
+    expected /= expected.max(axis=(1, 2), keepdims=True)
+    np.testing.assert_allclose(heat, expected, atol=1e-5)
+
+
+def test_the_graph_is_as_eager_calls_are_however_batches_fall(net, images, monkeypatch):
+    eager = explainer(net)(tf.constant(images))
+    monkeypatch.setattr(questions, "MOST_IMAGES", 5)
+    spec = tf.TensorSpec((None, *SHAPE), tf.uint8)
+    traced = tf.function(explainer(net), input_signature=[spec])
+    for one, other in zip(traced(images), eager, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+    assert eager[1].numpy().tolist() == eager[0].numpy().argmax(axis=1).tolist()
+    assert traced(images[:0])[2].shape == (0, *SHAPE[:2])
+
+
+def test_black_images_have_no_heat(net):
+    heat = explainer(net)(tf.zeros((1, *SHAPE), tf.uint8))[2].numpy()
+    assert not heat.any()
 
 
 @pytest.mark.parametrize(("size", "stride"), [(2, 1), (3, 2), (5, 5), (1, 1)])
