@@ -240,8 +240,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="add signatures that answer with a heat map of what speaks for the class, "
         "and with the first feature maps. METHOD is grad_cam, or integrated_gradients "
         "for networks without convolutions and images of one channel (default: the one "
-        "that suits the model); integrated_gradients takes 6 to 7 times as long as a plain answer for "
-        "one digit and 35 to 50 times for 32 at once, grad_cam hardly longer",
+        "that suits the model); integrated_gradients takes 6 to 7 times as long as a "
+        "plain answer for one digit and 35 to 50 times for 32 at once, grad_cam hardly "
+        "longer",
     )
 
 

@@ -14,12 +14,14 @@ from training.inspect.subject import Subject
 
 WIDTH = 140  # of a picture, in CSS pixels
 CAM = "Grad-CAM"
-WAYS = (CAM, "Integrated gradients", "Occlusion")
-SOURCE = (
-    "Selvaraju et al.: “Grad-CAM”, 2017; Sundararajan, Taly, Yan: “Axiomatic "
-    "Attribution for Deep Networks”, 2017; Zeiler, Fergus: “Visualizing and "
-    "Understanding Convolutional Networks”, 2014, section 4.2 (occlusion)."
-)
+SHARES = "Integrated gradients"
+FALLS = "Occlusion"
+SOURCES = {
+    CAM: "Selvaraju et al.: “Grad-CAM”, 2017",
+    SHARES: "Sundararajan, Taly, Yan: “Axiomatic Attribution for Deep Networks”, 2017",
+    FALLS: "Zeiler, Fergus: “Visualizing and Understanding Convolutional Networks”, "
+    "2014, section 4.2",
+}
 
 
 def why(subject: Subject, album: Album) -> Section:
@@ -32,8 +34,8 @@ def why(subject: Subject, album: Album) -> Section:
     ids = probabilities.argmax(axis=1)
     shares = integrated_gradients.integrated_gradients(model, images, ids)
     heat = {
-        WAYS[1]: shares.sum(axis=-1),
-        WAYS[2]: occlusion.occlusion(model, images, ids),
+        SHARES: shares.sum(axis=-1),
+        FALLS: occlusion.occlusion(model, images, ids),
     }
     text = [
         "Integrated gradients: each pixel's share in the answer's logit, compared with "
@@ -66,7 +68,7 @@ def why(subject: Subject, album: Album) -> Section:
             "The image": draw.pixels(image),
             **{way: draw.over(image, each[place]) for way, each in heat.items()},
         }
-        fall = heat[WAYS[2]][place].max()
+        fall = heat[FALLS][place].max()
         rows.append(
             Row(
                 title,
@@ -84,9 +86,9 @@ def why(subject: Subject, album: Album) -> Section:
             )
         )
     head = ("Image", "As it is", *heat)
-    return Section(
-        "why", "Why it answers so", text, SOURCE, [Block(head=head, rows=rows)]
-    )
+    source = "; ".join(SOURCES[way] for way in heat) + "."
+    blocks = [Block(head=head, rows=rows)]
+    return Section("why", "Why it answers so", text, source, blocks)
 
 
 def _has_loud_background(subject: Subject, layer: str) -> bool:

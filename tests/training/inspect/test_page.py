@@ -175,7 +175,7 @@ def test_a_model_without_convolutions_shows_what_it_has(data_dir, tmp_path):
     text = Page((run / "inspect" / page.FILE).read_text(encoding="utf-8")).text
     assert "no convolution in front: each of the 10 units of logits" in text
     assert "there are no maps to show" in text
-    assert "input x gradient" in text
+    assert "Grad-CAM" not in text and "Integrated gradients: each pixel" in text
     assert (run / "inspect" / "filters-logits.png").exists()
     assert list((run / "inspect").glob("unit-logits-*-climbed.png"))
 
