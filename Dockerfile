@@ -27,8 +27,8 @@ RUN python3 -m pip install --no-cache-dir --constraint constraints.txt '.[train]
 # Mount a directory here; data sets are looked for in data, runs are written where
 # --run says. HOME can be written by any user, as --user is anybody.
 ENV HOME=/tmp \
-    FOVEA_DATA_DIR=/work/data
-WORKDIR /work
+    FOVEA_DATA_DIR=/workspace/data
+WORKDIR /workspace
 USER 65532:65532
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["fovea"]

@@ -93,19 +93,7 @@ class Runner:
         fetches: Sequence[str],
         timeout: float | None = None,
     ) -> list[Any]:
-        """Run the graph once.
-
-        Args:
-            feeds: Arrays by the names of the tensors that they replace.
-            fetches: The names of the tensors to compute.
-            timeout: Seconds after which to give up.
-
-        Returns:
-            The values in the order of ``fetches``; of rank 0, bare scalars.
-
-        Raises:
-            ServingError: TensorFlow's own code and text.
-        """
+        """Run the graph once: `LoadedModel.run`."""
         for name, guard in self._guards.items():
             if name in feeds:
                 guard.check(feeds[name])

@@ -17,8 +17,8 @@ def test_it_trains_into_a_directory_that_is_mounted(machine, image):
     work = machine.checkout
     work.chmod(0o777)  # what a person gives by --user
     machine.run(
-        f"docker run --rm --volume $PWD:/work {image} train softmax_regression "
-        "--dataset mnist --epochs 1 --run /work/trained"
+        f"docker run --rm --volume $PWD:/workspace {image} train softmax_regression "
+        "--dataset mnist --epochs 1 --run /workspace/trained"
     )
     assert (work / "trained" / "model.keras").stat().st_uid == 65532
     environment = json.loads((work / "trained" / "environment.json").read_text())

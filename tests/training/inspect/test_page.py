@@ -1,7 +1,6 @@
 """`fovea inspect`: a page that is whole in itself, and what it refuses."""
 
 import base64
-import html.parser
 import io
 import re
 
@@ -10,39 +9,12 @@ import pytest
 from PIL import Image
 
 import fovea
+from tests.html_page import Page
 from training import data
 from training import run as runs
 from training.inspect import draw, page
 from training.recipe import Recipe
 from training.train import train
-
-VOID = {"meta", "img", "br", "link", "input", "hr"}
-
-
-class Page(html.parser.HTMLParser):
-    """A page's elements in order, its text, and whether its tags are balanced."""
-
-    def __init__(self, text: str):
-        super().__init__()
-        self.elements, self.text, self.open = [], "", []
-        self.feed(text)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open and self.open[-1] != "style":
-            self.text += data
 
 
 @pytest.fixture(scope="module")
