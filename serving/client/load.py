@@ -72,6 +72,7 @@ class Outcome:
 
     Attributes:
         seconds: how long that was.
+        lasted: seconds from its beginning until the last answer was read.
         sent: requests that were sent, and whose moment to be sent was in that time.
         unsent: those that the generator had not come to at the end of that time.
         codes: how they ended, by the name of the status.
@@ -91,6 +92,7 @@ class Outcome:
     """
 
     seconds: float = 0.0
+    lasted: float = 0.0
     sent: int = 0
     unsent: int = 0
     codes: Counter[str] = field(default_factory=Counter)
@@ -145,6 +147,7 @@ class Generator:
         lasted = time.perf_counter() - self._begin
         found.cpus = (time.process_time() - cpu) / max(lasted, 1e-3)
         await asyncio.gather(*under_way)
+        found.lasted = time.perf_counter() - self._begin
         found.seconds = max(self._end - self._begin, 0.0)
         found.rate = found.answered / max(found.seconds, 1e-3)
         found.goodput = found.in_time / max(found.seconds, 1e-3)
