@@ -45,7 +45,6 @@ class Block:
         picture: A picture.
         svg: A plot.
         head, rows: A table.
-        gallery: Pictures with a caption each.
     """
 
     title: str = ""
@@ -54,7 +53,6 @@ class Block:
     svg: str = ""
     head: Sequence[str] = ()
     rows: Sequence[Row] = ()
-    gallery: Sequence[tuple[Picture, str]] = ()
 
 
 @dataclass(frozen=True)

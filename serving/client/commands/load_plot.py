@@ -48,7 +48,7 @@ def check(file: str) -> None:
         OSError: if its directory does not exist.
         ModuleNotFoundError: without matplotlib.
     """
-    import matplotlib  # noqa: F401
+    import matplotlib  # noqa: F401 - told before the load if it is missing
 
     if not file.lower().endswith(_SUFFIXES):
         raise ValueError(f"A plot is a .png or .svg file. Received: {file}")

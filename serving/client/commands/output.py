@@ -34,6 +34,7 @@ def writer(args: argparse.Namespace) -> Iterator[Writer]:
         write(name, answer). Failures are objects of their own in JSON, and left out of
         tables and CSV.
     """
+    # Who reads a pipe sees answers as they come; TextIO does not declare the method.
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     form = (
         _json if args.json else _jsonl if args.jsonl else _csv if args.csv else _table
