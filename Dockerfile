@@ -18,7 +18,8 @@ LABEL org.opencontainers.image.title="fovea-train" \
 ENV PIP_BREAK_SYSTEM_PACKAGES=1 \
     PYTHONUNBUFFERED=1
 WORKDIR /src
-COPY pyproject.toml constraints.txt README.md LICENSE fovea.py fovea_demo.py ./
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY fovea fovea
 COPY models models
 COPY training training
 COPY serving serving
@@ -38,7 +39,8 @@ FROM docker.io/library/python:${PYTHON_VERSION} AS install
 WORKDIR /src
 RUN python3 -m venv --without-pip /opt/fovea
 COPY deploy/docker/tensorflow-cpu tensorflow-cpu
-COPY pyproject.toml constraints.txt README.md LICENSE fovea.py fovea_demo.py ./
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY fovea fovea
 COPY models models
 COPY training training
 COPY serving serving

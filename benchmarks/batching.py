@@ -23,10 +23,10 @@ os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # starts sooner
 import numpy as np
 import tensorflow as tf
 
-from serving.server.batching.parameters import PoolOptions, QueueOptions
-from serving.server.batching.runner import BatchingRunner
-from serving.server.batching.scheduler import Scheduler
-from serving.server.runner import Runner
+from fovea.serving.server.batching.parameters import PoolOptions, QueueOptions
+from fovea.serving.server.batching.runner import BatchingRunner
+from fovea.serving.server.batching.scheduler import Scheduler
+from fovea.serving.server.runner import Runner
 
 THREADS = 2
 LARGEST = 32

@@ -28,11 +28,11 @@ def main() -> None:
     parser.add_argument("--data-dir", help="directory with mnist.npz, cifar10.npz")
     parser.add_argument("--picture", type=Path, default=Path("docs/explain.png"))
     args = parser.parse_args()
-    from models import backend
+    from fovea.models import backend
 
     backend.prepare()
-    from serving.client.explained import sheet
-    from training import pretrained
+    from fovea.serving.client.explained import sheet
+    from fovea.training import pretrained
 
     heads = " | ".join(f"{size} at a time" for size in SIZES)
     print(f"| run | explain / serving_default, {heads} |")
@@ -50,10 +50,10 @@ def exported(run: Path, data_dir):
     """Return a run's signatures, saved and loaded, its data set and the method."""
     import tensorflow as tf
 
-    from training import data
-    from training import run as runs
-    from training.export import export
-    from training.inspect import explainers
+    from fovea.training import data
+    from fovea.training import run as runs
+    from fovea.training.export import export
+    from fovea.training.inspect import explainers
 
     dataset = data.load(runs.read_config(run)["dataset"], data_dir)
     with tempfile.TemporaryDirectory() as directory:
@@ -85,8 +85,8 @@ def drawn(functions, dataset, how: str) -> list:
     import tensorflow as tf
     from PIL import Image
 
-    from serving.client.explain_images import Explanation
-    from serving.client.explained import draw
+    from fovea.serving.client.explain_images import Explanation
+    from fovea.serving.client.explained import draw
 
     labels = np.ravel(dataset.y_test)
     images = np.stack(

@@ -27,7 +27,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 PYTHON = sys.executable
-LOAD = [PYTHON, "-m", "serving.client.load"]
+LOAD = [PYTHON, "-m", "fovea.serving.client.load"]
 
 
 @dataclass
@@ -80,7 +80,7 @@ def server(room: Path, kind: str, *flags: str) -> Iterator[Server]:
     base_path = Path(tempfile.mkdtemp(dir=room))
     publish(room / kind / "1", base_path / "1")
     with (base_path / "log").open("wb") as log:
-        command = [PYTHON, "-m", "serving.server", f"--port={port}"]
+        command = [PYTHON, "-m", "fovea.serving.server", f"--port={port}"]
         command += ["--model_name=toy", f"--model_base_path={base_path}", *flags]
         process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
     try:

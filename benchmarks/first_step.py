@@ -17,8 +17,6 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-
 
 def main() -> None:
     """Print the median and the range."""
@@ -67,7 +65,7 @@ def peak(training: list[str]) -> float:
 def start(training: list[str], directory: str, *more: str) -> subprocess.Popen:
     """Start a training in a new run directory."""
     run = Path(directory) / "run"
-    command = [sys.executable, ROOT / "fovea.py", "train", *training, "--run", run]
+    command = [sys.executable, "-m", "fovea", "train", *training, "--run", run]
     return subprocess.Popen([*command, *more], stdout=subprocess.DEVNULL)
 
 

@@ -38,11 +38,11 @@ def main() -> None:
     parser.add_argument("--data-dir", help="directory with mnist.npz")
     parser.add_argument("--picture", type=Path, default=Path("docs/invariance.png"))
     args = parser.parse_args()
-    from models import backend
+    from fovea.models import backend
 
     backend.prepare()
-    from training import data
-    from training.inspect import invariance, invariance_plot
+    from fovea.training import data
+    from fovea.training.inspect import invariance, invariance_plot
 
     dataset = data.load("mnist", args.data_dir)
     dataset = dataclasses.replace(
@@ -69,9 +69,9 @@ def main() -> None:
 
 def trained(dataset, model: str, augmentation: str, options: dict):
     """Return a network, trained."""
-    from training import run as runs
-    from training.recipe import Recipe
-    from training.train import train
+    from fovea.training import run as runs
+    from fovea.training.recipe import Recipe
+    from fovea.training.train import train
 
     recipe = Recipe(
         epochs=EPOCHS,

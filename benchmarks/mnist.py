@@ -29,10 +29,10 @@ def main() -> None:
     parser.add_argument("--data-dir", help="directory with mnist.npz")
     parser.add_argument("--seeds", type=int, default=2, help="runs (default: 2)")
     args = parser.parse_args()
-    from models import backend
+    from fovea.models import backend
 
     backend.prepare()
-    from training import data
+    from fovea.training import data
 
     dataset = data.load("mnist", args.data_dir)
     print(f"{platform.platform()}, Python {platform.python_version()}, ", end="")
@@ -82,9 +82,9 @@ def fovea(dataset, seed: int) -> tuple[int, float, float]:
     """Train by the recipe `fast`; return epochs, seconds and accuracy."""
     import keras
 
-    from training import recipe_file
-    from training.evaluate import predict_logits
-    from training.train import train
+    from fovea.training import recipe_file
+    from fovea.training.evaluate import predict_logits
+    from fovea.training.train import train
 
     chosen = recipe_file.load("speednet", "mnist", "fast")
     with tempfile.TemporaryDirectory() as directory:

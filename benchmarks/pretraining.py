@@ -29,7 +29,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from models import backend
+from fovea.models import backend
 
 IMAGES = 3_000
 EPOCHS = 20
@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, metavar="N")
     args = parser.parse_args()
     backend.prepare()
-    from training import data
+    from fovea.training import data
 
     mnist = data.load("mnist", args.data_dir)
     with tempfile.TemporaryDirectory() as directory:
@@ -68,7 +68,7 @@ def main() -> None:
 
 def layerwise_against_plain(mnist, directory: Path, seeds: int) -> None:
     """Print what block by block is good for at an equal number of epochs."""
-    from training.recipe import Recipe
+    from fovea.training.recipe import Recipe
 
     few = dataclasses.replace(
         mnist, x_train=mnist.x_train[:IMAGES], y_train=mnist.y_train[:IMAGES]
@@ -98,9 +98,9 @@ def layerwise_against_plain(mnist, directory: Path, seeds: int) -> None:
 
 def tuned_against_scratch(mnist, directory: Path, seeds: int) -> None:
     """Print what a run on other digits is good for where images are few."""
-    from training import finetune
-    from training.recipe import Recipe
-    from training.train import train
+    from fovea.training import finetune
+    from fovea.training.recipe import Recipe
+    from fovea.training.train import train
 
     options = {"activation": "relu", "pooling": "max"}
     low, high = digits(mnist, range(5)), digits(mnist, range(5, 10))
@@ -161,9 +161,9 @@ def digits(mnist, wanted: range):
 
 def one(model, dataset, directory, recipe, seed, **begin) -> tuple[float, float]:
     """Train once; return the accuracy on the test images and the seconds it took."""
-    from training import run as runs
-    from training.evaluate import evaluate
-    from training.train import train
+    from fovea.training import run as runs
+    from fovea.training.evaluate import evaluate
+    from fovea.training.train import train
 
     begun = time.perf_counter()
     with quiet(), tempfile.TemporaryDirectory(dir=directory) as parent:

@@ -31,8 +31,8 @@ def make(directory: Path) -> None:
     """Export the models and write the requests."""
     from tensorflow_serving.apis import predict_pb2
 
-    from models import build
-    from training.export import publish, write_version
+    from fovea.models import build
+    from fovea.training.export import publish, write_version
 
     random = np.random.default_rng(0)
     for name, (architecture, shape, sizes) in MODELS.items():

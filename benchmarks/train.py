@@ -3,7 +3,7 @@
     python benchmarks/train.py [--rounds N]          (or: make bench-train)
 
 Forward pass, backward pass and an SGD step of the network of airbench94
-(`models.speednet` with its default options) on random images that are in memory
+(`fovea.models.speednet` with its default options) on random images that are in memory
 already. Each way of running it takes turns with PyTorch, a few steps each and each
 in a process of its own, so that whatever else the machine does meets both; what
 counts is the ratio of successive turns. The last lines are steps of the recipe for
@@ -86,7 +86,7 @@ def main() -> None:
 
 def epochs_of_recipe() -> dict[int, int]:
     """Return how many epochs the recipe spends on images of each size."""
-    from training import recipe_file
+    from fovea.training import recipe_file
 
     recipe = recipe_file.load("speednet", "cifar10")
     starts = recipe.sizes or ((0, 32),)
@@ -194,14 +194,14 @@ def fovea_step(
         inter_op: Operations that may run at the same time, 0 for TensorFlow's choice.
         recipe_side: Train by the recipe for CIFAR-10, on images of this size.
     """
-    from models import backend
+    from fovea.models import backend
 
     backend.prepare()
     import keras
     import numpy as np
     import tensorflow as tf
 
-    import models
+    from fovea import models
 
     if inter_op:
         tf.config.threading.set_inter_op_parallelism_threads(inter_op)
@@ -211,7 +211,7 @@ def fovea_step(
     side, options = recipe_side or 32, {}
     optimizer = keras.optimizers.SGD(0.01, momentum=0.85, nesterov=True)
     if recipe_side:
-        from training import optimizers, recipe_file
+        from fovea.training import optimizers, recipe_file
 
         recipe = recipe_file.load("speednet", "cifar10")
         options = {"augmentation": recipe.augmentation, **recipe.options}
@@ -235,8 +235,8 @@ def use_plain_layers() -> None:
     """Have Keras' own call for the layers that fovea trains differently."""
     import keras
 
-    from models.layers.batch_normalization import BatchNormalization
-    from models.layers.conv_2d import Conv2D
+    from fovea.models.layers.batch_normalization import BatchNormalization
+    from fovea.models.layers.conv_2d import Conv2D
 
     Conv2D.call = keras.layers.Conv2D.call
     BatchNormalization.call = keras.layers.BatchNormalization.call

@@ -24,9 +24,9 @@ from urllib.parse import urlsplit
 
 from PIL import Image, ImageDraw
 
-from serving.client import Client
-from serving.web.question import from_drawing
-from serving.web.servable import Servable, picture_shape
+from fovea.serving.client import Client
+from fovea.serving.web.question import from_drawing
+from fovea.serving.web.servable import Servable, picture_shape
 
 ROOT = Path(__file__).parents[1]
 

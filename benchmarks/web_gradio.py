@@ -10,9 +10,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import gradio
 
-from serving.client import Client
-from serving.web.question import from_drawing
-from serving.web.servable import Servable, picture_shape
+from fovea.serving.client import Client
+from fovea.serving.web.question import from_drawing
+from fovea.serving.web.servable import Servable, picture_shape
 
 
 def main() -> None:

@@ -2,8 +2,8 @@
 
     python benchmarks/winograd.py [--rounds N]
 
-The ordinary convolution and `models.layers.conv_2d.winograd` take turns on the same
-data, 500 images in float32; the sizes are those of networks for CIFAR-10.
+The ordinary convolution and `fovea.models.layers.conv_2d.winograd` take turns on the
+same data, 500 images in float32; the sizes are those of networks for CIFAR-10.
 """
 
 import argparse
@@ -37,12 +37,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5, help="turns (default: 5)")
     args = parser.parse_args()
-    from models import backend
+    from fovea.models import backend
 
     backend.prepare()
     import tensorflow as tf
 
-    from models.layers.conv_2d import winograd
+    from fovea.models.layers.conv_2d import winograd
 
     def ordinary(images, kernel):
         return tf.nn.conv2d(images, kernel, 1, "SAME")

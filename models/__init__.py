@@ -4,6 +4,6 @@ Knows nothing of data sets, files or servers. Importing this package imports
 neither Keras nor TensorFlow; building a model does.
 """
 
-from models.registry import build, names
+from fovea.models.registry import build, names
 
 __all__ = ["build", "names"]

@@ -3,10 +3,10 @@
 import keras
 from keras import layers
 
-from models.blocks import NORMALISATIONS, Steps, form
-from models.knobs import choose, whole
-from models.layers.local_response_normalization import LocalResponseNormalization
-from models.stem import image_input
+from fovea.models.blocks import NORMALISATIONS, Steps, form
+from fovea.models.knobs import choose, whole
+from fovea.models.layers.local_response_normalization import LocalResponseNormalization
+from fovea.models.stem import image_input
 
 
 def alexnet(
@@ -70,9 +70,9 @@ def alexnet(
         towers: 2, or 1 for a network that is not split.
         fc_units: Units of fc6 and fc7; None for the stem's 4,096 or 1,024.
         normalisation: "local_response" (the paper's, after conv1 and conv2) or
-            one of `models.blocks.Steps`, then at every layer.
+            one of `fovea.models.blocks.Steps`, then at every layer.
         activation, pooling, dropout, l1, l2, padding, stride, initialiser: See
-            `models.blocks.Steps`; None for padding or stride is the paper's.
+            `fovea.models.blocks.Steps`; None for padding or stride is the paper's.
             Dropout follows fc6 and fc7.
 
     Returns:

@@ -3,9 +3,9 @@
 import keras
 from keras import layers
 
-from models.blocks import Steps
-from models.knobs import share
-from models.stem import image_input
+from fovea.models.blocks import Steps
+from fovea.models.knobs import share
+from fovea.models.stem import image_input
 
 
 def all_cnn_c(
@@ -59,7 +59,7 @@ def all_cnn_c(
         dropout: Share dropped after pool1 and pool2.
         input_dropout: Share of the input's values dropped.
         activation, pooling, normalisation, l1, l2, padding, stride, initialiser:
-            See `models.blocks.Steps`; None for padding is the paper's.
+            See `fovea.models.blocks.Steps`; None for padding is the paper's.
 
     Returns:
         A `keras.Model`: uint8 images (N, H, W, C) -> float32 logits (N, K).

@@ -3,10 +3,10 @@
 import keras
 from keras import layers
 
-from models.blocks import Steps
-from models.knobs import choose, whole
-from models.layers.bias import Bias
-from models.stem import image_input
+from fovea.models.blocks import Steps
+from fovea.models.knobs import choose, whole
+from fovea.models.layers.bias import Bias
+from fovea.models.stem import image_input
 
 
 def alphago_policy(
@@ -55,7 +55,7 @@ def alphago_policy(
             of classes is the number of points.
         filters: Number of maps; None for 192 with moves and 48 with classes.
         activation, normalisation, dropout, l1, l2, initialiser: See
-            `models.blocks.Steps`. Dropout precedes conv13. Padding is "same" and
+            `fovea.models.blocks.Steps`. Dropout precedes conv13. Padding is "same" and
             stride 1, because a move must keep its place.
 
     Returns:

@@ -5,9 +5,9 @@ import json
 import sys
 from typing import Any
 
-from models import backend, registry
-from models.anatomy.words import short, times
-from models.describe import anatomy_of, console, table
+from fovea.models import backend, registry
+from fovea.models.anatomy.words import short, times
+from fovea.models.describe import anatomy_of, console, table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,15 +6,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models import backend, registry
-from models.anatomy.words import pair, short, times, window
-from models.options import parse_options
+from fovea.models import backend, registry
+from fovea.models.anatomy.words import pair, short, times, window
+from fovea.models.options import parse_options
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from models.anatomy.parts import Anatomy, LayerAnatomy
+    from fovea.models.anatomy.parts import Anatomy, LayerAnatomy
 
 # For the table: the names of Keras' layers without what every reader adds.
 SHORT = {
@@ -69,14 +69,14 @@ def run(args: argparse.Namespace) -> int:
     options = parse_options(args.set)
     registry.check(args.model)
     if args.plot:
-        from models.anatomy.drawing import check_target
+        from fovea.models.anatomy.drawing import check_target
 
         check_target(args.plot)
     backend.prepare(args.debug)
     parts = anatomy_of(args.model, shape, args.classes, options)
     values = parts.as_dict(args.batch_size)
     if args.plot:
-        from models.anatomy.drawing import draw
+        from fovea.models.anatomy.drawing import draw
 
         draw(parts, args.plot)
     if args.json:
@@ -91,8 +91,8 @@ def anatomy_of(
     name: str, input_shape: tuple[int, int, int], num_classes: int, options: dict
 ) -> "Anatomy":
     """Return the anatomy of an architecture, built without weights' values."""
-    from models.anatomy.skeleton import skeleton
-    from models.anatomy.walk import anatomy
+    from fovea.models.anatomy.skeleton import skeleton
+    from fovea.models.anatomy.walk import anatomy
 
     with skeleton():
         model = registry.build(name, input_shape, num_classes, **options)

@@ -3,9 +3,9 @@
 import keras
 from keras import layers
 
-from models.blocks import Steps
-from models.knobs import whole
-from models.stem import image_input
+from fovea.models.blocks import Steps
+from fovea.models.knobs import whole
+from fovea.models.stem import image_input
 
 # The paper's table 1: dilation of context1 to context7.
 DILATIONS = (1, 1, 2, 4, 8, 16, 1)
@@ -61,7 +61,7 @@ def dilated(
         augmentation: Policy name, list of layers or None.
         filters: Number of maps; the paper's C.
         activation, normalisation, dropout, l1, l2, padding, stride, initialiser:
-            See `models.blocks.Steps`. Dropout precedes context8.
+            See `fovea.models.blocks.Steps`. Dropout precedes context8.
 
     Returns:
         A `keras.Model`: uint8 images (N, H, W, C) -> float32 logits (N, K).

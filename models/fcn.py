@@ -3,8 +3,8 @@
 import keras
 from keras import layers
 
-from models.blocks import Steps
-from models.stem import image_input
+from fovea.models.blocks import Steps
+from fovea.models.stem import image_input
 
 
 def fcn(
@@ -63,7 +63,7 @@ def fcn(
         augmentation: Policy name, list of layers or None.
         class_map: Whether the class map is an output too.
         activation, pooling, normalisation, dropout, l1, l2, padding, stride,
-            initialiser: See `models.blocks.Steps`. Dropout follows fc6 and fc7.
+            initialiser: See `fovea.models.blocks.Steps`. Dropout follows fc6 and fc7.
 
     Returns:
         A `keras.Model`: uint8 images (N, H, W, C) -> float32 logits (N, K).

@@ -3,10 +3,10 @@
 import keras
 from keras import layers
 
-from models.blocks import NORMALISATIONS, Steps, form
-from models.knobs import choose
-from models.layers.local_response_normalization import LocalResponseNormalization
-from models.stem import image_input
+from fovea.models.blocks import NORMALISATIONS, Steps, form
+from fovea.models.knobs import choose
+from fovea.models.layers.local_response_normalization import LocalResponseNormalization
+from fovea.models.stem import image_input
 
 # The paper's table 1: filters of the 1x1, of the 3x3 and its reduction before,
 # of the 5x5 and its reduction before, and of the projection behind the pooling.
@@ -90,10 +90,10 @@ def googlenet(
         stem: "imagenet" or "cifar" form; None goes by the image size.
         auxiliary: Whether to build the auxiliary heads; ImageNet form only.
         normalisation: "local_response" (the paper's, at norm1 and norm2) or one
-            of `models.blocks.Steps`, then at every convolution; None for the
+            of `fovea.models.blocks.Steps`, then at every convolution; None for the
             form's, "local_response" or "batch".
         activation, pooling, dropout, l1, l2, stride, initialiser: See
-            `models.blocks.Steps`; None for stride is the paper's 2. Dropout
+            `fovea.models.blocks.Steps`; None for stride is the paper's 2. Dropout
             precedes the logits.
 
     Returns:

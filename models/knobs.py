@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from models.registry import nearest
+from fovea.models.registry import nearest
 
 
 def choose(option: str, value: Any, known: Sequence[Any]) -> None:

@@ -3,8 +3,8 @@
 import keras
 from keras import layers
 
-from models.blocks import Steps
-from models.stem import image_input
+from fovea.models.blocks import Steps
+from fovea.models.stem import image_input
 
 
 def lenet5(
@@ -56,7 +56,7 @@ def lenet5(
         num_classes: Number of logits.
         augmentation: Policy name, list of layers or None.
         activation, pooling, normalisation, dropout, l1, l2, padding, stride,
-            initialiser: See `models.blocks.Steps`. Dropout follows f6.
+            initialiser: See `fovea.models.blocks.Steps`. Dropout follows f6.
 
     Returns:
         A `keras.Model`: uint8 images (N, H, W, C) -> float32 logits (N, K).

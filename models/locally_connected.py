@@ -3,9 +3,9 @@
 import keras
 from keras import layers
 
-from models.blocks import Steps
-from models.knobs import whole
-from models.stem import image_input
+from fovea.models.blocks import Steps
+from fovea.models.knobs import whole
+from fovea.models.stem import image_input
 
 
 def locally_connected(
@@ -47,7 +47,7 @@ def locally_connected(
         augmentation: Policy name, list of layers or None.
         filters: Number of filters at each position.
         activation, normalisation, dropout, l1, l2, padding, stride,
-            initialiser: See `models.blocks.Steps`. Dropout precedes the logits.
+            initialiser: See `fovea.models.blocks.Steps`. Dropout precedes the logits.
 
     Returns:
         A `keras.Model`: uint8 images (N, H, W, C) -> float32 logits (N, K).

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
-from models.blocks import Steps
-from models.knobs import whole
-from models.stem import image_input
+from fovea.models.blocks import Steps
+from fovea.models.knobs import whole
+from fovea.models.stem import image_input
 
 
 def mlp(
@@ -51,7 +51,7 @@ def mlp(
         augmentation: Policy name, list of layers or None.
         hidden: Number of units of each hidden layer, or of the only one.
         activation, normalisation, dropout, l1, l2, initialiser: See
-            `models.blocks.Steps`. Dropout follows each hidden layer.
+            `fovea.models.blocks.Steps`. Dropout follows each hidden layer.
 
     Returns:
         A `keras.Model`: uint8 images (N, H, W, C) -> float32 logits (N, K).

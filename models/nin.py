@@ -3,8 +3,8 @@
 import keras
 from keras import layers
 
-from models.blocks import Steps
-from models.stem import image_input
+from fovea.models.blocks import Steps
+from fovea.models.stem import image_input
 
 
 def nin(
@@ -59,7 +59,7 @@ def nin(
         num_classes: Number of logits.
         augmentation: Policy name, list of layers or None.
         activation, pooling, normalisation, dropout, l1, l2, padding, stride,
-            initialiser: See `models.blocks.Steps`. Dropout follows the poolings.
+            initialiser: See `fovea.models.blocks.Steps`. Dropout follows the poolings.
 
     Returns:
         A `keras.Model`: uint8 images (N, H, W, C) -> float32 logits (N, K).

@@ -359,4 +359,4 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 def _module(name: str) -> ModuleType:
     check(name)
-    return importlib.import_module(f"models.{ARCHITECTURES[name].module}")
+    return importlib.import_module(f"fovea.models.{ARCHITECTURES[name].module}")

@@ -5,8 +5,8 @@ from typing import Any
 import keras
 from keras import layers
 
-from models.blocks import Steps, form
-from models.stem import image_input
+from fovea.models.blocks import Steps, form
+from fovea.models.stem import image_input
 
 # Number of blocks in conv2_x to conv5_x; the paper's table 1.
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
@@ -96,10 +96,10 @@ def resnet(
         depth: 18, 34 or 50.
         augmentation: Policy name, list of layers or None.
         stem: "imagenet" or "cifar"; None goes by the image size.
-        pooling: What pool1 is, as in `models.blocks.Steps`; None for the paper's
+        pooling: What pool1 is, as in `fovea.models.blocks.Steps`; None for the paper's
             "max". ImageNet stem only.
         activation, normalisation, dropout, l1, l2, stride, initialiser: See
-            `models.blocks.Steps`; None for stride is the stem's. Dropout precedes
+            `fovea.models.blocks.Steps`; None for stride is the stem's. Dropout precedes
             the logits. Padding is "same", because a block adds its input to what
             it computed.
 

@@ -5,9 +5,9 @@ from typing import Any
 import keras
 from keras import layers
 
-from models.blocks import Steps
-from models.layers.identity_shortcut import IdentityShortcut
-from models.stem import image_input
+from fovea.models.blocks import Steps
+from fovea.models.layers.identity_shortcut import IdentityShortcut
+from fovea.models.stem import image_input
 
 
 def resnet20(input_shape, num_classes, **options: Any) -> keras.Model:
@@ -105,7 +105,7 @@ def resnet_cifar(
         depth: 6n + 2.
         augmentation: Policy name, list of layers or None.
         activation, normalisation, dropout, l1, l2, stride, initialiser: See
-            `models.blocks.Steps`. Dropout precedes the logits. Padding is
+            `fovea.models.blocks.Steps`. Dropout precedes the logits. Padding is
             "same", because a block adds its input to what it computed.
 
     Returns:

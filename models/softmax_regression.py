@@ -3,8 +3,8 @@
 import keras
 from keras import layers
 
-from models.blocks import Steps
-from models.stem import image_input
+from fovea.models.blocks import Steps
+from fovea.models.stem import image_input
 
 
 def softmax_regression(
@@ -43,7 +43,7 @@ def softmax_regression(
         input_shape: (height, width, channels).
         num_classes: Number of logits.
         augmentation: Policy name, list of layers or None.
-        dropout, l1, l2, initialiser: See `models.blocks.Steps`.
+        dropout, l1, l2, initialiser: See `fovea.models.blocks.Steps`.
 
     Returns:
         A `keras.Model`: uint8 images (N, H, W, C) -> float32 logits (N, K).

@@ -6,11 +6,11 @@ import keras
 import numpy as np
 from keras import layers
 
-from models.blocks import Steps
-from models.knobs import whole
-from models.layers.batch_normalization import BatchNormalization
-from models.layers.bias import Bias
-from models.stem import image_input
+from fovea.models.blocks import Steps
+from fovea.models.knobs import whole
+from fovea.models.layers.batch_normalization import BatchNormalization
+from fovea.models.layers.bias import Bias
+from fovea.models.stem import image_input
 
 
 def speednet(
@@ -78,7 +78,7 @@ def speednet(
         num_classes: Number of logits.
         augmentation: Policy name, list of layers or None.
         activation, pooling, normalisation, dropout, l1, l2, stride, initialiser:
-            See `models.blocks.Steps`. Dropout precedes the scores.
+            See `fovea.models.blocks.Steps`. Dropout precedes the scores.
         widths: Filters of the three stages' convolutions.
         whitening_bias: Whether each whitened map gets a bias that is trained, which
             takes the gradient of the largest maps.

@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from models import augmentation as augmentations
+from fovea.models import augmentation as augmentations
 
 
 def image_input(
@@ -21,7 +21,7 @@ def image_input(
         input_shape: (height, width, channels).
         num_classes: Number of classes of the network being built; checked here
             so that every architecture checks it alike.
-        augmentation: Name of a policy of `models.augmentation`, a list of Keras
+        augmentation: Name of a policy of `fovea.models.augmentation`, a list of Keras
             layers, or None. Such layers act in training only.
         value_range: Where 0 and 255 are mapped to. The lower end, black, is also
             what augmentation fills uncovered pixels with.

@@ -3,9 +3,9 @@
 import keras
 from keras import layers
 
-from models.blocks import Steps
-from models.layers.spatial_transformer import SpatialTransformer
-from models.stem import image_input
+from fovea.models.blocks import Steps
+from fovea.models.layers.spatial_transformer import SpatialTransformer
+from fovea.models.stem import image_input
 
 _IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
@@ -61,7 +61,7 @@ def stn(
         num_classes: Number of logits.
         augmentation: Policy name, list of layers or None.
         activation, pooling, normalisation, dropout, l1, l2, padding, stride,
-            initialiser: See `models.blocks.Steps`. Stride is conv1's, dropout
+            initialiser: See `fovea.models.blocks.Steps`. Stride is conv1's, dropout
             precedes the logits.
 
     Returns:

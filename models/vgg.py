@@ -5,9 +5,9 @@ from typing import Any
 import keras
 from keras import layers
 
-from models.blocks import Steps, form
-from models.knobs import whole
-from models.stem import image_input
+from fovea.models.blocks import Steps, form
+from fovea.models.knobs import whole
+from fovea.models.stem import image_input
 
 # Number of 3x3 convolutions before each of the five poolings; the paper's
 # configurations A, B, D and E.
@@ -112,10 +112,10 @@ def vgg(
         augmentation: Policy name, list of layers or None.
         stem: "imagenet" or "cifar" form; None goes by the image size.
         fc_units: Units of fc6 and fc7; None for the form's 4,096 or 512.
-        normalisation: As in `models.blocks.Steps`; None for the form's, "none"
+        normalisation: As in `fovea.models.blocks.Steps`; None for the form's, "none"
             (the paper's) or "batch".
         activation, pooling, dropout, l1, l2, padding, stride, initialiser: See
-            `models.blocks.Steps`. Dropout follows fc6 and fc7.
+            `fovea.models.blocks.Steps`. Dropout follows fc6 and fc7.
 
     Returns:
         A `keras.Model`: uint8 images (N, H, W, C) -> float32 logits (N, K).

@@ -3,9 +3,9 @@
 import keras
 from keras import layers
 
-from models.blocks import Steps
-from models.knobs import whole
-from models.stem import image_input
+from fovea.models.blocks import Steps
+from fovea.models.knobs import whole
+from fovea.models.stem import image_input
 
 
 def wrn(
@@ -60,7 +60,7 @@ def wrn(
         width: Factor of the number of maps.
         dropout: Share dropped between the two convolutions of each block.
         activation, normalisation, l1, l2, stride, initialiser: See
-            `models.blocks.Steps`. Padding is "same", because a block adds its
+            `fovea.models.blocks.Steps`. Padding is "same", because a block adds its
             input to what it computed.
 
     Returns:

@@ -6,28 +6,28 @@ from pathlib import Path
 
 import pytest
 
-import fovea
+from fovea import cli
 
 ROOT = Path(__file__).parents[1]
 
 
 def test_help_names_every_command(capsys):
-    assert fovea.main([]) == 0
+    assert cli.main([]) == 0
     text = capsys.readouterr().out
-    for command in fovea.COMMANDS:
+    for command in cli.COMMANDS:
         assert f"  {command} " in text
 
 
-@pytest.mark.parametrize("command", sorted(set(fovea.COMMANDS) - fovea.OWN_SYNTAX))
+@pytest.mark.parametrize("command", sorted(set(cli.COMMANDS) - cli.OWN_SYNTAX))
 def test_every_command_has_help(command, capsys):
     with pytest.raises(SystemExit) as leaving:
-        fovea.main([command, "--help"])
+        cli.main([command, "--help"])
     assert leaving.value.code == 0
     assert capsys.readouterr().out.startswith(f"usage: fovea {command}")
 
 
 def test_version(capsys):
-    assert fovea.main(["--version"]) == 0
+    assert cli.main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("fovea 0.")
 
 
@@ -45,7 +45,7 @@ def test_version(capsys):
     ],
 )
 def test_a_mistake_costs_one_sentence(words, exit_code, told, capsys):
-    assert fovea.main(words) == exit_code
+    assert cli.main(words) == exit_code
     error = capsys.readouterr().err
     assert error.startswith("fovea: error: ") and error.count("\n") == 1
     assert told in error
@@ -54,13 +54,13 @@ def test_a_mistake_costs_one_sentence(words, exit_code, told, capsys):
 @pytest.mark.parametrize("words", [["train"], ["predict"], ["export", "run"]])
 def test_missing_arguments_are_argparse_s(words, capsys):
     with pytest.raises(SystemExit) as leaving:
-        fovea.main(words)
+        cli.main(words)
     assert leaving.value.code == 2
     assert "required" in capsys.readouterr().err
 
 
 def test_debug_shows_where_an_error_came_from(capsys):
-    assert fovea.main(["evaluate", "nowhere", "--debug"]) == 1
+    assert cli.main(["evaluate", "nowhere", "--debug"]) == 1
     error = capsys.readouterr().err
     assert "Traceback" in error and "FileNotFoundError" in error
     assert error.splitlines()[-1].startswith("fovea: error: ")
@@ -68,8 +68,8 @@ def test_debug_shows_where_an_error_came_from(capsys):
 
 def test_a_missing_package_names_its_extra():
     script = (
-        "import sys; sys.modules['keras'] = None; import fovea;"
-        "sys.exit(fovea.main(['train', 'lenet5', '--dataset', 'mnist']))"
+        "import sys; sys.modules['keras'] = None; from fovea import cli;"
+        "sys.exit(cli.main(['train', 'lenet5', '--dataset', 'mnist']))"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT
@@ -83,7 +83,7 @@ def test_a_missing_package_names_its_extra():
 
 def test_python_m_training_is_fovea_train():
     done = subprocess.run(
-        [sys.executable, "-m", "training", "lenet", "--dataset", "mnist"],
+        [sys.executable, "-m", "fovea.training", "lenet", "--dataset", "mnist"],
         capture_output=True,
         text=True,
         cwd=ROOT,
@@ -97,7 +97,7 @@ def test_an_option_of_another_architecture_is_refused_before_anything_is_written
 ):
     run = tmp_path / "run"
     words = ["train", "lenet5", "--dataset", "mnist", "--data-dir", str(data_dir)]
-    assert fovea.main([*words, "--set", "activaton=relu", "--run", str(run)]) == 1
+    assert cli.main([*words, "--set", "activaton=relu", "--run", str(run)]) == 1
     assert "did you mean activation?" in capsys.readouterr().err
     assert not run.exists()
 
@@ -106,7 +106,7 @@ def test_a_target_that_cannot_be_written_is_named(data_dir, tmp_path, capsys):
     (tmp_path / "file").touch()
     run = tmp_path / "file" / "run"
     words = ["train", "lenet5", "--dataset", "mnist", "--data-dir", str(data_dir)]
-    assert fovea.main([*words, "--run", str(run)]) == 1
+    assert cli.main([*words, "--run", str(run)]) == 1
     error = capsys.readouterr().err
     assert error == f"fovea: error: {run} cannot be used: Not a directory\n"
 

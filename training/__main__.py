@@ -1,7 +1,8 @@
-"""`python -m training ...` is `fovea train ...`."""
+"""`python -m fovea.training ...` is `fovea train ...`."""
 
 import sys
 
-import fovea
+from fovea.cli import main
 
-sys.exit(fovea.main(["train", *sys.argv[1:]]))
+if __name__ == "__main__":
+    sys.exit(main(["train", *sys.argv[1:]]))

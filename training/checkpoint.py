@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from training import run as runs
+from fovea.training import run as runs
 
 
 @dataclass

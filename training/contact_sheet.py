@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models import backend
-from training import data
+from fovea.models import backend
+from fovea.training import data
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -182,7 +182,7 @@ def run(args: argparse.Namespace) -> int:
     backend.prepare(args.debug)
     import keras
 
-    from models import augmentation
+    from fovea.models import augmentation
 
     keras.utils.set_random_seed(args.seed)
     layers = augmentation.resolve(args.policy, fill_value=-1.0, white_value=1.0)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from training.datasets import folder, known, npz
-from training.datasets.dataset import Dataset
-from training.datasets.known import SAMPLE
+from fovea.training.datasets import folder, known, npz
+from fovea.training.datasets.dataset import Dataset
+from fovea.training.datasets.known import SAMPLE
 
 __all__ = ["SAMPLE", "Dataset"]
 
@@ -25,9 +25,9 @@ def load(
 
     Args:
         name: A known name (mnist, fashion_mnist, cifar10, mnist_sample), or
-            "folder:PATH" (see `training.datasets.folder`), or "npz:PATH" or a path
-            that ends in .npz (see `training.datasets.npz`).
-        data_dir: Where a known name's NAME.npz is; see `training.datasets.known`.
+            "folder:PATH" (see `fovea.training.datasets.folder`), or "npz:PATH" or a path
+            that ends in .npz (see `fovea.training.datasets.npz`).
+        data_dir: Where a known name's NAME.npz is; see `fovea.training.datasets.known`.
             Default: the environment's FOVEA_DATA_DIR.
         image_size: (height, width) that the images are resized to. Default: their
             own; a folder's if all are of one small size, else 32 x 32.
@@ -230,7 +230,7 @@ def parse_image_size(text: str) -> tuple[int, int]:
 def _fit(dataset: Dataset, shape: tuple[int, int, int]) -> Dataset:
     import dataclasses
 
-    from training.datasets import pixels
+    from fovea.training.datasets import pixels
 
     return dataclasses.replace(
         dataset,

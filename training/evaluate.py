@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from models import backend
-from training import data, pretrained
-from training import run as runs
-from training.scores import judge
+from fovea.models import backend
+from fovea.training import data, pretrained
+from fovea.training import run as runs
+from fovea.training.scores import judge
 
 TEST_TIME_AUGMENTATION = ("none", "mirror", "mirror_shift")
 BATCH_SIZE = 500
@@ -37,9 +37,9 @@ def evaluate(
         test_time_augmentation: As `predict_logits` takes it.
 
     Returns:
-        What `training.scores.judge` makes of the model's answers, as a server gives
-        them. With test-time augmentation, `test_time_augmentation` has the `policy`
-        and the `accuracy`, `accuracy_interval` and `loss` with it.
+        What `fovea.training.scores.judge` makes of the model's answers, as a server
+        gives them. With test-time augmentation, `test_time_augmentation` has the
+        `policy` and the `accuracy`, `accuracy_interval` and `loss` with it.
 
     Raises:
         ValueError: If there is no image, an answer is not finite, or there is no
@@ -149,7 +149,7 @@ def run(args: argparse.Namespace) -> int:
     directory = pretrained.locate(args.run)
     config = runs.read_config(directory)
     backend.prepare(args.debug)
-    from training import verdict
+    from fovea.training import verdict
 
     model = runs.load_model(directory)
     model.jit_compile = backend.has_gpu()
@@ -191,7 +191,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _record(run: Path, split: str, result: dict, images: np.ndarray) -> Path:
     """Write what came out into the run directory; return the report's path."""
-    from training import mistakes, report
+    from fovea.training import mistakes, report
 
     mistakes.save(run, split, result["mistakes"], images)
     metrics = runs.read_metrics(run)
@@ -204,7 +204,7 @@ def part(dataset, split: str, config: dict):
     """Return the images, labels and files (or none) that a split has.
 
     Args:
-        dataset: The run's data set, a `training.data.Dataset`.
+        dataset: The run's data set, a `fovea.training.data.Dataset`.
         split: "test", or "validation" for what was held out of training.
         config: The run's config.json.
 

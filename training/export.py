@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from models import backend
-from training import data, pretrained
-from training import run as runs
-from training.inspect import explainers
+from fovea.models import backend
+from fovea.training import data, pretrained
+from fovea.training import run as runs
+from fovea.training.inspect import explainers
 
 
 def export(run: Path, repository: Path, *, with_explain: "str | None" = None) -> Path:
@@ -24,7 +24,7 @@ def export(run: Path, repository: Path, *, with_explain: "str | None" = None) ->
     Args:
         run: A run directory.
         repository: The model's directory, `exported/NAME`; made if missing.
-        with_explain: A method of `training.inspect.explainers`: the version has
+        with_explain: A method of `fovea.training.inspect.explainers`: the version has
             signatures that explain its answers by it.
 
     Returns:
@@ -101,7 +101,7 @@ def write_version(
     """
     import tensorflow as tf
 
-    from training import signatures, warmup
+    from fovea.training import signatures, warmup
 
     module, functions = signatures.servable(
         model, class_names, with_explain=with_explain

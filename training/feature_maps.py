@@ -14,8 +14,8 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from models.anatomy.parts import LayerAnatomy
-from models.anatomy.walk import anatomy
+from fovea.models.anatomy.parts import LayerAnatomy
+from fovea.models.anatomy.walk import anatomy
 
 SIGNATURE = "feature_maps"
 CONVOLUTIONS = ("Conv2D", "DepthwiseConv2D", "LocallyConnected2D", "SeparableConv2D")

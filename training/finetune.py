@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models import backend, registry
-from training import data, pretrained, recipe_file, train_command
-from training import recipe as recipes
-from training import run as runs
-from training.recipe import Recipe
+from fovea.models import backend, registry
+from fovea.training import data, pretrained, recipe_file, train_command
+from fovea.training import recipe as recipes
+from fovea.training import run as runs
+from fovea.training.recipe import Recipe
 
 if TYPE_CHECKING:
     import keras
@@ -23,7 +23,7 @@ LEARNING_RATE = 1e-3
 def body(
     source: Path, dataset, options: dict, freeze_until: "str | None" = None
 ) -> "Callable[..., keras.Model]":
-    """Return what `training.train.train` takes as `build`, to start from a run.
+    """Return what `fovea.training.train.train` takes as `build`, to start from a run.
 
     The network it builds has the run's weights in all layers whose shape does not
     depend on the number of classes, and new ones in the others: the head.
@@ -39,8 +39,8 @@ def body(
         ValueError: If the run's weights do not fit the size or the channels of the
             images or the options, there is no such layer, or it is in the head.
     """
-    import models
-    from models.anatomy.skeleton import skeleton
+    from fovea import models
+    from fovea.models.anatomy.skeleton import skeleton
 
     config = runs.read_config(source)
     name, classes = config["model"], dataset.num_classes
@@ -135,7 +135,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry out the command; return the exit code, see `training.train_command`."""
+    """Carry out the command; return the exit code, see `fovea.training.train_command`."""
     pairs = train_command.settings(args)
     source = pretrained.locate(args.source)
     config = runs.read_config(source)
@@ -150,8 +150,8 @@ def run(args: argparse.Namespace) -> int:
     # A recipe's own options would make it another network.
     chosen = dataclasses.replace(chosen, options=config["options"])
     chosen = recipes.with_settings(chosen, name, pairs)
-    from training import strategies
-    from training.train import train
+    from fovea.training import strategies
+    from fovea.training.train import train
 
     strategies.resolve(args.strategy or "auto")  # before devices are used
     resized = args.image_size is not None or args.channels is not None

@@ -9,14 +9,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-import models
-from models import augmentation, registry
-from training import checkpoint, data, optimizers, pipeline, runtime, strategies
-from training.checkpoint import State
-from training.judge import Judge
-from training.keeper import Keeper, stops_early
-from training.progress import EpochProgress
-from training.recipe import Recipe
+from fovea import models
+from fovea.models import augmentation, registry
+from fovea.training import checkpoint, data, optimizers, pipeline, runtime, strategies
+from fovea.training.checkpoint import State
+from fovea.training.judge import Judge
+from fovea.training.keeper import Keeper, stops_early
+from fovea.training.progress import EpochProgress
+from fovea.training.recipe import Recipe
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 import keras
 import tensorflow as tf
 
-import models
-from training import optimizers, runtime
+from fovea import models
+from fovea.training import optimizers, runtime
 
 BATCH_SIZE = 500
 
@@ -16,7 +16,7 @@ class Judge:
     and has the averaged weights where the recipe averages.
 
     Args:
-        task: What is trained; see `training.fit.Task`.
+        task: What is trained; see `fovea.training.fit.Task`.
     """
 
     def __init__(self, task):

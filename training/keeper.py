@@ -9,10 +9,10 @@ from pathlib import Path
 
 import keras
 
-from training import checkpoint
-from training import run as runs
-from training.checkpoint import State
-from training.judge import Judge
+from fovea.training import checkpoint
+from fovea.training import run as runs
+from fovea.training.checkpoint import State
+from fovea.training.judge import Judge
 
 
 def best_row(rows: list[dict]) -> "dict | None":

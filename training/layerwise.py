@@ -15,13 +15,13 @@ from pathlib import Path
 import keras
 from keras import layers
 
-from models import augmentation
-from models.anatomy.walk import anatomy
-from training import checkpoint, fit, strategies
-from training import run as runs
-from training.checkpoint import State
-from training.progress import EpochProgress
-from training.recipe import Recipe
+from fovea.models import augmentation
+from fovea.models.anatomy.walk import anatomy
+from fovea.training import checkpoint, fit, strategies
+from fovea.training import run as runs
+from fovea.training.checkpoint import State
+from fovea.training.progress import EpochProgress
+from fovea.training.recipe import Recipe
 
 
 def stage_recipe(recipe: Recipe, epochs: int) -> Recipe:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from training import run as runs
+from fovea.training import run as runs
 
 DIRECTORY = "mistakes"
 
@@ -17,7 +17,7 @@ def save(run: Path, split: str, mistakes: "list[dict]", images: np.ndarray) -> N
     Args:
         run: The run directory; the pictures are in mistakes/SPLIT/ of it.
         split: "test" or "validation".
-        mistakes: As `training.scores.judge` returns them.
+        mistakes: As `fovea.training.scores.judge` returns them.
         images: uint8 (n, height, width, 1 or 3), what was judged on.
 
     Raises:

@@ -2,8 +2,8 @@
 
 import keras
 
-from training import schedules
-from training.recipe import Recipe
+from fovea.training import schedules
+from fovea.training.recipe import Recipe
 
 # Weight decay is for kernels: shrinking biases or the scales of normalisations
 # makes a network neither simpler nor better. What Keras takes is a pattern of names
@@ -30,7 +30,7 @@ def build(recipe: Recipe, steps_per_epoch: int) -> keras.optimizers.Optimizer:
             momentum=recipe.momentum, nesterov=True, **shared
         )
     elif recipe.optimizer == "muon":
-        from training.muon import Muon
+        from fovea.training.muon import Muon
 
         optimizer = Muon(
             momentum=recipe.momentum,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from training.figures import BLUE, ORANGE
+from fovea.training.figures import BLUE, ORANGE
 
 # From background to ink; ten steps are what a terminal font tells apart.
 RAMP = " .:-=+*#%@"

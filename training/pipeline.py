@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from models import augmentation
+from fovea.models import augmentation
 
 # Images that are resized at once.
 CHUNK = 2_000

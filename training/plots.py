@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from training import figures
-from training.figures import BLUE, FAINT, INK, ORANGE, RULE
+from fovea.training import figures
+from fovea.training.figures import BLUE, FAINT, INK, ORANGE, RULE
 
 # More epochs than these make marks a solid line.
 MOST_MARKED = 30
@@ -75,7 +75,7 @@ def confusion_matrix(result: dict) -> "str | None":
     number relative to the most frequent confusion.
 
     Args:
-        result: What `training.scores.judge` returned.
+        result: What `fovea.training.scores.judge` returned.
 
     Returns:
         An SVG element, or None if there are too many classes to draw.
@@ -144,7 +144,7 @@ def reliability_diagram(result: dict) -> str:
     """Draw accuracy over confidence, and how many images have which confidence.
 
     Args:
-        result: What `training.scores.judge` returned.
+        result: What `fovea.training.scores.judge` returned.
 
     Returns:
         An SVG element.

@@ -2,7 +2,7 @@
 
 `pretrained/NAME/` is a run directory of which the essentials were kept: config.json,
 metrics.json and, in place of model.keras, weights.npz with half the digits.
-`python -m training.pretrained RUN NAME` makes one of a run.
+`python -m fovea.training.pretrained RUN NAME` makes one of a run.
 """
 
 import argparse
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models import backend, registry
-from training import run as runs
+from fovea.models import backend, registry
+from fovea.training import run as runs
 
 if TYPE_CHECKING:
     import keras
@@ -72,7 +72,7 @@ def unpack(directory: Path) -> "keras.Model":
     Raises:
         ValueError: If the weights cannot be read, or are not those of the model.
     """
-    import models
+    from fovea import models
 
     config = runs.read_config(directory)
     model = models.build(
@@ -164,7 +164,7 @@ def _portable(value):
 def main(argv: "list[str] | None" = None) -> int:
     """Pack a run from the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m training.pretrained",
+        prog="python -m fovea.training.pretrained",
         description="Keep a run's model as one that comes with the package.",
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="a run directory")

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from models import registry
-from models.options import parse_options
-from training import fields
+from fovea.models import registry
+from fovea.models.options import parse_options
+from fovea.training import fields
 
 # Deep or wide, and without normalisation: at the usual rate they do not start.
 PLAIN = {"nin", "all_cnn_c", "dilated", "alphago_policy", "alexnet"}
@@ -27,7 +27,7 @@ class Recipe:
         learning_rate: At the schedule's peak.
         momentum: Of sgd, and of muon's convolutions.
         dense_factor, vector_factor, other_momentum, unit_filters: Of muon, see
-            `training.muon`.
+            `fovea.training.muon`.
         weight_decay: Share of a kernel that a step at learning rate 1 takes away;
             decoupled from the gradient, and kernels only.
         schedule: "constant", "cosine", "linear", "step" or "one_cycle".
@@ -40,7 +40,8 @@ class Recipe:
         clip_norm: Largest global norm of the gradients; 0: any.
         ema: Momentum of the average of weights that is judged and exported; 0: none.
         label_smoothing: Share of a label that is spread over all classes.
-        augmentation: Policy of `models.augmentation`, or "auto" for the data set's.
+        augmentation: Policy of `fovea.models.augmentation`, or "auto" for the data
+            set's.
         mixing: "none", "mixup" or "cutmix".
         sizes: Progressive resizing: (epoch, side) pairs; from that epoch, counted
             from 0, on, training images are side x side. Empty: as they are.

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models import registry
-from training.recipe import (
+from fovea.models import registry
+from fovea.training.recipe import (
     PLAIN,
     PLAIN_LEARNING_RATE,
     Recipe,

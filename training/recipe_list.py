@@ -5,8 +5,8 @@ import json
 import statistics
 import sys
 
-from models.describe import console, table
-from training import recipe_file
+from fovea.models.describe import console, table
+from fovea.training import recipe_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

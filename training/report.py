@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from training import data, pages, plots
-from training import run as runs
-from training.scores import confusions
+from fovea.training import data, pages, plots
+from fovea.training import run as runs
+from fovea.training.scores import confusions
 
 FILE = "report.html"
 CONFUSIONS = 12
@@ -93,7 +93,10 @@ def _tiles(metrics: dict) -> Iterator[tuple[str, str, str]]:
 
 def _command(words: list[str]) -> str:
     """Return what to type to have the run again."""
-    is_fovea = Path(words[0]).stem == "fovea"
+    program = Path(words[0])
+    if program.name == "__main__.py":  # python -m fovea
+        program = program.parent
+    is_fovea = program.stem == "fovea"
     return shlex.join(["fovea", *words[1:]] if is_fovea else ["python", *words])
 
 

@@ -220,8 +220,8 @@ def load_model(run: Path) -> "keras.Model":
     """
     import keras
 
-    from models import registry
-    from training import pretrained
+    from fovea.models import registry
+    from fovea.training import pretrained
 
     if (run / pretrained.WEIGHTS).exists():
         return pretrained.unpack(run)

@@ -6,7 +6,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-from models import backend
+from fovea.models import backend
 
 
 def describe() -> dict:

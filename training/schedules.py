@@ -5,7 +5,7 @@ import math
 import keras
 from keras import ops
 
-from training.recipe import Recipe
+from fovea.training.recipe import Recipe
 
 # Smith's one-cycle policy as PyTorch and fast.ai have it.
 ONE_CYCLE_RISE = 0.3

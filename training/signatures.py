@@ -13,7 +13,7 @@ and, where they are asked for,
 | explain | images uint8 [N,H,W,C] | probabilities, label, class_id, heatmap [N,H,W] |
 | explain_encoded | image_bytes string [N] | the same |
 | explain_class | images uint8 [N,H,W,C], class_id int64 [N] | the same |
-| feature_maps | images uint8 [N,H,W,C] | see `training.feature_maps` |
+| feature_maps | images uint8 [N,H,W,C] | see `fovea.training.feature_maps` |
 
 `explain` tells why the model answers what it does; label and class_id are the
 predicted class's, as always. `explain_class` tells what speaks for a class that the
@@ -27,8 +27,8 @@ format: such a model has none of those that take files.
 import numpy as np
 import tensorflow as tf
 
-from training import feature_maps
-from training.inspect import explainers
+from fovea.training import feature_maps
+from fovea.training.inspect import explainers
 
 CLASSIFY_METHOD = "tensorflow/serving/classify"
 # The feature of a tf.Example that holds a JPEG, PNG, BMP or GIF.
@@ -45,7 +45,7 @@ def servable(
     Args:
         model: A Keras model: uint8 images (N, H, W, C) -> logits (N, K).
         class_names: K strings.
-        with_explain: A method of `training.inspect.explainers`: there are the
+        with_explain: A method of `fovea.training.inspect.explainers`: there are the
             signatures that explain answers by it. The gradient is part of their
             graphs, made of ordinary operations.
 

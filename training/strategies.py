@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 import keras
 import tensorflow as tf
 
-from training import cluster
+from fovea.training import cluster
 
 NAMES = ("auto", "single", "mirrored", "multiworker")
 # What TensorFlow raises when it can no longer reach a worker.

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from training import recipe as recipes
-from training import run as runs
-from training import runtime
-from training.recipe import Recipe
+from fovea.training import recipe as recipes
+from fovea.training import run as runs
+from fovea.training import runtime
+from fovea.training.recipe import Recipe
 
 # The policy that suits a data set when none is asked for: digits must not be
 # mirrored, photographs may.
@@ -47,7 +47,7 @@ def train(
 
     Args:
         model_name: A name in `models.names()`.
-        dataset: A `training.data.Dataset`.
+        dataset: A `fovea.training.data.Dataset`.
         run: The run directory, new or empty.
         recipe: The hyper-parameters.
         seed: Of weights, shuffling, augmentation and of which images are held out.
@@ -55,10 +55,10 @@ def train(
             this is run on this machine. Costs speed, and lasts as long as the process.
         save_every: Steps between checkpoints within an epoch, beside that after it.
         strategy: Over which devices to spread the training; a name in
-            `training.strategies.NAMES`.
+            `fovea.training.strategies.NAMES`.
         tensorboard: Whether to write TensorBoard's events into the run.
         pretrain_epochs: None, or for how many epochs each block of the network is
-            trained alone before the whole: see `training.layerwise`.
+            trained alone before the whole: see `fovea.training.layerwise`.
         build: None, or a function of (input_shape, augmentation) that returns the
             network to train instead of a new one. Layers may be frozen in it.
         origin: What config.json is to say of where that network comes from.
@@ -80,7 +80,7 @@ def train(
     if recipe.augmentation == "auto":
         own = AUGMENTATION.get(dataset.name, "none")
         recipe = dataclasses.replace(recipe, augmentation=own)
-    from training import checkpoint, fit, layerwise
+    from fovea.training import checkpoint, fit, layerwise
 
     task = fit.task_of(model_name, dataset, recipe, seed, placed)
     stage = None
@@ -159,7 +159,7 @@ def resume(
         return metrics
     strategy = strategy or config["strategy"]
     placed, chief = _start(strategy, config["seed"], config["deterministic"])
-    from training import checkpoint, fit, layerwise
+    from fovea.training import checkpoint, fit, layerwise
 
     state = checkpoint.read(run / runs.CHECKPOINT)
     stage = None
@@ -186,7 +186,7 @@ def _start(strategy: str, seed: int, deterministic: bool):
     import keras
     import tensorflow as tf
 
-    from training import strategies
+    from fovea.training import strategies
 
     placed = strategies.resolve(strategy)  # before anything else asks for devices
     keras.utils.set_random_seed(seed)
@@ -202,8 +202,8 @@ def _train(
 
     With a `stage`, what is left of the blocks is trained before the whole network.
     """
-    from training import fit, layerwise, report
-    from training.keeper import best_row
+    from fovea.training import fit, layerwise, report
+    from fovea.training.keeper import best_row
 
     if stage is not None:
         model = layerwise.begin(task, state, stage, model, run)
@@ -248,7 +248,7 @@ def _train(
 
 
 def _environment(model) -> dict:
-    from models.layers.conv_2d import Conv2D
+    from fovea.models.layers.conv_2d import Conv2D
 
     convolutions = [layer for layer in model.layers if isinstance(layer, Conv2D)]
     return {

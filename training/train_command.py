@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from models import backend, registry
-from models.options import parse_options
-from training import data, recipe, recipe_file
-from training import run as runs
+from fovea.models import backend, registry
+from fovea.models.options import parse_options
+from fovea.training import data, recipe, recipe_file
+from fovea.training import run as runs
 
 # Of the exit code: the model was trained, but files could not be written.
 NOT_SAVED = 3
@@ -88,7 +88,7 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def settings(args: argparse.Namespace) -> list[str]:
-    """Return the settings asked for, as `training.recipe.with_settings` takes them.
+    """Return the settings asked for, as `fovea.training.recipe.with_settings` takes them.
 
     Raises:
         ValueError: If a text is no setting.
@@ -102,7 +102,7 @@ def settings(args: argparse.Namespace) -> list[str]:
 
 
 def keywords(args: argparse.Namespace) -> dict:
-    """Return what `training.train.train` is told besides model, data and recipe."""
+    """Return what `fovea.training.train.train` is told besides model, data and recipe."""
     return {
         "seed": args.seed or 0,
         "deterministic": args.deterministic,
@@ -161,8 +161,8 @@ def _begin(args: argparse.Namespace, pairs: list[str]) -> tuple[Path, dict]:
             "--pretrain-epochs belongs to --pretrain layerwise. "
             f"Received: --pretrain-epochs {args.pretrain_epochs}"
         )
-    from training import strategies
-    from training.train import train
+    from fovea.training import strategies
+    from fovea.training.train import train
 
     strategies.resolve(args.strategy or "auto")  # before devices are used
     dataset = data.from_arguments(args)
@@ -200,8 +200,8 @@ def _resume(args: argparse.Namespace, pairs: list[str]) -> tuple[Path, dict]:
                 f"Received: {key}={asked}"
             )
     backend.prepare(args.debug)
-    from training import strategies
-    from training.train import resume
+    from fovea.training import strategies
+    from fovea.training.train import resume
 
     strategies.resolve(args.strategy or config["strategy"])
     epochs = _epochs(args, pairs, config)

@@ -1,8 +1,8 @@
 """What `fovea evaluate` tells on the terminal."""
 
-from models.describe import console, table
-from training.data import short_name
-from training.scores import confusions
+from fovea.models.describe import console, table
+from fovea.training.data import short_name
+from fovea.training.scores import confusions
 
 CONFUSIONS = 10
 

@@ -11,7 +11,7 @@ from tensorflow_serving.apis import (
     prediction_log_pb2,
 )
 
-from training import signatures
+from fovea.training import signatures
 
 FILE = "assets.extra/tf_serving_warmup_requests"
 # A single request and a batch: the sizes that run through different kernels.

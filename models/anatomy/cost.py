@@ -10,8 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from models.anatomy import arithmetic
-from models.anatomy.geometry import is_augmentation, known_class
+from fovea.models.anatomy import arithmetic
+from fovea.models.anatomy.geometry import is_augmentation, known_class
 
 
 @dataclass(frozen=True)

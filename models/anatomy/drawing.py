@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from models.anatomy.page import Page
-from models.anatomy.parts import Anatomy
+from fovea.models.anatomy.page import Page
+from fovea.models.anatomy.parts import Anatomy
 
 SUFFIXES = (".png", ".svg")
 

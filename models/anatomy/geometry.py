@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from models.anatomy.arithmetic import same_padding
-from models.anatomy.receptive_field import (
+from fovea.models.anatomy.arithmetic import same_padding
+from fovea.models.anatomy.receptive_field import (
     Glance,
     gather,
     interpolation,
@@ -162,7 +162,7 @@ def known_class(operation: Any) -> str:
 def is_augmentation(operation: Any) -> bool:
     """Return whether a layer varies images in training and copies at inference."""
     module = type(operation).__module__
-    if module.startswith("models.augment"):
+    if module.startswith("fovea.models.augment"):
         return True
     random = type(operation).__name__.startswith(
         ("Random", "RandAugment", "AugMix", "MixUp", "CutMix")

@@ -8,7 +8,7 @@ either nothing or the parallel lanes of a block.
 
 from dataclasses import dataclass, field, replace
 
-from models.anatomy.parts import Anatomy, LayerAnatomy
+from fovea.models.anatomy.parts import Anatomy, LayerAnatomy
 
 COPIES = {"Cropping2D", "Flatten", "Reshape", "ZeroPadding2D"}
 

@@ -6,8 +6,8 @@ Knows nothing of matplotlib: sizes are inches, rows are lists of cells.
 import math
 from dataclasses import dataclass
 
-from models.anatomy.layout import Cell, Node
-from models.anatomy.words import times, window
+from fovea.models.anatomy.layout import Cell, Node
+from fovea.models.anatomy.words import times, window
 
 # Inches.
 PAGE = 15.0

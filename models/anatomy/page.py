@@ -6,10 +6,10 @@ map's, its width the channels. Rows are read like text.
 
 from typing import Any
 
-from models.anatomy.layout import Cell, Node, cells
-from models.anatomy.measures import GAP, LEAD, LETTER, TEXT, Measures, Row, label
-from models.anatomy.parts import Anatomy, LayerAnatomy
-from models.anatomy.words import short, times
+from fovea.models.anatomy.layout import Cell, Node, cells
+from fovea.models.anatomy.measures import GAP, LEAD, LETTER, TEXT, Measures, Row, label
+from fovea.models.anatomy.parts import Anatomy, LayerAnatomy
+from fovea.models.anatomy.words import short, times
 
 # Okabe and Ito's palette, told apart with any kind of colour vision.
 COLOURS = {

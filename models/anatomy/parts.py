@@ -4,7 +4,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-from models.anatomy.receptive_field import AxisField
+from fovea.models.anatomy.receptive_field import AxisField
 
 Axes = tuple[AxisField, AxisField]
 

@@ -14,7 +14,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from models.anatomy.arithmetic import kernel_extent
+from fovea.models.anatomy.arithmetic import kernel_extent
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from models.anatomy import geometry
-from models.anatomy import receptive_field as fields
-from models.anatomy.arithmetic import kernel_extent
-from models.anatomy.cost import cost
-from models.anatomy.parts import Anatomy, Axes, LayerAnatomy, ReceptiveField
+from fovea.models.anatomy import geometry
+from fovea.models.anatomy import receptive_field as fields
+from fovea.models.anatomy.arithmetic import kernel_extent
+from fovea.models.anatomy.cost import cost
+from fovea.models.anatomy.parts import Anatomy, Axes, LayerAnatomy, ReceptiveField
 
 
 def anatomy(model: "keras.Model") -> Anatomy:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from models.anatomy.parts import LayerAnatomy
+from fovea.models.anatomy.parts import LayerAnatomy
 
 
 def short(number: float) -> str:

@@ -20,17 +20,22 @@ Mixing layers would have to change labels, which a layer inside a model never se
 `mixup` and `cutmix` are functions of (images, labels) for the input pipeline.
 """
 
-from models.augmentation.alternating_flip import AlternateFlips, AlternatingFlip
-from models.augmentation.color_jitter import ColorJitter
-from models.augmentation.cutmix import cutmix
-from models.augmentation.cutout import Cutout
-from models.augmentation.horizontal_flip import HorizontalFlip
-from models.augmentation.mixup import mixup
-from models.augmentation.policies import MIXINGS, POLICIES, resolve, resolve_mixing
-from models.augmentation.rand_augment import RandAugment
-from models.augmentation.random_affine import RandomAffine
-from models.augmentation.random_resized_crop import RandomResizedCrop
-from models.augmentation.random_shift import RandomShift
+from fovea.models.augmentation.alternating_flip import AlternateFlips, AlternatingFlip
+from fovea.models.augmentation.color_jitter import ColorJitter
+from fovea.models.augmentation.cutmix import cutmix
+from fovea.models.augmentation.cutout import Cutout
+from fovea.models.augmentation.horizontal_flip import HorizontalFlip
+from fovea.models.augmentation.mixup import mixup
+from fovea.models.augmentation.policies import (
+    MIXINGS,
+    POLICIES,
+    resolve,
+    resolve_mixing,
+)
+from fovea.models.augmentation.rand_augment import RandAugment
+from fovea.models.augmentation.random_affine import RandomAffine
+from fovea.models.augmentation.random_resized_crop import RandomResizedCrop
+from fovea.models.augmentation.random_shift import RandomShift
 
 __all__ = [
     "MIXINGS",

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from models.augmentation.per_image import PerImageLayer
+from fovea.models.augmentation.per_image import PerImageLayer
 
 # Odd 32-bit constants of the hash, those of splitmix and murmur.
 _STRIDE = int(np.int32(np.uint32(0x9E3779B9)))

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from models.augmentation.per_image import PerImageLayer
+from fovea.models.augmentation.per_image import PerImageLayer
 
 # RGB -> YIQ, the colour space of NTSC: Y is the grey value, and turning (I, Q) about
 # Y changes the hue. Its first row is also how ITU-R 601 weighs colours.

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from models.augmentation.mixup import draw_pairs, mix_labels
+from fovea.models.augmentation.mixup import draw_pairs, mix_labels
 
 
 def cutmix(images, labels, generator: keras.random.SeedGenerator, *, alpha=1.0):

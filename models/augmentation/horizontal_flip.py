@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from models.augmentation.per_image import PerImageLayer
+from fovea.models.augmentation.per_image import PerImageLayer
 
 
 @keras.saving.register_keras_serializable(package="fovea")

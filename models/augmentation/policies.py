@@ -5,17 +5,17 @@ from collections.abc import Callable
 
 import keras
 
-from models.augmentation.alternating_flip import AlternatingFlip
-from models.augmentation.color_jitter import ColorJitter
-from models.augmentation.cutmix import cutmix
-from models.augmentation.cutout import Cutout
-from models.augmentation.horizontal_flip import HorizontalFlip
-from models.augmentation.mixup import mixup
-from models.augmentation.rand_augment import RandAugment
-from models.augmentation.random_affine import RandomAffine
-from models.augmentation.random_resized_crop import RandomResizedCrop
-from models.augmentation.random_shift import RandomShift
-from models.registry import nearest
+from fovea.models.augmentation.alternating_flip import AlternatingFlip
+from fovea.models.augmentation.color_jitter import ColorJitter
+from fovea.models.augmentation.cutmix import cutmix
+from fovea.models.augmentation.cutout import Cutout
+from fovea.models.augmentation.horizontal_flip import HorizontalFlip
+from fovea.models.augmentation.mixup import mixup
+from fovea.models.augmentation.rand_augment import RandAugment
+from fovea.models.augmentation.random_affine import RandomAffine
+from fovea.models.augmentation.random_resized_crop import RandomResizedCrop
+from fovea.models.augmentation.random_shift import RandomShift
+from fovea.models.registry import nearest
 
 Range = tuple[float, float]
 

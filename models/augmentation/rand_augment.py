@@ -6,9 +6,9 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from models.augmentation.color_jitter import check_channels, grey
-from models.augmentation.per_image import PerImageLayer, computed_once
-from models.augmentation.resample import resample
+from fovea.models.augmentation.color_jitter import check_channels, grey
+from fovea.models.augmentation.per_image import PerImageLayer, computed_once
+from fovea.models.augmentation.resample import resample
 
 OPERATIONS = (
     "identity",

@@ -5,8 +5,8 @@ import math
 import keras
 from keras import ops
 
-from models.augmentation.per_image import PerImageLayer
-from models.augmentation.resample import resample
+from fovea.models.augmentation.per_image import PerImageLayer
+from fovea.models.augmentation.resample import resample
 
 
 @keras.saving.register_keras_serializable(package="fovea")

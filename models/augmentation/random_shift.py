@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
-from models.augmentation.per_image import PerImageLayer
-from models.augmentation.resample import pixel_index, take_pixels
+from fovea.models.augmentation.per_image import PerImageLayer
+from fovea.models.augmentation.resample import pixel_index, take_pixels
 
 
 @keras.saving.register_keras_serializable(package="fovea")

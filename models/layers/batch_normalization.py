@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from models.backend import has_gpu
+from fovea.models.backend import has_gpu
 
 
 @keras.saving.register_keras_serializable(package="fovea")

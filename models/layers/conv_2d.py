@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from models.backend import has_gpu
+from fovea.models.backend import has_gpu
 
 # Lavin, Gray 2016, section 4.1, F(4x4, 3x3), whose points are 0, 1, -1, 2, -2 and
 # infinity: six inputs, three weights, four outputs in each direction.

@@ -1,6 +1,6 @@
 """Ask a model server: the slim client of TensorFlow Serving's gRPC protocol.
 
-    from serving.client import Client
+    from fovea.serving.client import Client
 
     with Client("127.0.0.1:8500") as client:
         for answer in client.predict(["seven.png"], model="mnist"):
@@ -14,8 +14,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from serving.client.aio import AsyncClient
-    from serving.client.answers import (
+    from fovea.serving.client.aio import AsyncClient
+    from fovea.serving.client.answers import (
         Classification,
         ClassScore,
         ModelMetadata,
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
         TensorSpec,
         VersionStatus,
     )
-    from serving.client.client import Client
-    from serving.client.errors import (
+    from fovea.serving.client.client import Client
+    from fovea.serving.client.errors import (
         BadImage,
         ClientError,
         DeadlineExceeded,
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
         ModelNotFound,
         ServerUnavailable,
     )
-    from serving.client.images import encode_image
-    from serving.client.model_config import ModelConfig
+    from fovea.serving.client.images import encode_image
+    from fovea.serving.client.model_config import ModelConfig
 
 __all__ = [
     "AsyncClient",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 
-from serving.client import wire_pb2
-from serving.client.answers import ModelMetadata, VersionStatus
-from serving.client.describe import to_metadata, to_version_status
-from serving.client.errors import ClientError, InvalidRequest, ModelNotFound
-from serving.client.predictions import CLASSIFY, flat_values, pixel_example
-from serving.client.requests import model_spec, strings_to_tensor
-from serving.client.steps import (
+from fovea.serving.client import wire_pb2
+from fovea.serving.client.answers import ModelMetadata, VersionStatus
+from fovea.serving.client.describe import to_metadata, to_version_status
+from fovea.serving.client.errors import ClientError, InvalidRequest, ModelNotFound
+from fovea.serving.client.predictions import CLASSIFY, flat_values, pixel_example
+from fovea.serving.client.requests import model_spec, strings_to_tensor
+from fovea.serving.client.steps import (
     CHECK_HEALTH,
     GET_METADATA,
     GET_STATUS,

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from serving.client.errors import ServerUnavailable
+from fovea.serving.client.errors import ServerUnavailable
 
 _SCHEME = re.compile(r"(unix|unix-abstract|dns|ipv4|ipv6|vsock|xds):")
 _HOST_PORT = re.compile(r"([^\s/:,]+|\[[0-9a-fA-F:.%]+\]):(\d{1,5})")

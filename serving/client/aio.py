@@ -7,23 +7,28 @@ from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
 
-from serving.client import about
-from serving.client.aio_calls import AioCalls
-from serving.client.answers import (
+from fovea.serving.client import about
+from fovea.serving.client.aio_calls import AioCalls
+from fovea.serving.client.answers import (
     Classification,
     ModelMetadata,
     Prediction,
     PredictResult,
     VersionStatus,
 )
-from serving.client.ask import Answer, checked, image_parts, predict_parts
-from serving.client.channel import open_aio_channel
-from serving.client.requests import model_spec
-from serving.client.settings import Settings
+from fovea.serving.client.ask import Answer, checked, image_parts, predict_parts
+from fovea.serving.client.channel import open_aio_channel
+from fovea.serving.client.requests import model_spec
+from fovea.serving.client.settings import Settings
 
 if TYPE_CHECKING:
-    from serving.client.images import ImageArray, ImageArrays, ImageSource, OneImage
-    from serving.client.model_config import Base, ModelConfig
+    from fovea.serving.client.images import (
+        ImageArray,
+        ImageArrays,
+        ImageSource,
+        OneImage,
+    )
+    from fovea.serving.client.model_config import Base, ModelConfig
 
 
 class AsyncClient:
@@ -174,7 +179,7 @@ class AsyncClient:
         timeout: float | None = None,
     ) -> list[Classification]:
         """Ask TF Serving's Classify about examples: `Client.classify`."""
-        from serving.client.examples import classify_parts
+        from fovea.serving.client.examples import classify_parts
 
         spec = model_spec(model, version, label, signature)
         parts = classify_parts(self._known, spec, examples, context, batch_size)
@@ -220,7 +225,7 @@ class AsyncClient:
         timeout: float = 300.0,
     ) -> list[ModelConfig]:
         """Change the list of models of a server: `Client.reload_config`."""
-        from serving.client.reload import reload_config
+        from fovea.serving.client.reload import reload_config
 
         target = self._settings.target
         steps = reload_config(target, timeout, models, base, remove, replace, save)

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import grpc
 import grpc.aio
 
-from serving.client.settings import Settings
-from serving.client.steps import Call, Pause, Steps
+from fovea.serving.client.settings import Settings
+from fovea.serving.client.steps import Call, Pause, Steps
 
 T = TypeVar("T")
 

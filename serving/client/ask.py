@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from serving.client import wire_pb2
-from serving.client.about import Known, class_names
-from serving.client.answers import Prediction, PredictResult
-from serving.client.errors import (
+from fovea.serving.client import wire_pb2
+from fovea.serving.client.about import Known, class_names
+from fovea.serving.client.answers import Prediction, PredictResult
+from fovea.serving.client.errors import (
     ClientError,
     DeadlineExceeded,
     InvalidRequest,
     ServerUnavailable,
 )
-from serving.client.outage import Outage
-from serving.client.predictions import name_classes, to_predictions
-from serving.client.refusals import explained, refuse_misfit
-from serving.client.requests import (
+from fovea.serving.client.outage import Outage
+from fovea.serving.client.predictions import name_classes, to_predictions
+from fovea.serving.client.refusals import explained, refuse_misfit
+from fovea.serving.client.requests import (
     Form,
     Item,
     chunks,
@@ -25,8 +25,8 @@ from serving.client.requests import (
     is_one_image,
     predict_request,
 )
-from serving.client.settings import Settings
-from serving.client.steps import PREDICT, Call, Steps, ask
+from fovea.serving.client.settings import Settings
+from fovea.serving.client.steps import PREDICT, Call, Steps, ask
 
 Answer: TypeAlias = Prediction | ClientError
 
@@ -110,7 +110,7 @@ def _inputs(
     inputs: Mapping[str, Any],
     output_filter: Sequence[str],
 ) -> Steps[list[PredictResult]]:
-    from serving.client.tensors import tensor_to_array
+    from fovea.serving.client.tensors import tensor_to_array
 
     request = predict_request(spec, inputs, output_filter)
     try:

@@ -8,9 +8,9 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from serving.client.addresses import Route, route
-from serving.client.connection import Connection
-from serving.client.service_config import service_config
+from fovea.serving.client.addresses import Route, route
+from fovea.serving.client.connection import Connection
+from fovea.serving.client.service_config import service_config
 
 _OPTIONS: list[tuple[str, str | int]] = [
     # gRPC gives up retrying a request larger than this; by default that is 256 KiB,
@@ -58,14 +58,14 @@ def open_channel(target: str | Sequence[str], **settings: Any) -> grpc.Channel:
     options = _options(to, connection)
     compression = _compression(connection)
     if connection.encrypted:
-        from serving.client.credentials import channel_credentials
+        from fovea.serving.client.credentials import channel_credentials
 
         credentials = channel_credentials(connection)
         channel = grpc.secure_channel(to.target, credentials, options, compression)
     else:
         channel = grpc.insecure_channel(to.target, options, compression)
     if connection.metadata:
-        from serving.client.metadata import AddMetadata
+        from fovea.serving.client.metadata import AddMetadata
 
         channel = grpc.intercept_channel(channel, AddMetadata(connection.metadata))
     return channel
@@ -79,11 +79,11 @@ def open_aio_channel(target: str | Sequence[str], **settings: Any) -> grpc.aio.C
     compression = _compression(connection)
     interceptors = []
     if connection.metadata:
-        from serving.client.metadata import AddAioMetadata
+        from fovea.serving.client.metadata import AddAioMetadata
 
         interceptors.append(AddAioMetadata(connection.metadata))
     if connection.encrypted:
-        from serving.client.credentials import channel_credentials
+        from fovea.serving.client.credentials import channel_credentials
 
         credentials = channel_credentials(connection)
         return grpc.aio.secure_channel(

@@ -7,23 +7,28 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
 
-from serving.client import about
-from serving.client.answers import (
+from fovea.serving.client import about
+from fovea.serving.client.answers import (
     Classification,
     ModelMetadata,
     Prediction,
     PredictResult,
     VersionStatus,
 )
-from serving.client.ask import Answer, checked, image_parts, predict_parts
-from serving.client.channel import open_channel
-from serving.client.requests import model_spec
-from serving.client.settings import Settings
-from serving.client.sync_calls import SyncCalls
+from fovea.serving.client.ask import Answer, checked, image_parts, predict_parts
+from fovea.serving.client.channel import open_channel
+from fovea.serving.client.requests import model_spec
+from fovea.serving.client.settings import Settings
+from fovea.serving.client.sync_calls import SyncCalls
 
 if TYPE_CHECKING:
-    from serving.client.images import ImageArray, ImageArrays, ImageSource, OneImage
-    from serving.client.model_config import Base, ModelConfig
+    from fovea.serving.client.images import (
+        ImageArray,
+        ImageArrays,
+        ImageSource,
+        OneImage,
+    )
+    from fovea.serving.client.model_config import Base, ModelConfig
 
 
 class Client:
@@ -42,8 +47,8 @@ class Client:
         check: ask for a model's metadata before its first request, to refuse what does
             not fit without sending it. Otherwise metadata is asked for only to explain
             a refusal; what is known for a minute or less is used either way.
-        **connection: the fields of serving.client.connection.Connection: encryption,
-            tokens, compression, keep-alive and the like.
+        **connection: the fields of fovea.serving.client.connection.Connection:
+            encryption, tokens, compression, keep-alive and the like.
 
     Raises:
         ValueError: if `target` is not an address, or a setting is out of its range.
@@ -261,7 +266,7 @@ class Client:
             TypeError: if a feature has a type that an example cannot hold.
             ValueError: if there is a single example only.
         """
-        from serving.client.examples import classify_parts
+        from fovea.serving.client.examples import classify_parts
 
         spec = model_spec(model, version, label, signature)
         parts = classify_parts(self._known, spec, examples, context, batch_size)
@@ -390,7 +395,7 @@ class Client:
             ...     base="models.config",
             ... )
         """
-        from serving.client.reload import reload_config
+        from fovea.serving.client.reload import reload_config
 
         target = self._settings.target
         steps = reload_config(target, timeout, models, base, remove, replace, save)

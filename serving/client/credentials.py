@@ -10,7 +10,7 @@ from pathlib import Path
 
 import grpc
 
-from serving.client.connection import Connection, Pem
+from fovea.serving.client.connection import Connection, Pem
 
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 

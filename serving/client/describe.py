@@ -4,14 +4,14 @@ from collections.abc import Mapping
 
 import grpc
 
-from serving.client import wire_pb2
-from serving.client.answers import (
+from fovea.serving.client import wire_pb2
+from fovea.serving.client.answers import (
     ModelMetadata,
     Signature,
     TensorSpec,
     VersionStatus,
 )
-from serving.client.dtypes import type_name
+from fovea.serving.client.dtypes import type_name
 
 
 def to_metadata(response: wire_pb2.GetModelMetadataResponse) -> ModelMetadata:

@@ -1,6 +1,6 @@
 """TensorFlow's type numbers, their names, and the field that carries their values."""
 
-from serving.client.wire_pb2 import DataType
+from fovea.serving.client.wire_pb2 import DataType
 
 _INT_VAL = (
     "INT32 UINT8 INT16 INT8 QINT8 QUINT8 QINT32 QINT16 QUINT16 UINT16 "

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from serving.client import wire_pb2
-from serving.client.about import Known
-from serving.client.answers import Classification
-from serving.client.errors import ClientError
-from serving.client.refusals import explained
-from serving.client.requests import cut, is_one_image
-from serving.client.steps import CLASSIFY, Steps, ask
+from fovea.serving.client import wire_pb2
+from fovea.serving.client.about import Known
+from fovea.serving.client.answers import Classification
+from fovea.serving.client.errors import ClientError
+from fovea.serving.client.refusals import explained
+from fovea.serving.client.requests import cut, is_one_image
+from fovea.serving.client.steps import CLASSIFY, Steps, ask
 
 
 def to_example(source: Any) -> wire_pb2.Example:
@@ -29,7 +29,7 @@ def to_example(source: Any) -> wire_pb2.Example:
     if isinstance(source, wire_pb2.Example):
         return source
     if not isinstance(source, Mapping):
-        from serving.client.images import encode_image
+        from fovea.serving.client.images import encode_image
 
         source = {"image/encoded": encode_image(source)}
     example = wire_pb2.Example()

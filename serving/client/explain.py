@@ -5,14 +5,14 @@ import textwrap
 
 import grpc
 
-from serving.client.errors import (
+from fovea.serving.client.errors import (
     ClientError,
     DeadlineExceeded,
     InvalidRequest,
     ModelNotFound,
     ServerUnavailable,
 )
-from serving.client.unreachable import why_unreachable
+from fovea.serving.client.unreachable import why_unreachable
 
 _TOO_LARGE = re.compile(
     r"(CLIENT: )?(Sent|Received) message larger than max \((\d+) vs\. (\d+)\)"

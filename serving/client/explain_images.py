@@ -10,15 +10,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from serving.client.answers import PredictResult
-from serving.client.errors import ClientError, InvalidRequest
-from serving.client.requests import MAX_REQUEST_BYTES
+from fovea.serving.client.answers import PredictResult
+from fovea.serving.client.errors import ClientError, InvalidRequest
+from fovea.serving.client.requests import MAX_REQUEST_BYTES
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from serving.client.client import Client
-    from serving.client.images import ImageSource
+    from fovea.serving.client.client import Client
+    from fovea.serving.client.images import ImageSource
 
 # Forwards and backwards takes a server about three times as long as an answer.
 BATCH_SIZE = 16
@@ -95,7 +95,7 @@ def _sent(images: Any) -> tuple[str, str, Any]:
     """How images travel: signature, name of its input, and its values."""
     if getattr(images, "ndim", None) == 4:
         return "explain", "images", images
-    from serving.client.images import encode_image
+    from fovea.serving.client.images import encode_image
 
     return "explain_encoded", "image_bytes", [encode_image(image) for image in images]
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from serving.client.overlay import overlay
+from fovea.serving.client.overlay import overlay
 
 if TYPE_CHECKING:
-    from serving.client.explain_images import Explanation
+    from fovea.serving.client.explain_images import Explanation
 
 SIDE = 224  # pixels that a picture's longer side is drawn with
 GAP = 8  # between a picture and its heat map

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 from PIL import Image, UnidentifiedImageError
 
-from serving.client.errors import BadImage
+from fovea.serving.client.errors import BadImage
 
 if TYPE_CHECKING:
     import numpy as np

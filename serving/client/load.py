@@ -2,7 +2,8 @@
 
 Requests are serialised beforehand and answers are not read, so that the generator takes
 as little as it can of CPUs that it may share with the server. It belongs into a process
-of its own; `python -m serving.client.load` is one that takes orders, for benchmarks and
+of its own; `python -m fovea.serving.client.load` is one that takes orders, for
+benchmarks and
 tests: each line that comes in is a job in JSON, each line that goes out is its outcome.
 """
 
@@ -24,7 +25,7 @@ from typing import Any
 
 import grpc
 
-from serving.client.channel import open_aio_channel
+from fovea.serving.client.channel import open_aio_channel
 
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
 PERCENTILES = (50, 90, 99, 99.9)
@@ -241,7 +242,7 @@ def _finite(value: float) -> float | None:
 
 
 def _read(reply: bytes, output: str) -> tuple[int, float]:
-    from serving.client import wire_pb2
+    from fovea.serving.client import wire_pb2
 
     parsed = wire_pb2.PredictResponse.FromString(reply)
     values = parsed.outputs[output].float_val

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from serving.client import wire_pb2
-from serving.client.answers import ModelMetadata, TensorSpec
-from serving.client.dtypes import type_name
+from fovea.serving.client import wire_pb2
+from fovea.serving.client.answers import ModelMetadata, TensorSpec
+from fovea.serving.client.dtypes import type_name
 
 
 def mismatch(

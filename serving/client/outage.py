@@ -2,7 +2,7 @@
 
 import time
 
-from serving.client.errors import ClientError
+from fovea.serving.client.errors import ClientError
 
 # While a server is down, one look this often tells whether it is back.
 SECONDS_BETWEEN_LOOKS = 1.0

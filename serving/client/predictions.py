@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import heapq
 
-from serving.client import wire_pb2
-from serving.client.answers import ClassScore, Prediction
-from serving.client.errors import ClientError
+from fovea.serving.client import wire_pb2
+from fovea.serving.client.answers import ClassScore, Prediction
+from fovea.serving.client.errors import ClientError
 
 CLASSIFY = "classify"
 
@@ -120,6 +120,6 @@ def flat_values(tensor: wire_pb2.TensorProto, field: str) -> list:
     values = getattr(tensor, field)
     if len(values) == count:
         return list(values)
-    from serving.client.tensors import tensor_to_array
+    from fovea.serving.client.tensors import tensor_to_array
 
     return tensor_to_array(tensor).ravel().tolist()

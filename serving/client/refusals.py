@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from serving.client import wire_pb2
-from serving.client.about import Known, metadata, ready_versions
-from serving.client.errors import ClientError, InvalidRequest, ModelNotFound
-from serving.client.mismatch import mismatch
-from serving.client.steps import Steps
+from fovea.serving.client import wire_pb2
+from fovea.serving.client.about import Known, metadata, ready_versions
+from fovea.serving.client.errors import ClientError, InvalidRequest, ModelNotFound
+from fovea.serving.client.mismatch import mismatch
+from fovea.serving.client.steps import Steps
 
 
 def explained(

@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from serving.client import wire_pb2
-from serving.client.about import status
-from serving.client.errors import ClientError, InvalidRequest, ModelNotFound
-from serving.client.model_config import (
+from fovea.serving.client import wire_pb2
+from fovea.serving.client.about import status
+from fovea.serving.client.errors import ClientError, InvalidRequest, ModelNotFound
+from fovea.serving.client.model_config import (
     Base,
     ModelConfig,
     changed,
@@ -18,7 +18,7 @@ from serving.client.model_config import (
     request,
     write_file,
 )
-from serving.client.steps import RELOAD_CONFIG, Pause, Steps, ask
+from fovea.serving.client.steps import RELOAD_CONFIG, Pause, Steps, ask
 
 Models = dict[str, wire_pb2.ModelConfig]
 

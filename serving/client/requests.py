@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from serving.client import wire_pb2
-from serving.client.errors import BadImage, ClientError
+from fovea.serving.client import wire_pb2
+from fovea.serving.client.errors import BadImage, ClientError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,7 +81,7 @@ def form_of(images: Any) -> Form:
                 f"Received: dtype={images.dtype}, shape={list(images.shape)}"
             )
         return Form("serving_default", "images", lambda image: image, pixels_to_tensor)
-    from serving.client.images import encode_image
+    from fovea.serving.client.images import encode_image
 
     return Form(
         "encoded",
@@ -170,7 +170,7 @@ def predict_request(
     spec: wire_pb2.ModelSpec, inputs: Mapping[str, Any], output_filter: Sequence[str]
 ) -> wire_pb2.PredictRequest:
     """Ask a signature about arrays, or what numpy.asarray takes, by name."""
-    from serving.client.tensors import array_to_tensor
+    from fovea.serving.client.tensors import array_to_tensor
 
     request = wire_pb2.PredictRequest(model_spec=spec, output_filter=output_filter)
     for name, values in inputs.items():

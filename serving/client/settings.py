@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import grpc
 
-from serving.client.errors import ClientError
-from serving.client.explain import explain
-from serving.client.requests import asked
-from serving.client.steps import Call
+from fovea.serving.client.errors import ClientError
+from fovea.serving.client.explain import explain
+from fovea.serving.client.requests import asked
+from fovea.serving.client.steps import Call
 
 
 class Settings:

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from google.protobuf.message import Message
 
-from serving.client import wire_pb2
-from serving.client.errors import ClientError
+from fovea.serving.client import wire_pb2
+from fovea.serving.client.errors import ClientError
 
 T = TypeVar("T")
 

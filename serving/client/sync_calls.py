@@ -10,8 +10,8 @@ from typing import Any, Generic, TypeVar
 
 import grpc
 
-from serving.client.settings import Settings
-from serving.client.steps import METHODS, Call, Pause, Steps
+from fovea.serving.client.settings import Settings
+from fovea.serving.client.steps import METHODS, Call, Pause, Steps
 
 T = TypeVar("T")
 

@@ -12,8 +12,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from serving.client import wire_pb2
-from serving.client.dtypes import NUMBERS, VALUE_FIELDS, type_name
+from fovea.serving.client import wire_pb2
+from fovea.serving.client.dtypes import NUMBERS, VALUE_FIELDS, type_name
 
 _DT_STRING = wire_pb2.DataType.Value("DT_STRING")
 

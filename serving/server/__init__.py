@@ -3,5 +3,6 @@
 Data flows one way: flags -> version source (disk to aspired versions) -> manager
 (aspired to loaded, ref-counted) -> runner (one loaded SavedModel) -> gRPC services.
 
-    python -m serving.server --model_name mnist --model_base_path /abs/exported/mnist
+    python -m fovea.serving.server --model_name mnist --model_base_path
+    /abs/exported/mnist
 """

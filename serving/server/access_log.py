@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 import grpc
 import orjson
 
-from serving.server.errors import ServingError
-from serving.server.rest import messages as rest_messages
+from fovea.serving.server.errors import ServingError
+from fovea.serving.server.rest import messages as rest_messages
 
 log = logging.getLogger(__name__)
 

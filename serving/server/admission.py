@@ -17,7 +17,7 @@ from typing import Any
 
 import grpc
 
-from serving.server.errors import ServingError
+from fovea.serving.server.errors import ServingError
 
 # Shorter waits are not overload: threads are not woken at once.
 TOLERANCE_SECONDS = 0.05

@@ -10,8 +10,8 @@ from typing import Any
 
 import grpc
 
-from serving.server import access_log, metrics, tracing
-from serving.server.errors import ServingError
+from fovea.serving.server import access_log, metrics, tracing
+from fovea.serving.server.errors import ServingError
 
 log = logging.getLogger(__name__)
 

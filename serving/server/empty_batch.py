@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from serving.server.saved_model import ops
+from fovea.serving.server.saved_model import ops
 
 _CONVOLUTIONS = {"Conv2D", "Conv3D"}
 

@@ -7,9 +7,9 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from tensorflow_serving.apis import input_pb2
 
-from serving.server.errors import invalid_argument
-from serving.server.loaded_model import LoadedModel
-from serving.server.tensors import as_array
+from fovea.serving.server.errors import invalid_argument
+from fovea.serving.server.loaded_model import LoadedModel
+from fovea.serving.server.tensors import as_array
 
 
 def serialized_examples(examples: input_pb2.Input) -> np.ndarray:

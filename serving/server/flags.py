@@ -9,8 +9,8 @@ from typing import Any
 
 import grpc
 
-from serving.server.errors import ServingError, invalid_argument
-from serving.server.flag_table import WITHOUT_EFFECT, Flags
+from fovea.serving.server.errors import ServingError, invalid_argument
+from fovea.serving.server.flag_table import WITHOUT_EFFECT, Flags
 
 _TYPES = {
     field.name: field.metadata["type"] for field in dataclasses.fields(Flags)

@@ -21,9 +21,9 @@ from typing import Any, Protocol
 import grpc
 from grpc import _server
 
-from serving.server.admission import Pool
-from serving.server.batching.turns import wait_turn
-from serving.server.errors import ServingError
+from fovea.serving.server.admission import Pool
+from fovea.serving.server.batching.turns import wait_turn
+from fovea.serving.server.errors import ServingError
 
 _NO_FLAGS = 0
 

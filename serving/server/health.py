@@ -15,7 +15,7 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health, health_pb2
 
-from serving.server.own_threads import in_own_threads
+from fovea.serving.server.own_threads import in_own_threads
 
 _SERVER_NAMES = (
     "",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import grpc
 from tensorflow_serving.config import model_server_config_pb2
 
-from serving.server.errors import ServingError, invalid_argument
+from fovea.serving.server.errors import ServingError, invalid_argument
 
 
 class Labels:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from serving.server.signatures import Signatures
+from fovea.serving.server.signatures import Signatures
 
 
 class LoadedModel(Protocol):

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 
 import grpc
 
-from serving.server import port
-from serving.server.errors import ServingError
-from serving.server.flags import (
+from fovea.serving.server import port
+from fovea.serving.server.errors import ServingError
+from fovea.serving.server.flags import (
     CommandLine,
     FlagError,
     Flags,
@@ -24,10 +24,10 @@ from serving.server.flags import (
     usage,
     without_rest_on_the_port_of_grpc,
 )
-from serving.server.quiet import native_stderr_quiet
-from serving.server.signals import Signals, end_process
+from fovea.serving.server.quiet import native_stderr_quiet
+from fovea.serving.server.signals import Signals, end_process
 
-log = logging.getLogger("serving.server")
+log = logging.getLogger("fovea.serving.server")
 
 EXIT_START_FAILED = 255  # the original's -1
 
@@ -74,7 +74,7 @@ def _serve(line: CommandLine, signals: Signals) -> int:
     if refused:
         log.error(refused)
     with _packages():
-        from serving.server import access_log, tracing
+        from fovea.serving.server import access_log, tracing
     with access_log.writing(flags.access_log), tracing.tracing():
         return _serve_flags(flags, signals)
 
@@ -82,8 +82,8 @@ def _serve(line: CommandLine, signals: Signals) -> int:
 def _serve_flags(flags: Flags, signals: Signals) -> int:
     with port.reserve(flags.bind, flags.port) as reserved:
         with _packages():
-            from serving.server import model_config, tls, versions
-            from serving.server.batching import parameters as batching_parameters
+            from fovea.serving.server import model_config, tls, versions
+            from fovea.serving.server.batching import parameters as batching_parameters
         # What is wrong is told now, not after the seconds that TensorFlow takes.
         config = model_config.read_config(flags)
         model_config.validate(config.model_config_list)
@@ -97,7 +97,7 @@ def _serve_flags(flags: Flags, signals: Signals) -> int:
             credentials = tls.server_credentials(flags.ssl_config_file)
         with _packages():
             _start_tensorflow()
-            from serving.server.server import Server
+            from fovea.serving.server.server import Server
         server = Server(flags)
         server.load(config)
         reserved.close()
@@ -180,7 +180,7 @@ def _logging() -> Iterator[None]:
     grpc_handler = logging.StreamHandler()
     grpc_handler.setFormatter(line)
     grpc_handler.addFilter(_without_traceback)
-    handlers = {"serving.server": handler, "grpc": grpc_handler}
+    handlers = {"fovea.serving.server": handler, "grpc": grpc_handler}
     before = {name: logging.getLogger(name).propagate for name in handlers}
     log.setLevel(logging.INFO)
     for name, own in handlers.items():

@@ -18,10 +18,17 @@ from typing import Generic
 
 import grpc
 
-from serving.server.errors import ServingError
-from serving.server.labels import Labels
-from serving.server.states import NO_RETRIES, Retries, S, State, Version, VersionStatus
-from serving.server.versions import AspiredVersion
+from fovea.serving.server.errors import ServingError
+from fovea.serving.server.labels import Labels
+from fovea.serving.server.states import (
+    NO_RETRIES,
+    Retries,
+    S,
+    State,
+    Version,
+    VersionStatus,
+)
+from fovea.serving.server.versions import AspiredVersion
 
 log = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tensorflow_serving.apis import get_model_metadata_pb2
 
-from serving.server.errors import invalid_argument
-from serving.server.loaded_model import LoadedModel
+from fovea.serving.server.errors import invalid_argument
+from fovea.serving.server.loaded_model import LoadedModel
 
 SIGNATURE_DEF = "signature_def"
 

@@ -10,8 +10,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
-from serving.server.manager import Manager, State
-from serving.server.metrics import CONVENTIONAL, ORIGINAL_NAMES
+from fovea.serving.server.manager import Manager, State
+from fovea.serving.server.metrics import CONVENTIONAL, ORIGINAL_NAMES
 
 
 def original() -> bytes:

@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 import grpc
 from tensorflow_serving.config import model_server_config_pb2
 
-from serving.server.errors import ServingError, invalid_argument
-from serving.server.flags import Flags
-from serving.server.text_proto import read_text_proto
+from fovea.serving.server.errors import ServingError, invalid_argument
+from fovea.serving.server.flags import Flags
+from fovea.serving.server.text_proto import read_text_proto
 
 PLATFORM = "tensorflow"
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from tensorflow_serving.apis import model_pb2
 
-from serving.server.errors import invalid_argument
-from serving.server.labels import Labels
+from fovea.serving.server.errors import invalid_argument
+from fovea.serving.server.labels import Labels
 
 
 def spec_of(request: Any) -> model_pb2.ModelSpec:

@@ -14,13 +14,13 @@ from typing import Any
 import grpc
 from tensorflow_serving.config import model_server_config_pb2
 
-from serving.server.errors import ServingError, invalid_argument
-from serving.server.manager import Manager
-from serving.server.model_config import local_path, validate
-from serving.server.periodic import Periodic
-from serving.server.policy import version_policy
-from serving.server.saved_model import missing_part
-from serving.server.versions import VersionSource
+from fovea.serving.server.errors import ServingError, invalid_argument
+from fovea.serving.server.manager import Manager
+from fovea.serving.server.model_config import local_path, validate
+from fovea.serving.server.periodic import Periodic
+from fovea.serving.server.policy import version_policy
+from fovea.serving.server.saved_model import missing_part
+from fovea.serving.server.versions import VersionSource
 
 log = logging.getLogger(__name__)
 

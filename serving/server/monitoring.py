@@ -5,7 +5,7 @@ prometheus_config { enable: true path: "/monitoring/prometheus/metrics" }
 
 from __future__ import annotations
 
-from serving.server.text_proto import message_type, read_text_proto
+from fovea.serving.server.text_proto import message_type, read_text_proto
 
 DEFAULT_PATH = "/monitoring/prometheus/metrics"
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import grpc
 from tensorflow_serving.apis import inference_pb2
 
-from serving.server import metrics
-from serving.server.classify import classification_tensors, fill_classifications
-from serving.server.errors import ServingError, invalid_argument
-from serving.server.examples import run_examples
-from serving.server.loaded_model import LoadedModel
-from serving.server.regress import OUTPUTS, fill_regressions, regression_tensors
-from serving.server.signatures import (
+from fovea.serving.server import metrics
+from fovea.serving.server.classify import classification_tensors, fill_classifications
+from fovea.serving.server.errors import ServingError, invalid_argument
+from fovea.serving.server.examples import run_examples
+from fovea.serving.server.loaded_model import LoadedModel
+from fovea.serving.server.regress import OUTPUTS, fill_regressions, regression_tensors
+from fovea.serving.server.signatures import (
     CLASSIFY_METHOD,
     REGRESS_METHOD,
     fill_spec,

@@ -6,7 +6,7 @@ import socket
 
 import grpc
 
-from serving.server.errors import ServingError
+from fovea.serving.server.errors import ServingError
 
 
 def reserve(host: str, port: int) -> socket.socket:

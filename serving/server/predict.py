@@ -12,10 +12,10 @@ import numpy as np
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import predict_pb2
 
-from serving.server import metrics
-from serving.server.errors import ServingError, invalid_argument
-from serving.server.loaded_model import LoadedModel
-from serving.server.signatures import (
+from fovea.serving.server import metrics
+from fovea.serving.server.errors import ServingError, invalid_argument
+from fovea.serving.server.loaded_model import LoadedModel
+from fovea.serving.server.signatures import (
     CLASSIFY_METHOD,
     PREDICT_METHOD,
     REGRESS_METHOD,
@@ -23,7 +23,7 @@ from serving.server.signatures import (
     fill_spec,
     signature_name,
 )
-from serving.server.tensors import fill_proto, to_array
+from fovea.serving.server.tensors import fill_proto, to_array
 
 _METHODS = (PREDICT_METHOD, CLASSIFY_METHOD, REGRESS_METHOD)
 

@@ -8,17 +8,17 @@ from typing import Any
 
 import grpc
 
-from serving.server import metrics
-from serving.server.admission import time_left
-from serving.server.batching.batcher import expired
-from serving.server.batching.runner import BatchingRunner
-from serving.server.calls import Call
-from serving.server.errors import ServingError
-from serving.server.grpc_threads import Reply
-from serving.server.loaded_model import LoadedModel
-from serving.server.manager import Loan, Manager
-from serving.server.model_spec import resolve, spec_of
-from serving.server.predict import Question, answer, ask
+from fovea.serving.server import metrics
+from fovea.serving.server.admission import time_left
+from fovea.serving.server.batching.batcher import expired
+from fovea.serving.server.batching.runner import BatchingRunner
+from fovea.serving.server.calls import Call
+from fovea.serving.server.errors import ServingError
+from fovea.serving.server.grpc_threads import Reply
+from fovea.serving.server.loaded_model import LoadedModel
+from fovea.serving.server.manager import Loan, Manager
+from fovea.serving.server.model_spec import resolve, spec_of
+from fovea.serving.server.predict import Question, answer, ask
 
 
 class PredictLater:

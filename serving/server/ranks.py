@@ -15,9 +15,9 @@ import numpy as np
 from tensorflow.core.framework import function_pb2, node_def_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from serving.server.errors import invalid_argument
-from serving.server.saved_model import ops
-from serving.server.tensors import data_type, shape_string
+from fovea.serving.server.errors import invalid_argument
+from fovea.serving.server.saved_model import ops
+from fovea.serving.server.tensors import data_type, shape_string
 
 _CONVOLUTIONS = {"Conv2D", "Conv3D", "DepthwiseConv2dNative"}
 _CALLS = {"PartitionedCall", "StatefulPartitionedCall"}

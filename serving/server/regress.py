@@ -7,17 +7,17 @@ from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import regression_pb2
 
-from serving.server import metrics
-from serving.server.errors import invalid_argument
-from serving.server.examples import run_examples
-from serving.server.loaded_model import LoadedModel
-from serving.server.signatures import (
+from fovea.serving.server import metrics
+from fovea.serving.server.errors import invalid_argument
+from fovea.serving.server.examples import run_examples
+from fovea.serving.server.loaded_model import LoadedModel
+from fovea.serving.server.signatures import (
     REGRESS_METHOD,
     debug_string,
     fill_spec,
     find_signature,
 )
-from serving.server.tensors import data_type, shape_string
+from fovea.serving.server.tensors import data_type, shape_string
 
 INPUTS = "inputs"
 OUTPUTS = "outputs"

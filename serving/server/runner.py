@@ -22,15 +22,15 @@ import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2
 from tensorflow.python.client import pywrap_tf_session as c_api
 
-from serving.server import metrics
-from serving.server.admission import Gate
-from serving.server.caller_thread import CALLER_THREAD, CallerThread
-from serving.server.cpus import usable_cpus
-from serving.server.empty_batch import one_row, outputs_to_cut
-from serving.server.errors import ServingError, code_of, invalid_argument
-from serving.server.ranks import guards
-from serving.server.saved_model import choose_meta_graph, read_saved_model
-from serving.server.signatures import Signatures
+from fovea.serving.server import metrics
+from fovea.serving.server.admission import Gate
+from fovea.serving.server.caller_thread import CALLER_THREAD, CallerThread
+from fovea.serving.server.cpus import usable_cpus
+from fovea.serving.server.empty_batch import one_row, outputs_to_cut
+from fovea.serving.server.errors import ServingError, code_of, invalid_argument
+from fovea.serving.server.ranks import guards
+from fovea.serving.server.saved_model import choose_meta_graph, read_saved_model
+from fovea.serving.server.signatures import Signatures
 
 # More at the same time take longer each, and no more are done in a second.
 RUNS_PER_CPU = 4

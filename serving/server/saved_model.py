@@ -10,7 +10,7 @@ import grpc
 from google.protobuf import message, text_format
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
-from serving.server.errors import ServingError
+from fovea.serving.server.errors import ServingError
 
 _VARIABLE_OPS = {"VarHandleOp", "VariableV2", "Variable"}
 _SHARD = re.compile(r"variables\.data-\d{5}-of-(\d{5})")

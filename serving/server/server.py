@@ -14,30 +14,30 @@ from tensorflow_serving.apis import (
 )
 from tensorflow_serving.config import model_server_config_pb2
 
-from serving.server import metrics, monitoring, port
-from serving.server.batching import parameters as batching_parameters
-from serving.server.batching.runner import BatchingRunner
-from serving.server.batching.scheduler import Scheduler
-from serving.server.cpus import usable_cpus
-from serving.server.errors import ServingError, invalid_argument
-from serving.server.flags import Flags
-from serving.server.grpc_threads import GrpcThreads
-from serving.server.health import Health
-from serving.server.loaded_model import LoadedModel
-from serving.server.manager import Manager
-from serving.server.model_config import read_config
-from serving.server.models import Models
-from serving.server.periodic import Periodic
-from serving.server.reflection import Reflection
-from serving.server.refusal import Refusal
-from serving.server.rest.gateway import Gateway
-from serving.server.rest.handler import Handler
-from serving.server.runner import Runner
-from serving.server.services import ModelService, PredictionService
-from serving.server.session import session_config
-from serving.server.states import Retries
-from serving.server.versions import AspiredVersion
-from serving.server.warmup import warm_up
+from fovea.serving.server import metrics, monitoring, port
+from fovea.serving.server.batching import parameters as batching_parameters
+from fovea.serving.server.batching.runner import BatchingRunner
+from fovea.serving.server.batching.scheduler import Scheduler
+from fovea.serving.server.cpus import usable_cpus
+from fovea.serving.server.errors import ServingError, invalid_argument
+from fovea.serving.server.flags import Flags
+from fovea.serving.server.grpc_threads import GrpcThreads
+from fovea.serving.server.health import Health
+from fovea.serving.server.loaded_model import LoadedModel
+from fovea.serving.server.manager import Manager
+from fovea.serving.server.model_config import read_config
+from fovea.serving.server.models import Models
+from fovea.serving.server.periodic import Periodic
+from fovea.serving.server.reflection import Reflection
+from fovea.serving.server.refusal import Refusal
+from fovea.serving.server.rest.gateway import Gateway
+from fovea.serving.server.rest.handler import Handler
+from fovea.serving.server.runner import Runner
+from fovea.serving.server.services import ModelService, PredictionService
+from fovea.serving.server.session import session_config
+from fovea.serving.server.states import Retries
+from fovea.serving.server.versions import AspiredVersion
+from fovea.serving.server.warmup import warm_up
 
 log = logging.getLogger(__name__)
 

@@ -15,22 +15,22 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from serving.server.admission import time_left
-from serving.server.calls import answering
-from serving.server.classify import classify
-from serving.server.errors import ServingError, invalid_argument
-from serving.server.grpc_threads import never_waits
-from serving.server.loaded_model import LoadedModel
-from serving.server.manager import Manager
-from serving.server.metadata import check_fields, metadata
-from serving.server.model_spec import resolve, spec_of
-from serving.server.models import Models
-from serving.server.multi_inference import multi_inference
-from serving.server.own_threads import in_own_threads
-from serving.server.predict import predict
-from serving.server.predict_later import PredictLater
-from serving.server.regress import regress
-from serving.server.status import status
+from fovea.serving.server.admission import time_left
+from fovea.serving.server.calls import answering
+from fovea.serving.server.classify import classify
+from fovea.serving.server.errors import ServingError, invalid_argument
+from fovea.serving.server.grpc_threads import never_waits
+from fovea.serving.server.loaded_model import LoadedModel
+from fovea.serving.server.manager import Manager
+from fovea.serving.server.metadata import check_fields, metadata
+from fovea.serving.server.model_spec import resolve, spec_of
+from fovea.serving.server.models import Models
+from fovea.serving.server.multi_inference import multi_inference
+from fovea.serving.server.own_threads import in_own_threads
+from fovea.serving.server.predict import predict
+from fovea.serving.server.predict_later import PredictLater
+from fovea.serving.server.regress import regress
+from fovea.serving.server.status import status
 
 log = logging.getLogger(__name__)
 

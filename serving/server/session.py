@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tensorflow.core.protobuf import config_pb2
 
-from serving.server.cpus import usable_cpus
-from serving.server.flag_table import Flags
-from serving.server.text_proto import read_text_proto
+from fovea.serving.server.cpus import usable_cpus
+from fovea.serving.server.flag_table import Flags
+from fovea.serving.server.text_proto import read_text_proto
 
 
 def session_config(flags: Flags) -> config_pb2.ConfigProto:

@@ -9,7 +9,7 @@ from google.protobuf import text_format
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import model_pb2
 
-from serving.server.errors import invalid_argument
+from fovea.serving.server.errors import invalid_argument
 
 DEFAULT_SIGNATURE = "serving_default"
 

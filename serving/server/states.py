@@ -7,8 +7,8 @@ import time
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from serving.server.errors import ServingError
-from serving.server.versions import AspiredVersion, Fingerprint
+from fovea.serving.server.errors import ServingError
+from fovea.serving.server.versions import AspiredVersion, Fingerprint
 
 
 class State(enum.IntEnum):

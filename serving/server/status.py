@@ -5,8 +5,8 @@ from __future__ import annotations
 import grpc
 from tensorflow_serving.apis import get_model_status_pb2, model_pb2
 
-from serving.server.errors import ServingError
-from serving.server.states import VersionStatus
+from fovea.serving.server.errors import ServingError
+from fovea.serving.server.states import VersionStatus
 
 
 def status(

@@ -17,7 +17,7 @@ from google.protobuf import (
 )
 from google.protobuf.message import Message
 
-from serving.server.errors import ServingError, invalid_argument
+from fovea.serving.server.errors import ServingError, invalid_argument
 
 log = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 
-from serving.server.errors import invalid_argument
-from serving.server.quiet import native_stderr_quiet
-from serving.server.text_proto import message_type, read_text_proto
+from fovea.serving.server.errors import invalid_argument
+from fovea.serving.server.quiet import native_stderr_quiet
+from fovea.serving.server.text_proto import message_type, read_text_proto
 
 SSLConfig = message_type(
     "SSLConfig",

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from serving.server.policy import VersionPolicy
+from fovea.serving.server.policy import VersionPolicy
 
 log = logging.getLogger(__name__)
 

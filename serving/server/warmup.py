@@ -16,12 +16,12 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import prediction_log_pb2
 
-from serving.server.classify import classify
-from serving.server.errors import ServingError, code_of, invalid_argument
-from serving.server.loaded_model import LoadedModel
-from serving.server.multi_inference import multi_inference
-from serving.server.predict import predict
-from serving.server.regress import regress
+from fovea.serving.server.classify import classify
+from fovea.serving.server.errors import ServingError, code_of, invalid_argument
+from fovea.serving.server.loaded_model import LoadedModel
+from fovea.serving.server.multi_inference import multi_inference
+from fovea.serving.server.predict import predict
+from fovea.serving.server.regress import regress
 
 WARMUP_FILE = Path("assets.extra", "tf_serving_warmup_requests")
 MAX_RECORDS = 1000

@@ -1,4 +1,4 @@
 """`fovea web`: a page on which people ask a served model, and see why it answers so.
 
-A user of `serving.client` like any other: what it shows came over gRPC.
+A user of `fovea.serving.client` like any other: what it shows came over gRPC.
 """

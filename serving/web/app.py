@@ -30,7 +30,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from serving.client import (
+from fovea.serving.client import (
     AsyncClient,
     BadImage,
     ClientError,
@@ -39,11 +39,11 @@ from serving.client import (
     ModelNotFound,
     ServerUnavailable,
 )
-from serving.web import as_json, question
-from serving.web.asking import Asker
-from serving.web.guard import Guard
-from serving.web.question import Question
-from serving.web.servable import Servable
+from fovea.serving.web import as_json, question
+from fovea.serving.web.asking import Asker
+from fovea.serving.web.guard import Guard
+from fovea.serving.web.question import Question
+from fovea.serving.web.servable import Servable
 
 T = TypeVar("T")
 

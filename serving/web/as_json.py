@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from serving.web.asking import Answer
-from serving.web.question import Question
-from serving.web.servable import Servable
+from fovea.serving.web.asking import Answer
+from fovea.serving.web.question import Question
+from fovea.serving.web.servable import Servable
 
 SHOWN_CLASSES = 5
 SHOWN_MAPS = 64

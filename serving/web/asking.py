@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from serving.client import AsyncClient, ClientError, InvalidRequest, PredictResult
-from serving.web.question import Question
-from serving.web.servable import Servable, picture_shape
+from fovea.serving.client import AsyncClient, ClientError, InvalidRequest, PredictResult
+from fovea.serving.web.question import Question
+from fovea.serving.web.servable import Servable, picture_shape
 
 # A version may be replaced between two questions, but hardly twice.
 _ATTEMPTS = 3

@@ -11,7 +11,7 @@ import socket
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from serving.client.commands import options
+from fovea.serving.client.commands import options
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -42,8 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve the page until Ctrl-C or SIGTERM; return the exit code."""
-    from serving.client.channel import open_channel
-    from serving.web.app import make_app
+    from fovea.serving.client.channel import open_channel
+    from fovea.serving.web.app import make_app
 
     connection = options.connection(args)
     open_channel(**connection).close()  # tells now, not on the page, what cannot be

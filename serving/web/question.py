@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from serving.client import BadImage, encode_image
-from serving.web.digit import centre_digit, ink_of_photo
-from serving.web.servable import Servable
+from fovea.serving.client import BadImage, encode_image
+from fovea.serving.web.digit import centre_digit, ink_of_photo
+from fovea.serving.web.servable import Servable
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from serving.client import InvalidRequest, ModelMetadata
+from fovea.serving.client import InvalidRequest, ModelMetadata
 
 
 @dataclass(frozen=True)

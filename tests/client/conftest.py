@@ -280,7 +280,7 @@ def server(official):
 
 @pytest.fixture
 def client(server):
-    from serving.client import Client
+    from fovea.serving.client import Client
 
     with Client(server.target) as client:
         yield client

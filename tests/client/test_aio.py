@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from serving.client import (
+from fovea.serving.client import (
     AsyncClient,
     BadImage,
     ClientError,

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from serving.client import BadImage, InvalidRequest
-from serving.client.examples import to_example
+from fovea.serving.client import BadImage, InvalidRequest
+from fovea.serving.client.examples import to_example
 
 
 def best(result):

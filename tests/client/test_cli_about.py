@@ -8,7 +8,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-import fovea
+from fovea import cli
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def ask(server, capsys):
     """ask(*words) -> (exit code, stdout, stderr)."""
 
     def run(*words, to=server.target):
-        code = fovea.main([*map(str, words), "--server", to])
+        code = cli.main([*map(str, words), "--server", to])
         return (code, *capsys.readouterr())
 
     return run

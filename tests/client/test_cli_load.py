@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import fovea
+from fovea import cli
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,7 +23,7 @@ def load(server, capsys):
     def run(*words, model="mnist", seconds=0.3):
         server.servicer.batches.clear()
         words = ["load", model, *map(str, words), "--server", server.target]
-        code = fovea.main([*words, "--duration", str(seconds), "--warm-up", "0"])
+        code = cli.main([*words, "--duration", str(seconds), "--warm-up", "0"])
         return (code, *capsys.readouterr())
 
     return run

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import fovea
+from fovea import cli
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,7 +21,7 @@ def predict(server, capsys):
 
     def run(*arguments, to=server.target, model="mnist"):
         options = ["--server", to, "--model", model]
-        code = fovea.main(["predict", *map(str, arguments), *options])
+        code = cli.main(["predict", *map(str, arguments), *options])
         return (code, *capsys.readouterr())
 
     return run

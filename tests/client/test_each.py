@@ -8,7 +8,7 @@ import grpc
 import numpy as np
 import pytest
 
-from serving.client import (
+from fovea.serving.client import (
     BadImage,
     Client,
     ClientError,
@@ -165,7 +165,7 @@ def test_an_outage_is_reported_for_the_images_that_it_hits(dying, shade):
 
 
 def test_after_an_outage_images_are_answered_again(dying, shade, monkeypatch):
-    monkeypatch.setattr("serving.client.outage.SECONDS_BETWEEN_LOOKS", 0.2)
+    monkeypatch.setattr("fovea.serving.client.outage.SECONDS_BETWEEN_LOOKS", 0.2)
     target, servicer = dying(0)
 
     def source():

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serving.client import BadImage
-from serving.client import encode_image as encode
-from serving.client.predictions import PIXEL_PNG
+from fovea.serving.client import BadImage
+from fovea.serving.client import encode_image as encode
+from fovea.serving.client.predictions import PIXEL_PNG
 
 
 def encode_image(image):

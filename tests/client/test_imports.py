@@ -7,9 +7,9 @@ import pytest
 
 HEAVY = ("tensorflow", "keras", "tensorflow_serving", "models", "training")
 EVERYTHING = """
-from serving.client import *
-from serving.client import load, tensors
-from serving.client.commands import predict
+from fovea.serving.client import *
+from fovea.serving.client import load, tensors
+from fovea.serving.client.commands import predict
 """
 
 
@@ -23,13 +23,13 @@ def modules_after(code):
     return {name.split(".")[0] for name in done.stdout.split()}
 
 
-@pytest.mark.parametrize("code", ["import serving.client", EVERYTHING])
+@pytest.mark.parametrize("code", ["import fovea.serving.client", EVERYTHING])
 def test_nothing_heavy_is_imported(code):
     assert modules_after(code).isdisjoint(HEAVY)
 
 
 def test_importing_the_package_costs_nothing():
-    loaded = modules_after("import serving.client")
+    loaded = modules_after("import fovea.serving.client")
     assert loaded.isdisjoint({"grpc", "google", "numpy", "PIL"})
 
 
@@ -37,7 +37,7 @@ def test_asking_about_files_needs_no_numpy(server, shade, tmp_path):
     path = tmp_path / "a.png"
     shade(3).save(path)
     code = (
-        "from serving.client import Client\n"
+        "from fovea.serving.client import Client\n"
         f"with Client({server.target!r}) as client:\n"
         f"    client.predict([{str(path)!r}], model='mnist')\n"
     )
@@ -48,12 +48,12 @@ def test_the_command_needs_no_numpy_either(server, shade, tmp_path):
     path = tmp_path / "a.png"
     shade(3).save(path)
     words = ["predict", str(path), "--model=mnist", f"--server={server.target}"]
-    loaded = modules_after(f"import fovea; assert fovea.main({words!r}) == 0")
+    loaded = modules_after(f"from fovea import cli; assert cli.main({words!r}) == 0")
     assert loaded.isdisjoint({"numpy", "rich", "csv", "matplotlib"})
 
 
 def test_unknown_name_is_an_attribute_error():
-    import serving.client
+    import fovea.serving.client
 
     with pytest.raises(AttributeError, match="no attribute 'Clent'"):
-        _ = serving.client.Clent
+        _ = fovea.serving.client.Clent

@@ -13,7 +13,7 @@ import grpc
 import pytest
 
 ROOT = Path(__file__).parents[2]
-COMMAND = [sys.executable, "-m", "serving.client.load"]
+COMMAND = [sys.executable, "-m", "fovea.serving.client.load"]
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from serving.client import wire_pb2
-from serving.client.dtypes import NUMBERS, VALUE_FIELDS, type_name
-from serving.client.tensors import array_to_tensor, tensor_to_array
+from fovea.serving.client import wire_pb2
+from fovea.serving.client.dtypes import NUMBERS, VALUE_FIELDS, type_name
+from fovea.serving.client.tensors import array_to_tensor, tensor_to_array
 
 NATIVE = """
 bool uint8 uint16 uint32 uint64 int8 int16 int32 int64
@@ -123,7 +123,7 @@ def test_without_ml_dtypes_bfloat16_arrives_as_bits(monkeypatch):
     tensor = array_to_tensor(np.array([0x3F80, 0x4000], np.uint16))
     tensor.dtype = NUMBERS["bfloat16"]
     monkeypatch.setitem(__import__("sys").modules, "ml_dtypes", None)
-    monkeypatch.setattr("serving.client.tensors.np.dtype", _only_native(np.dtype))
+    monkeypatch.setattr("fovea.serving.client.tensors.np.dtype", _only_native(np.dtype))
     array = tensor_to_array(tensor)
     assert array.dtype == np.uint16
     assert array.tolist() == [0x3F80, 0x4000]

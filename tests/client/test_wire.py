@@ -11,7 +11,7 @@ from grpc_health.v1 import health_pb2
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from serving.client import compile_wire, wire_pb2
+from fovea.serving.client import compile_wire, wire_pb2
 
 TWINS = [
     "TensorProto",
@@ -168,7 +168,7 @@ def test_unknown_fields_survive(official):
 
 
 def test_both_live_in_one_process_in_either_order():
-    ours = "from serving.client import Client, wire_pb2; Client('127.0.0.1:1').close()"
+    ours = "from fovea.serving.client import Client, wire_pb2; Client('127.0.0.1:1').close()"
     theirs = "from tensorflow_serving.apis import predict_pb2"
     compare = """
 mine = wire_pb2.PredictRequest(output_filter=['a'])

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from serving.server.flag_table import WITHOUT_EFFECT, Flags
-from serving.server.flags import parse
+from fovea.serving.server.flag_table import WITHOUT_EFFECT, Flags
+from fovea.serving.server.flags import parse
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "Dockerfile").read_text().replace("\\\n", "")

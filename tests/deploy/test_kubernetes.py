@@ -6,8 +6,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from serving.server.flag_table import Flags
-from serving.server.flags import parse
+from fovea.serving.server.flag_table import Flags
+from fovea.serving.server.flags import parse
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 VERSIONS = ["1.32", kubernetes_validate.latest_version()]  # of KServe's oldest on

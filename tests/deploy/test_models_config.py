@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from serving.server.model_config import validate
-from serving.server.text_proto import read_text_proto
+from fovea.serving.server.model_config import validate
+from fovea.serving.server.text_proto import read_text_proto
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "deploy" / "docker" / "models_config.py"

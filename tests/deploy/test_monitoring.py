@@ -51,7 +51,7 @@ def page(exported, tmp_path_factory):
     log = root / "log"
     with log.open("wb") as file:
         server = subprocess.Popen(
-            [sys.executable, "-m", "serving.server", *flags],
+            [sys.executable, "-m", "fovea.serving.server", *flags],
             stdout=file,
             stderr=file,
         )

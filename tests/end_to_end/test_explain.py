@@ -15,12 +15,12 @@ import tensorflow as tf
 from PIL import Image
 from tensorflow.core.protobuf import saved_model_pb2
 
-import models
-from serving.client import Client, InvalidRequest
-from serving.client.explain_images import explain_images
-from training import run as runs
-from training.export import add_arguments, export, publish, write_version
-from training.inspect import explainers
+from fovea import models
+from fovea.serving.client import Client, InvalidRequest
+from fovea.serving.client.explain_images import explain_images
+from fovea.training import run as runs
+from fovea.training.export import add_arguments, export, publish, write_version
+from fovea.training.inspect import explainers
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -72,7 +72,7 @@ def address(repository):
         )
         + "}"
     )
-    command = [sys.executable, "-m", "serving.server", f"--port={port}"]
+    command = [sys.executable, "-m", "fovea.serving.server", f"--port={port}"]
     command += [f"--model_config_file={config}"]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
     try:

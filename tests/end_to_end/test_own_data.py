@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import fovea
-from serving.client import Client
-from training import run as runs
+from fovea import cli
+from fovea.serving.client import Client
+from fovea.training import run as runs
 
 ROOT = Path(__file__).parents[2]
 # Not in the order of their digits: sorted by name.
@@ -49,7 +49,7 @@ def repository(pictures):
         ("evaluate", run),
         ("export", run, "--to", model),
     ):  # fmt: skip
-        assert fovea.main(list(map(str, words))) == 0
+        assert cli.main(list(map(str, words))) == 0
     return model
 
 
@@ -84,7 +84,7 @@ def test_files_are_answered_with_their_folder_s_names(repository, pictures, caps
             answers = client.predict(files, model="words")
         words = ("predict", *files[:3], "--server", address, "--model", "words")
         capsys.readouterr()
-        assert fovea.main([*map(str, words), "--json"]) == 0
+        assert cli.main([*map(str, words), "--json"]) == 0
         told = json.loads(capsys.readouterr().out)
     assert [row["label"] for row in told] == [a.label for a in answers[:3]]
     right = [

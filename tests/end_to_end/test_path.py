@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serving.client import Client, ModelNotFound
-from training import run as runs
-from training.evaluate import evaluate
-from training.export import export
+from fovea.serving.client import Client, ModelNotFound
+from fovea.training import run as runs
+from fovea.training.evaluate import evaluate
+from fovea.training.export import export
 
 ROOT = Path(__file__).parents[2]
 FOVEA = [sys.executable, "-m", "fovea"]
@@ -181,8 +181,8 @@ def test_every_architecture_of_the_first_path_is_served_as_it_is_evaluated(
     """Softmax regression too: export, then ask in-process the saved functions."""
     import tensorflow as tf
 
-    from training.recipe import Recipe
-    from training.train import train
+    from fovea.training.recipe import Recipe
+    from fovea.training.train import train
 
     recipe = Recipe(epochs=2, batch_size=32)
     train("softmax_regression", digits, tmp_path / "run", recipe)

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import models
-from models.registry import ARCHITECTURES
-from serving.client import Client, ClientError
-from training.export import publish, write_version
+from fovea import models
+from fovea.models.registry import ARCHITECTURES
+from fovea.serving.client import Client, ClientError
+from fovea.training.export import publish, write_version
 
 ROOT = Path(__file__).parents[2]
 CLASSES = [f"class {index}" for index in range(10)]
@@ -47,7 +47,7 @@ def client(repository):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     _publish(repository, models.build("softmax_regression", (28, 28, 1), 10))
-    command = [sys.executable, "-m", "serving.server", f"--port={port}"]
+    command = [sys.executable, "-m", "fovea.serving.server", f"--port={port}"]
     command += ["--model_name=zoo", f"--model_base_path={repository}"]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
     try:

@@ -2,8 +2,8 @@
 
 import pytest
 
-import models
-from models.anatomy.skeleton import skeleton
+from fovea import models
+from fovea.models.anatomy.skeleton import skeleton
 
 
 def build(input_shape=(227, 227, 3), num_classes=1000, **options):

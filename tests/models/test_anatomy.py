@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from keras import layers
 
-import models
-from models import registry
-from models.anatomy.skeleton import skeleton
-from models.anatomy.walk import anatomy
-from models.layers.identity_shortcut import IdentityShortcut
-from models.layers.locally_connected_2d import LocallyConnected2D
-from models.layers.spatial_transformer import SpatialTransformer
+from fovea import models
+from fovea.models import registry
+from fovea.models.anatomy.skeleton import skeleton
+from fovea.models.anatomy.walk import anatomy
+from fovea.models.layers.identity_shortcut import IdentityShortcut
+from fovea.models.layers.locally_connected_2d import LocallyConnected2D
+from fovea.models.layers.spatial_transformer import SpatialTransformer
 
 IMAGE = (13, 11, 2)
 

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-import models
-from models.anatomy.skeleton import skeleton
+from fovea import models
+from fovea.models.anatomy.skeleton import skeleton
 
 
 def bare(name, input_shape=(32, 32, 3), num_classes=10, **options):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from models.anatomy import arithmetic as a
+from fovea.models.anatomy import arithmetic as a
 
 
 def test_a_million_hidden_units_on_a_megapixel_image():

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import models
-from models import augmentation
+from fovea import models
+from fovea.models import augmentation
 
 RANGE = (-0.5, 1.5)
 LAYERS = {

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageEnhance, ImageOps
 
-from models import augmentation
-from models.augmentation.rand_augment import OPERATIONS
+from fovea.models import augmentation
+from fovea.models.augmentation.rand_augment import OPERATIONS
 
 RNG = np.random.default_rng(0)
 LUMA = np.array([0.299, 0.587, 0.114], "float32")

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models import augmentation
-from models.augmentation.random_affine import affine_matrices
-from models.augmentation.resample import resample
+from fovea.models import augmentation
+from fovea.models.augmentation.random_affine import affine_matrices
+from fovea.models.augmentation.resample import resample
 
 # Keras' saving with numpy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ impl:DeprecationWarning")

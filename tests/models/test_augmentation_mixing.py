@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models import augmentation
+from fovea.models import augmentation
 
 COUNT, CLASSES = 64, 10
 RNG = np.random.default_rng(0)

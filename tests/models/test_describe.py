@@ -10,12 +10,12 @@ import pytest
 from keras import layers
 from PIL import Image
 
-from models import catalogue, describe, registry
-from models.anatomy import drawing
-from models.anatomy.layout import cells
-from models.anatomy.walk import anatomy
-from models.anatomy.words import short
-from models.options import parse_options
+from fovea.models import catalogue, describe, registry
+from fovea.models.anatomy import drawing
+from fovea.models.anatomy.layout import cells
+from fovea.models.anatomy.walk import anatomy
+from fovea.models.anatomy.words import short
+from fovea.models.options import parse_options
 
 
 def run(module, *words):

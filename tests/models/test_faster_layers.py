@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 
-import models
-from models.layers import conv_2d
-from models.layers.batch_normalization import BatchNormalization
-from models.layers.conv_2d import Conv2D, winograd
-from models.layers.quick_gelu import quick_gelu
+from fovea import models
+from fovea.models.layers import conv_2d
+from fovea.models.layers.batch_normalization import BatchNormalization
+from fovea.models.layers.conv_2d import Conv2D, winograd
+from fovea.models.layers.quick_gelu import quick_gelu
 
 
 def draw(*shape, seed=0):

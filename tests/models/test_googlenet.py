@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-import models
-from models.anatomy.skeleton import skeleton
-from models.googlenet import googlenet
+from fovea import models
+from fovea.models.anatomy.skeleton import skeleton
+from fovea.models.googlenet import googlenet
 
 
 def build(input_shape=(224, 224, 3), num_classes=1000, **options):

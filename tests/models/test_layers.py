@@ -4,12 +4,12 @@ import keras
 import numpy as np
 import pytest
 
-from models.layers.bias import Bias
-from models.layers.dirac import Dirac
-from models.layers.identity_shortcut import IdentityShortcut
-from models.layers.local_response_normalization import LocalResponseNormalization
-from models.layers.locally_connected_2d import LocallyConnected2D
-from models.layers.spatial_transformer import SpatialTransformer
+from fovea.models.layers.bias import Bias
+from fovea.models.layers.dirac import Dirac
+from fovea.models.layers.identity_shortcut import IdentityShortcut
+from fovea.models.layers.local_response_normalization import LocalResponseNormalization
+from fovea.models.layers.locally_connected_2d import LocallyConnected2D
+from fovea.models.layers.spatial_transformer import SpatialTransformer
 
 
 def draw(*shape):

@@ -15,11 +15,17 @@ import keras
 import numpy as np
 import pytest
 
-import models
-from models import registry
-from models.anatomy.skeleton import skeleton
-from models.blocks import ACTIVATIONS, INITIALISERS, NORMALISATIONS, PADDINGS, POOLINGS
-from models.registry import ARCHITECTURES
+from fovea import models
+from fovea.models import registry
+from fovea.models.anatomy.skeleton import skeleton
+from fovea.models.blocks import (
+    ACTIVATIONS,
+    INITIALISERS,
+    NORMALISATIONS,
+    PADDINGS,
+    POOLINGS,
+)
+from fovea.models.registry import ARCHITECTURES
 
 NAMES = list(ARCHITECTURES)
 MNIST, CIFAR = (28, 28, 1), (32, 32, 3)
@@ -62,8 +68,8 @@ def pictures(shape, count=4):
 
 def test_listing_the_zoo_imports_no_framework():
     script = (
-        "import sys, models, models.registry; models.names();"
-        "models.registry.check('lenet5');"
+        "import sys, models, fovea.models.registry; models.names();"
+        "fovea.models.registry.check('lenet5');"
         "sys.exit(bool({'keras', 'tensorflow', 'numpy'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

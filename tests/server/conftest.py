@@ -180,7 +180,7 @@ def free_port() -> int:
 
 
 def server_command(*flags: str) -> list[str]:
-    return [sys.executable, "-m", "serving.server", *flags]
+    return [sys.executable, "-m", "fovea.serving.server", *flags]
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from datetime import datetime
 import grpc
 import pytest
 
-from serving.server import access_log
+from fovea.serving.server import access_log
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"

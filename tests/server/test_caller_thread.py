@@ -2,9 +2,9 @@
 
 import pytest
 
-from serving.server.caller_thread import CallerThread
-from serving.server.runner import Runner
-from serving.server.saved_model import choose_meta_graph, read_saved_model
+from fovea.serving.server.caller_thread import CallerThread
+from fovea.serving.server.runner import Runner
+from fovea.serving.server.saved_model import choose_meta_graph, read_saved_model
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,9 @@
 import pytest
 from tensorflow_serving.apis import classification_pb2
 
-from serving.server.classify import classify
-from serving.server.errors import ServingError
-from serving.server.runner import Runner
+from fovea.serving.server.classify import classify
+from fovea.serving.server.errors import ServingError
+from fovea.serving.server.runner import Runner
 
 
 def test_a_label_that_is_not_text(kit, tmp_path):

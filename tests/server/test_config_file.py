@@ -3,9 +3,9 @@
 import grpc
 import pytest
 
-from serving.server.errors import ServingError
-from serving.server.flags import Flags
-from serving.server.model_config import local_path, read_config, validate
+from fovea.serving.server.errors import ServingError
+from fovea.serving.server.flags import Flags
+from fovea.serving.server.model_config import local_path, read_config, validate
 
 ONE = """
 model_config_list {{

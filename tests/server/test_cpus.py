@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from serving.server.cpus import usable_cpus
+from fovea.serving.server.cpus import usable_cpus
 
 
 @pytest.fixture

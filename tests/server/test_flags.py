@@ -1,7 +1,7 @@
 import pytest
 
-from serving.server.errors import ServingError
-from serving.server.flags import (
+from fovea.serving.server.errors import ServingError
+from fovea.serving.server.flags import (
     FlagError,
     Flags,
     check,

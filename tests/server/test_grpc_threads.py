@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import pytest
 
-from serving.server import grpc_threads
-from serving.server.errors import invalid_argument
-from serving.server.grpc_threads import GrpcThreads, never_waits
-from serving.server.own_threads import in_own_threads
+from fovea.serving.server import grpc_threads
+from fovea.serving.server.errors import invalid_argument
+from fovea.serving.server.grpc_threads import GrpcThreads, never_waits
+from fovea.serving.server.own_threads import in_own_threads
 
 SECONDS = 30
 

@@ -2,9 +2,9 @@ import pytest
 from tensorflow_serving.apis import model_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
-from serving.server.errors import ServingError
-from serving.server.labels import Labels
-from serving.server.model_spec import resolve
+from fovea.serving.server.errors import ServingError
+from fovea.serving.server.labels import Labels
+from fovea.serving.server.model_spec import resolve
 
 
 def model(**labels):

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from serving.server.errors import ServingError, invalid_argument
-from serving.server.manager import Manager
-from serving.server.states import Retries, State
-from serving.server.versions import AspiredVersion
+from fovea.serving.server.errors import ServingError, invalid_argument
+from fovea.serving.server.manager import Manager
+from fovea.serving.server.states import Retries, State
+from fovea.serving.server.versions import AspiredVersion
 
 
 class Named:

@@ -21,11 +21,11 @@ from hypothesis.stateful import (
     rule,
 )
 
-from serving.server.errors import ServingError, invalid_argument
-from serving.server.manager import Manager
-from serving.server.policy import VersionPolicy
-from serving.server.states import Retries, State
-from serving.server.versions import VersionSource
+from fovea.serving.server.errors import ServingError, invalid_argument
+from fovea.serving.server.manager import Manager
+from fovea.serving.server.policy import VersionPolicy
+from fovea.serving.server.states import Retries, State
+from fovea.serving.server.versions import VersionSource
 
 NUMBERS = st.integers(1, 4)
 POLICIES = st.sampled_from(

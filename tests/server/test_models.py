@@ -4,10 +4,10 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
-from serving.server.errors import ServingError
-from serving.server.manager import Manager
-from serving.server.models import Models
-from serving.server.states import State
+from fovea.serving.server.errors import ServingError
+from fovea.serving.server.manager import Manager
+from fovea.serving.server.models import Models
+from fovea.serving.server.states import State
 
 
 class Nothing:

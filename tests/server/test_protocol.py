@@ -247,8 +247,8 @@ def test_a_message_of_20_megabytes(kit, toy_server):
 
 
 def test_inputs_with_defaults_may_be_left_out(kit, toys, tmp_path):
-    from serving.server.predict import predict
-    from serving.server.runner import Runner
+    from fovea.serving.server.predict import predict
+    from fovea.serving.server.runner import Runner
 
     runner = Runner(toys[1])
     signature = runner.signatures["both"]

@@ -6,8 +6,8 @@ import re
 import numpy as np
 import pytest
 
-from serving.server.errors import ServingError
-from serving.server.runner import Runner
+from fovea.serving.server.errors import ServingError
+from fovea.serving.server.runner import Runner
 
 SIGNATURES = {
     "plain": lambda tf, x, w: tf.nn.conv2d(x, w["conv"], 1, "SAME"),

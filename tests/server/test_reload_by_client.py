@@ -7,7 +7,7 @@ import asyncio
 import numpy as np
 import pytest
 
-from serving.client import AsyncClient, Client, InvalidRequest, ModelConfig
+from fovea.serving.client import AsyncClient, Client, InvalidRequest, ModelConfig
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import grpc
 import numpy as np
 import pytest
 
-from serving.server.errors import ServingError
-from serving.server.runner import Runner
+from fovea.serving.server.errors import ServingError
+from fovea.serving.server.runner import Runner
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,10 @@
 
 import pytest
 
-from serving.server.cpus import usable_cpus
-from serving.server.errors import ServingError
-from serving.server.flag_table import Flags
-from serving.server.session import session_config
+from fovea.serving.server.cpus import usable_cpus
+from fovea.serving.server.errors import ServingError
+from fovea.serving.server.flag_table import Flags
+from fovea.serving.server.session import session_config
 
 
 def threads(**flags):

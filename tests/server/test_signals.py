@@ -8,7 +8,7 @@ import pytest
 
 CODE = """
 import signal, threading, time
-from serving.server.signals import Signals
+from fovea.serving.server.signals import Signals
 
 def tell():
     while not signals._waiting:

@@ -36,7 +36,7 @@ def test_a_flag_that_cannot_be_read(kit):
     done = run(kit, "--port=abc")
     assert done.returncode == 255
     assert done.stderr == "Couldn't interpret value abc for flag port.\n"
-    assert done.stdout.startswith("usage: python -m serving.server\nFlags:\n")
+    assert done.stdout.startswith("usage: python -m fovea.serving.server\nFlags:\n")
 
 
 @pytest.mark.parametrize("flag", ["--version", "--help"])
@@ -148,7 +148,7 @@ def test_a_signal_while_starting_ends_at_once(kit, tmp_path):
 def test_without_tensorflow_it_says_what_to_install(kit, tmp_path):
     code = (
         "import sys; sys.modules['tensorflow'] = None\n"
-        "from serving.server.main import run\n"
+        "from fovea.serving.server.main import run\n"
         f"sys.exit(run(['--port={kit.free_port()}', '--model_base_path={tmp_path}']))"
     )
     done = subprocess.run(

@@ -73,7 +73,7 @@ def test_the_start_is_that_of_the_original(kit, places, tmp_path, recorded):
     log = tmp_path / "log"
 
     def missing():
-        text = log.read_text().replace("python -m serving.server", "PROGRAM")
+        text = log.read_text().replace("python -m fovea.serving.server", "PROGRAM")
         return lines - {plain(line) for line in text.splitlines()}
 
     with log.open("wb") as output:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from tensorflow.core.framework import tensor_pb2, types_pb2
 
-from serving.server.tensors import fill_proto, to_array
+from fovea.serving.server.tensors import fill_proto, to_array
 
 NUMERIC = (
     npst.floating_dtypes(endianness="<")

@@ -6,8 +6,8 @@ import grpc
 import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from serving.server import tls
-from serving.server.errors import ServingError
+from fovea.serving.server import tls
+from fovea.serving.server.errors import ServingError
 
 Check = health_pb2.HealthCheckRequest
 

@@ -104,7 +104,7 @@ def test_spans_reach_a_collector(kit, toys, tmp_path, monkeypatch):
 CODE = """
 import sys
 sys.modules["opentelemetry"] = None
-from serving.server.tracing import tracing
+from fovea.serving.server.tracing import tracing
 with tracing({"OTEL_TRACES_EXPORTER": "otlp"}): pass
 with tracing({}): pass
 """

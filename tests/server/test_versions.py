@@ -5,14 +5,14 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
-from serving.server.policy import VersionPolicy, version_policy
-from serving.server.saved_model import missing_part
-from serving.server.versions import VersionSource
+from fovea.serving.server.policy import VersionPolicy, version_policy
+from fovea.serving.server.saved_model import missing_part
+from fovea.serving.server.versions import VersionSource
 
 
 @pytest.fixture
 def log(caplog):
-    caplog.set_level(logging.INFO, logger="serving.server")
+    caplog.set_level(logging.INFO, logger="fovea.serving.server")
     return caplog
 
 

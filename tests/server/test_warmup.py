@@ -4,9 +4,9 @@ import pytest
 from google.protobuf import json_format
 from tensorflow_serving.apis import prediction_log_pb2
 
-from serving.server.errors import ServingError
-from serving.server.runner import Runner
-from serving.server.warmup import WARMUP_FILE, warm_up
+from fovea.serving.server.errors import ServingError
+from fovea.serving.server.runner import Runner
+from fovea.serving.server.warmup import WARMUP_FILE, warm_up
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training import contact_sheet, data
+from fovea.training import contact_sheet, data
 
 RNG = np.random.default_rng(0)
 
@@ -67,7 +67,7 @@ def test_default_name_and_seed(tmp_path, monkeypatch):
 
 
 def test_shows_what_the_layers_make_of_the_images():
-    from models import augmentation
+    from fovea.models import augmentation
 
     images = RNG.integers(0, 256, (6, 8, 8, 3), np.uint8)
     (kept,) = contact_sheet.augmented(images, [], 1)

@@ -7,8 +7,8 @@ import socket
 import numpy as np
 import pytest
 
-from training import data
-from training.datasets import known
+from fovea.training import data
+from fovea.training.datasets import known
 
 
 def _arrays(**changed):

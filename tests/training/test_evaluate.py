@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import fovea
-from training import data, scores
-from training import run as runs
-from training.evaluate import evaluate, predict_logits
-from training.recipe import Recipe
-from training.train import train
+from fovea import cli
+from fovea.training import data, scores
+from fovea.training import run as runs
+from fovea.training.evaluate import evaluate, predict_logits
+from fovea.training.recipe import Recipe
+from fovea.training.train import train
 
 NAMES = ("ant", "bee", "cat")
 
@@ -214,7 +214,7 @@ def run(run_directory, tmp_path):
 
 
 def test_the_command_records_tells_and_shows(run, sample, capsys):
-    assert fovea.main(["evaluate", str(run), "--json"]) == 0
+    assert cli.main(["evaluate", str(run), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     metrics = runs.read_metrics(run)
     assert metrics["test"] == told
@@ -236,7 +236,7 @@ def test_the_recipe_chooses_the_augmentation_and_the_command_overrules(run, caps
     config = runs.read_config(run)
     config["recipe"]["test_time_augmentation"] = "mirror"
     runs.write_json(run / "config.json", config)
-    assert fovea.main(["evaluate", str(run), "--verbose"]) == 0
+    assert cli.main(["evaluate", str(run), "--verbose"]) == 0
     told = capsys.readouterr().out
     assert "with mirror" in told and "a served model answers without" in told
     assert "precision" in told and "taken for" in told
@@ -244,7 +244,7 @@ def test_the_recipe_chooses_the_augmentation_and_the_command_overrules(run, caps
         runs.read_metrics(run)["test"]["test_time_augmentation"]["policy"] == "mirror"
     )
     words = ("evaluate", str(run), "--test-time-augmentation", "none")
-    assert fovea.main(list(words)) == 0
+    assert cli.main(list(words)) == 0
     told = capsys.readouterr().out
     assert "mirror" not in told and "precision" not in told
     assert "test_time_augmentation" not in runs.read_metrics(run)["test"]
@@ -264,7 +264,7 @@ def held_out(digits, tmp_path_factory):
 def test_without_a_test_split_the_held_out_images_judge(held_out, capsys):
     run, dataset = held_out
     in_training = runs.read_metrics(run)["validation"]
-    assert fovea.main(["evaluate", str(run)]) == 0
+    assert cli.main(["evaluate", str(run)]) == 0
     told = capsys.readouterr().out
     assert "no test split: judged on images held out of training" in told
     assert "200 held-out training images" in told
@@ -281,7 +281,7 @@ def test_without_a_test_split_the_held_out_images_judge(held_out, capsys):
 
 
 def _refused(capsys, *words) -> str:
-    assert fovea.main(["evaluate", *map(str, words)]) != 0
+    assert cli.main(["evaluate", *map(str, words)]) != 0
     error = capsys.readouterr().err
     assert error.startswith("fovea: error: ") and error.count("\n") == 1
     assert "unexpected" not in error
@@ -317,7 +317,7 @@ def test_a_data_set_that_has_moved_is_named_anew(held_out, tmp_path):
     run, dataset = held_out
     moved = tmp_path / "moved.npz"
     np.savez(moved, x_train=dataset.x_train, y_train=dataset.y_train)
-    assert fovea.main(["evaluate", str(run), "--dataset", str(moved)]) == 0
+    assert cli.main(["evaluate", str(run), "--dataset", str(moved)]) == 0
     assert runs.read_metrics(run)["validation"]["dataset"] == f"npz:{moved}"
 
 
@@ -338,7 +338,7 @@ def test_files_are_named_where_images_were_files(tmp_path, sample, capsys):
         ("validation", dataset.train_files),
     ):
         words = ("evaluate", str(tmp_path / "run"), "--split", split, "--json")
-        assert fovea.main(list(words)) == 0
+        assert cli.main(list(words)) == 0
         mistakes = json.loads(capsys.readouterr().out)["mistakes"]
         assert mistakes
         for mistake in mistakes:

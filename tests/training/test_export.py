@@ -12,9 +12,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from training import export as exports
-from training import run as runs
-from training import signatures
+from fovea.training import export as exports
+from fovea.training import run as runs
+from fovea.training import signatures
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -180,10 +180,10 @@ def test_a_target_that_cannot_be_written_is_told(run_directory, tmp_path):
 def test_a_full_disk_leaves_no_version(run_directory, tmp_path):
     """The kernel refuses to let a file grow beyond 100 kB, as a full disk does."""
     script = (
-        "import resource, signal, sys, fovea\n"
+        "import resource, signal, sys\nfrom fovea import cli\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
-        "sys.exit(fovea.main(sys.argv[1:]))\n"
+        "sys.exit(cli.main(sys.argv[1:]))\n"
     )
     repository = tmp_path / "exported" / "digits"
     done = subprocess.run(

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-import models
-from training.feature_maps import first_convolution, shower
+from fovea import models
+from fovea.training.feature_maps import first_convolution, shower
 
 
 @pytest.fixture(scope="module")

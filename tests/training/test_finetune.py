@@ -6,13 +6,12 @@ import json
 import numpy as np
 import pytest
 
-import fovea
-import models
-from training import finetune
-from training import run as runs
-from training.evaluate import evaluate
-from training.recipe import Recipe
-from training.train import resume, train
+from fovea import cli, models
+from fovea.training import finetune
+from fovea.training import run as runs
+from fovea.training.evaluate import evaluate
+from fovea.training.recipe import Recipe
+from fovea.training.train import resume, train
 
 PAD = ((0, 0), (2, 2), (2, 2), (0, 0))
 
@@ -155,7 +154,7 @@ def test_the_command_leaves_an_ordinary_run(run_directory, data_dir, tmp_path, c
     arguments = ["--dataset", "mnist", "--data-dir", str(data_dir), "--run", str(run)]
     settings = ["--epochs", "1", "--augmentation", "none", "--freeze-until", "c3"]
     command = ["finetune", str(run_directory), *arguments, *settings]
-    assert fovea.main(command) == 0
+    assert cli.main(command) == 0
     assert f"next: fovea evaluate {run}" in capsys.readouterr().out
     config = json.loads((run / "config.json").read_text())
     assert config["model"] == "lenet5" and config["dataset"] == "mnist"
@@ -166,6 +165,6 @@ def test_the_command_leaves_an_ordinary_run(run_directory, data_dir, tmp_path, c
         "freeze_until": "c3",
     }
     assert runs.read_metrics(run)["status"] == "complete"
-    assert fovea.main([*command[:-1], "c9", "--run", str(tmp_path / "other")]) == 1
+    assert cli.main([*command[:-1], "c9", "--run", str(tmp_path / "other")]) == 1
     assert "no such layer" in capsys.readouterr().err
     assert not (tmp_path / "other").exists()

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serving.client.images import encode_image
-from training import data, signatures
-from training.datasets import pixels
+from fovea.serving.client.images import encode_image
+from fovea.training import data, signatures
+from fovea.training.datasets import pixels
 
 
 @pytest.fixture

@@ -12,13 +12,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import fovea
-import models
-from models.anatomy.skeleton import skeleton
-from training import checkpoint, fit, layerwise
-from training import run as runs
-from training.recipe import Recipe
-from training.train import train
+from fovea import cli, models
+from fovea.models.anatomy.skeleton import skeleton
+from fovea.training import checkpoint, fit, layerwise
+from fovea.training import run as runs
+from fovea.training.recipe import Recipe
+from fovea.training.train import train
 
 ROOT = Path(__file__).parents[2]
 
@@ -103,17 +102,17 @@ def test_training_starts_from_the_blocks(data_dir, tmp_path, capsys):
     arguments = ["--dataset", "mnist", "--data-dir", str(data_dir), "--run", str(run)]
     settings = ["--augmentation", "none", "--learning-rate", "1e-9", "--epochs", "1"]
     start = ["--pretrain", "layerwise", "--pretrain-epochs", "2"]
-    assert fovea.main(["train", "mlp", *arguments, *settings, *start]) == 0
+    assert cli.main(["train", "mlp", *arguments, *settings, *start]) == 0
     config = json.loads((run / "config.json").read_text())
     assert config["pretrain"] == "layerwise" and config["pretrain_epochs"] == 2
     assert runs.load_model(run).count_params() == 266_610
-    assert fovea.main(["train", "--resume", str(run), *arguments[2:4], *start[:2]]) == 0
+    assert cli.main(["train", "--resume", str(run), *arguments[2:4], *start[:2]]) == 0
     capsys.readouterr()
 
 
 def test_what_was_held_out_is_not_pretrained_on(digits, tmp_path):
     """Labels that are wrong in the held-out part alone change nothing."""
-    from training import data
+    from fovea.training import data
 
     few = dataclasses.replace(
         digits, x_train=digits.x_train[:100], y_train=digits.y_train[:100]
@@ -142,7 +141,7 @@ def test_what_was_held_out_is_not_pretrained_on(digits, tmp_path):
 def test_what_cannot_be_pretrained_is_told(command, rule, data_dir, tmp_path, capsys):
     run = tmp_path / "run"
     arguments = ["--dataset", "mnist", "--data-dir", str(data_dir), "--run", str(run)]
-    assert fovea.main(["train", *command, *arguments]) == 1
+    assert cli.main(["train", *command, *arguments]) == 1
     errors = capsys.readouterr().err
     assert rule in errors and "Received: " in errors and errors.count("\n") == 1
     assert not run.exists()
@@ -159,7 +158,7 @@ def test_a_run_killed_between_blocks_goes_on_with_the_next(data_dir, tmp_path):
         command += ["--set", "hidden=[30, 20]", "--pretrain", "layerwise"]
         command += ["--pretrain-epochs", "2"]
         process = subprocess.Popen(
-            [sys.executable, "fovea.py", *command],
+            [sys.executable, "-m", "fovea", *command],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -174,7 +173,7 @@ def test_a_run_killed_between_blocks_goes_on_with_the_next(data_dir, tmp_path):
             assert process.returncode == -signal.SIGKILL
             assert checkpoint.read(run / runs.CHECKPOINT).blocks == 1
             resumed = subprocess.run(
-                [sys.executable, "fovea.py", "train", "--resume", str(run), *data],
+                [sys.executable, "-m", "fovea", "train", "--resume", str(run), *data],
                 cwd=ROOT,
                 capture_output=True,
                 text=True,

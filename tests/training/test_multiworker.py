@@ -12,23 +12,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training import data
-from training import run as runs
-from training.recipe import Recipe
-from training.train import train
+from fovea.training import data
+from fovea.training import run as runs
+from fovea.training.recipe import Recipe
+from fovea.training.train import train
 
 ROOT = Path(__file__).parents[2]
 # Trains as `fovea train` does, and shows the weights that this worker ends with.
 SCRIPT = """
 import dataclasses, json, sys
 from pathlib import Path
-from models import backend
+from fovea.models import backend
 backend.prepare()
 import numpy as np
-import models
-from training import data
-from training.recipe import Recipe
-from training.train import train
+from fovea import models
+from fovea.training import data
+from fovea.training.recipe import Recipe
+from fovea.training.train import train
 
 recipe, run, shown = json.loads(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 digits = data.load("mnist_sample")
@@ -150,7 +150,8 @@ def test_a_killed_worker_ends_the_training_and_resume_goes_on(
     begin = ["train", "lenet5", "--dataset", "mnist", "--run", str(run), *settings]
     chief, other = workers.start(
         lambda index: [
-            "fovea.py",
+            "-m",
+            "fovea",
             *begin,
             "--learning-rate",
             "0.05",
@@ -169,7 +170,9 @@ def test_a_killed_worker_ends_the_training_and_resume_goes_on(
     workers.kill()
     assert not (run / "metrics.json").exists()
 
-    started = workers.start(lambda index: ["fovea.py", "train", "--resume", str(run)])
+    started = workers.start(
+        lambda index: ["-m", "fovea", "train", "--resume", str(run)]
+    )
     ended = [process.communicate(timeout=240) for process in started]
     assert [process.returncode for process in started] == [0, 0], ended
     assert "epoch   1/12" not in ended[0][0] and "epoch  12/12" in ended[0][0]

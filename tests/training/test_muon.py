@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from training.muon import Muon, orthogonalise
+from fovea.training.muon import Muon, orthogonalise
 
 
 def draw(*shape):

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from training import optimizers, schedules
-from training.recipe import Recipe
+from fovea.training import optimizers, schedules
+from fovea.training.recipe import Recipe
 
 STEPS = 10  # in an epoch
 

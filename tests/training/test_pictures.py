@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from training import pictures
+from fovea.training import pictures
 
 
 def test_terminal_art_keeps_shape_and_darkness():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training import pipeline
+from fovea.training import pipeline
 
 COUNT, CLASSES = 53, 10
 

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-import fovea
-from training import pretrained
-from training import run as runs
-from training.evaluate import evaluate
+from fovea import cli
+from fovea.training import pretrained
+from fovea.training import run as runs
+from fovea.training.evaluate import evaluate
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_a_shipped_model_is_exported_by_its_name(shipped, tmp_path, sample, caps
     import tensorflow as tf
 
     repository = tmp_path / "exported" / "digits"
-    assert fovea.main(["export", shipped, "--to", str(repository)]) == 0
+    assert cli.main(["export", shipped, "--to", str(repository)]) == 0
     assert "version 1 of digits" in capsys.readouterr().out
     served = tf.saved_model.load(str(repository / "1")).signatures["serving_default"]
     answers = served(images=tf.constant(sample.x_test[:50]))["class_id"].numpy()
@@ -63,13 +63,13 @@ def test_a_shipped_model_can_be_tuned(shipped, data_dir, tmp_path, capsys):
     run = tmp_path / "run"
     arguments = ["--dataset", "mnist", "--data-dir", str(data_dir), "--run", str(run)]
     settings = ["--epochs", "1", "--augmentation", "none", "--batch-size", "300"]
-    assert fovea.main(["finetune", shipped, *arguments, *settings]) == 0
+    assert cli.main(["finetune", shipped, *arguments, *settings]) == 0
     assert runs.read_config(run)["finetuned_from"]["run"] == shipped
     assert f"lenet5 of {shipped} on mnist" in capsys.readouterr().out
 
 
 def test_an_unknown_name_is_told_those_there_are(shipped, tmp_path, capsys):
-    assert fovea.main(["export", "pretrained:digit", "--to", str(tmp_path / "x")]) == 1
+    assert cli.main(["export", "pretrained:digit", "--to", str(tmp_path / "x")]) == 1
     assert capsys.readouterr().err == (
         "fovea: error: There is no such model (did you mean digits?); those that "
         "come with the package are pretrained:digits. Received: pretrained:digit\n"

@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-import fovea
-from training import recipe, recipe_file
-from training.recipe import Recipe
+from fovea import cli
+from fovea.training import recipe, recipe_file
+from fovea.training.recipe import Recipe
 
 
 @pytest.mark.parametrize(
@@ -171,12 +171,12 @@ def test_all_shipped_recipes_are_usable():
 
 
 def test_the_command_lists_them(capsys):
-    assert fovea.main(["recipes", "--json"]) == 0
+    assert cli.main(["recipes", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
     assert [(row["model"], row["recipe"]["epochs"]) for row in listed] == [
         (file.model, file.recipe.epochs) for file in recipe_file.shipped()
     ]
-    assert fovea.main(["recipes"]) == 0
+    assert cli.main(["recipes"]) == 0
     table = capsys.readouterr().out
     for file in recipe_file.shipped():
         assert file.model in table and file.dataset in table

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fovea.training import figures, mistakes, pages, plots, report
+from fovea.training import run as runs
+from fovea.training.scores import judge
 from tests.html_page import Page
-from training import figures, mistakes, pages, plots, report
-from training import run as runs
-from training.scores import judge
 
 
 @pytest.fixture
@@ -165,6 +165,7 @@ def test_settings_machine_and_command_are_there(run):
     [
         (["/bin/fovea", "train", "x"], "fovea train x"),
         (["/lib/fovea.py", "train", "x"], "fovea train x"),
+        (["/lib/fovea/__main__.py", "train", "x"], "fovea train x"),
         (["my script.py", "--fast"], "python 'my script.py' --fast"),
     ],
 )
@@ -216,7 +217,7 @@ def test_importing_the_report_does_not_load_matplotlib():
     import sys
 
     code = (
-        "import sys; import training.report, training.pictures, training.evaluate;"
+        "import sys; import fovea.training.report, fovea.training.pictures, fovea.training.evaluate;"
         "slow = {'matplotlib', 'jinja2', 'sklearn', 'tensorflow', 'keras'};"
         "sys.exit(', '.join(slow & set(sys.modules)) or 0)"
     )

@@ -13,12 +13,11 @@ import keras
 import numpy as np
 import pytest
 
-import fovea
-import models
-from training import checkpoint, fit
-from training import run as runs
-from training.recipe import Recipe
-from training.train import resume, train
+from fovea import cli, models
+from fovea.training import checkpoint, fit
+from fovea.training import run as runs
+from fovea.training.recipe import Recipe
+from fovea.training.train import resume, train
 
 ROOT = Path(__file__).parents[2]
 EPOCHS = 5
@@ -128,7 +127,7 @@ def test_killed_three_times(uninterrupted, data_dir, tmp_path):
 def test_a_run_that_is_complete_is_left_alone(uninterrupted, data_dir):
     before = {path: path.stat().st_mtime_ns for path in uninterrupted.iterdir()}
     words = ["train", "--resume", str(uninterrupted), "--data-dir", str(data_dir)]
-    assert fovea.main(words) == 0
+    assert cli.main(words) == 0
     assert {p: p.stat().st_mtime_ns for p in uninterrupted.iterdir()} == before
 
 
@@ -151,14 +150,14 @@ def test_a_change_is_refused_with_the_difference(
     uninterrupted, data_dir, words, told, capsys
 ):
     command = ["train", *words, "--resume", str(uninterrupted)]
-    assert fovea.main([*command, "--data-dir", str(data_dir)]) == 1
+    assert cli.main([*command, "--data-dir", str(data_dir)]) == 1
     error = capsys.readouterr().err
     assert error.startswith("fovea: error: ") and error.count("\n") == 1
     assert told in error
 
 
 def test_what_is_no_run_is_refused(tmp_path, capsys):
-    assert fovea.main(["train", "--resume", str(tmp_path)]) == 1
+    assert cli.main(["train", "--resume", str(tmp_path)]) == 1
     assert f"Received: run={tmp_path}" in capsys.readouterr().err
 
 
@@ -200,7 +199,7 @@ def test_a_recipe_of_another_version_is_told(short, capsys):
     config = runs.read_config(run)
     config["recipe"] = {**config["recipe"], "lookahead": 5}
     runs.write_json(run / "config.json", config)
-    assert fovea.main(["train", "--resume", str(run)]) == 1
+    assert cli.main(["train", "--resume", str(run)]) == 1
     error = capsys.readouterr().err
     assert "does not know: lookahead" in error and error.count("\n") == 1
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from training import cluster, strategies
+from fovea.training import cluster, strategies
 
 ROOT = Path(__file__).parents[2]
 TWO = {"cluster": {"worker": ["127.0.0.1:5000", "127.0.0.1:5001"]}}
@@ -126,7 +126,7 @@ def test_a_port_that_is_taken_is_named():
 SCRIPT = """
 import dataclasses, json, sys
 from pathlib import Path
-from models import augmentation, backend
+from fovea.models import augmentation, backend
 backend.prepare()
 import keras
 import numpy as np
@@ -135,9 +135,9 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(
     cpu, [tf.config.LogicalDeviceConfiguration()] * 2
 )
-from training import checkpoint, data, run as runs, strategies
-from training.recipe import Recipe
-from training.train import train
+from fovea.training import checkpoint, data, run as runs, strategies
+from fovea.training.recipe import Recipe
+from fovea.training.train import train
 
 found = {}
 digits = data.load("mnist_sample")

@@ -6,13 +6,13 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-import fovea
+from fovea import cli
 
 
 def test_events_hold_what_history_holds(tmp_path):
     run = tmp_path / "run"
     words = "train softmax_regression --dataset mnist_sample --epochs 2 --tensorboard"
-    assert fovea.main([*words.split(), "--run", str(run)]) == 0
+    assert cli.main([*words.split(), "--run", str(run)]) == 0
     with (run / "history.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     for part, prefix in (("train", ""), ("validation", "val_")):

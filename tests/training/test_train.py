@@ -13,13 +13,13 @@ import keras
 import numpy as np
 import pytest
 
-import models
-from models import backend
-from training import checkpoint, data
-from training import run as runs
-from training.evaluate import evaluate
-from training.recipe import Recipe, from_dict
-from training.train import resume, train
+from fovea import models
+from fovea.models import backend
+from fovea.training import checkpoint, data
+from fovea.training import run as runs
+from fovea.training.evaluate import evaluate
+from fovea.training.recipe import Recipe, from_dict
+from fovea.training.train import resume, train
 
 ROOT = Path(__file__).parents[2]
 
@@ -269,10 +269,10 @@ def fovea(*words, script="", **environment):
     """Start the command in a process of its own."""
     # What started the tests may have had Ctrl-C ignored, which is inherited.
     script = (
-        "import signal, sys, fovea\n"
+        "import signal, sys\nfrom fovea import cli\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"{script}\n"
-        "sys.exit(fovea.main(sys.argv[1:]))\n"
+        "sys.exit(cli.main(sys.argv[1:]))\n"
     )
     return subprocess.Popen(
         [sys.executable, "-c", script, *map(str, words)],

@@ -22,8 +22,8 @@ PRETRAINED = "pretrained:mnist"
 @pytest.fixture(scope="session")
 def repository(tmp_path_factory):
     """digits and changing explain themselves; plain is the same net without that."""
-    from training.export import export
-    from training.pretrained import locate
+    from fovea.training.export import export
+    from fovea.training.pretrained import locate
 
     directory = tmp_path_factory.mktemp("web")
     run = locate(PRETRAINED)
@@ -38,9 +38,9 @@ def repository(tmp_path_factory):
 @contextlib.contextmanager
 def serving(repository, *models):
     """The embedded server, in this process, where TensorFlow has started already."""
-    from serving.server.flags import parse
-    from serving.server.model_config import read_config
-    from serving.server.server import Server
+    from fovea.serving.server.flags import parse
+    from fovea.serving.server.model_config import read_config
+    from fovea.serving.server.server import Server
 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from serving.client import BadImage
-from serving.web.digit import centre_digit, ink_of_photo
+from fovea.serving.client import BadImage
+from fovea.serving.web.digit import centre_digit, ink_of_photo
 
 
 def bar(box, size=(280, 280)):

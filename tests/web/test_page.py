@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-import fovea
-from serving.client import Client
+from fovea import cli
+from fovea.serving.client import Client
 
 SEVEN = [(75, 60), (205, 60), (125, 230)]
 
@@ -209,7 +209,7 @@ def test_every_response_keeps_to_itself(page):
 
 
 def test_the_pages_files_name_no_other_host():
-    static = Path(fovea.__file__).parent / "serving" / "web" / "static"
+    static = Path(cli.__file__).parents[1] / "serving" / "web" / "static"
     files = list(static.iterdir())
     assert len(files) > 5
     for file in files:
@@ -244,7 +244,7 @@ def test_ctrl_c_ends_it_quietly(target, start_page):
     ],
 )
 def test_a_mistake_costs_one_sentence(words, told, capsys):
-    assert fovea.main(["web", *words]) == 1
+    assert cli.main(["web", *words]) == 1
     error = capsys.readouterr().err
     assert error.startswith("fovea: error: ")
     assert error.count("\n") == 1
@@ -253,17 +253,17 @@ def test_a_mistake_costs_one_sentence(words, told, capsys):
 
 def test_a_port_in_use_is_one_sentence(page, capsys):
     port = page.url.rpartition(":")[2]
-    assert fovea.main(["web", "--port", port]) == 1
+    assert cli.main(["web", "--port", port]) == 1
     error = capsys.readouterr().err
     assert "in use; --port chooses another" in error
     assert error.count("\n") == 1
 
 
 def test_the_page_needs_no_tensorflow():
-    code = "import serving.web.app, serving.web.command, sys; print(*sys.modules)"
+    code = "import fovea.serving.web.app, fovea.serving.web.command, sys; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code],
-        cwd=Path(fovea.__file__).parent,
+        cwd=Path(cli.__file__).parents[1],
         capture_output=True,
         text=True,
         check=True,

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from training import runtime
-from training.datasets.dataset import Dataset
+from fovea.training import runtime
+from fovea.training.datasets.dataset import Dataset
 
 # Pictures that are all of one size are kept at that if no side is longer than this.
 LARGEST_KEPT = 64
@@ -176,7 +176,7 @@ def _read(
 ) -> "tuple[np.ndarray, dict[Path, str]]":
     """Return the images that can be read, and why the others cannot."""
     # Needs TensorFlow, which takes seconds: not before the folder looks usable.
-    from training.datasets import pixels
+    from fovea.training.datasets import pixels
 
     paths = [picture.path for picture in pictures]
     headers = dict(zip(paths, _each(pixels.header, paths, "looking at"), strict=True))

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from training.datasets import npz
-from training.datasets.dataset import Dataset
+from fovea.training.datasets import npz
+from fovea.training.datasets.dataset import Dataset
 
 # Seconds that an unreachable network may cost in all.
 NETWORK_TIMEOUT = 5.0

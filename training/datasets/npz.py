@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from training.datasets.dataset import Dataset
+from fovea.training.datasets.dataset import Dataset
 
 SPLITS = ("train", "test")
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from training.inspect import activations
+from fovea.training.inspect import activations
 
 if TYPE_CHECKING:
     import keras

@@ -4,10 +4,10 @@ import argparse
 import os
 from pathlib import Path
 
-from models import backend
-from training import data, evaluate, pretrained
-from training import run as runs
-from training.report import SPLITS
+from fovea.models import backend
+from fovea.training import data, evaluate, pretrained
+from fovea.training import run as runs
+from fovea.training.report import SPLITS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,8 +68,8 @@ def run(args: argparse.Namespace) -> int:
         )
     target = args.to or directory / "inspect"
     backend.prepare(args.debug)
-    from models.anatomy.walk import anatomy
-    from training.inspect import invariance, page, subject, units
+    from fovea.models.anatomy.walk import anatomy
+    from fovea.training.inspect import invariance, page, subject, units
 
     page.check_target(target)
     model = runs.load_model(directory)
@@ -116,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _images(config: dict, args: argparse.Namespace):
     """Return images that the run was not trained on, labels, their split, whence."""
-    from training.inspect.subject import MOST_IMAGES
+    from fovea.training.inspect.subject import MOST_IMAGES
 
     dataset = data.load_for(config, args.data_dir, args.dataset)
     # What was held out can be told of the same training images only.

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from training.evaluate import predict_logits
-from training.scores import confusions, judge
+from fovea.training.evaluate import predict_logits
+from fovea.training.scores import confusions, judge
 
 if TYPE_CHECKING:
     import keras
@@ -51,7 +51,7 @@ def confused(
         examples: Images for each, at most.
 
     Raises:
-        ValueError: As `training.scores.judge`.
+        ValueError: As `fovea.training.scores.judge`.
     """
     result = judge(logits, labels, class_names)
     names = list(class_names)

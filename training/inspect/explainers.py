@@ -25,7 +25,7 @@ def chosen(model, method: str = AUTO) -> str:
     Raises:
         ValueError: If there is no such method.
     """
-    from training.inspect import maps
+    from fovea.training.inspect import maps
 
     if method not in (AUTO, *METHODS):
         raise ValueError(
@@ -53,7 +53,7 @@ def explainer(model, method: str = AUTO) -> "tuple[Callable, str]":
     Raises:
         ValueError: If there is no such method, or the model cannot be explained so.
     """
-    from training.inspect import grad_cam, integrated_gradients
+    from fovea.training.inspect import grad_cam, integrated_gradients
 
     if chosen(model, method) == "grad_cam":
         return grad_cam.explainer(model), grad_cam.method(model)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.anatomy.parts import Anatomy
+from fovea.models.anatomy.parts import Anatomy
 
 if TYPE_CHECKING:
     import keras
@@ -23,7 +23,7 @@ class Filters:
         weights: float32 (filters, height, width, channels).
         is_convolution: Whether the window slides; else it is the whole image.
         is_whitening: Whether the weights were computed from the training images and
-            kept, not learned (`models.speednet.whiten`).
+            kept, not learned (`fovea.models.speednet.whiten`).
     """
 
     layer: str

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from models.anatomy.parts import LayerAnatomy
-from training.inspect import maps, questions
+from fovea.models.anatomy.parts import LayerAnatomy
+from fovea.training.inspect import maps, questions
 
 
 def grad_cam(

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from training.inspect import activations
-from training.inspect.survey import Survey
+from fovea.training.inspect import activations
+from fovea.training.inspect.survey import Survey
 
 if TYPE_CHECKING:
     import keras

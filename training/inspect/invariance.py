@@ -7,9 +7,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from models.augmentation.resample import resample
-from training import run as runs
-from training.evaluate import BATCH_SIZE
+from fovea.models.augmentation.resample import resample
+from fovea.training import run as runs
+from fovea.training.evaluate import BATCH_SIZE
 
 # Shares of the image's shorter side, 1 to 8 pixels of MNIST's 28.
 SHIFTS = tuple(pixels / 28 for pixels in (0, 1, 2, 3, 4, 6, 8))

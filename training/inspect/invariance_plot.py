@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from training import figures
-from training.figures import BLUE, FAINT, INK, ORANGE
-from training.inspect.invariance import UNITS
+from fovea.training import figures
+from fovea.training.figures import BLUE, FAINT, INK, ORANGE
+from fovea.training.inspect.invariance import UNITS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,8 +27,8 @@ def svg(results: dict[str, dict]) -> str:
     """Draw accuracy and probability over the strength of every change.
 
     Args:
-        results: What `training.inspect.invariance.curves` returned, by the models'
-            names; at most six.
+        results: What `fovea.training.inspect.invariance.curves` returned, by the
+            models' names; at most six.
 
     Returns:
         An SVG element for a page.

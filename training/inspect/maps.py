@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 
-from models.anatomy.parts import Anatomy, LayerAnatomy
-from models.anatomy.receptive_field import AxisField
-from models.anatomy.walk import anatomy
+from fovea.models.anatomy.parts import Anatomy, LayerAnatomy
+from fovea.models.anatomy.receptive_field import AxisField
+from fovea.models.anatomy.walk import anatomy
 
 CONVOLUTIONS = (
     "Conv2D",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from training.inspect.backward import indices, rewired
+from fovea.training.inspect.backward import indices, rewired
 
 if TYPE_CHECKING:
     import keras

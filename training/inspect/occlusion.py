@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from training.inspect import questions
+from fovea.training.inspect import questions
 
 
 def occlusion(

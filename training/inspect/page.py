@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from training import pages
-from training import run as runs
-from training.inspect import (
+from fovea.training import pages
+from fovea.training import run as runs
+from fovea.training.inspect import (
     show_answers,
     show_health,
     show_images,
@@ -13,9 +13,9 @@ from training.inspect import (
     show_layers,
     show_units,
 )
-from training.inspect.section import Album, Section
-from training.inspect.subject import Subject
-from training.inspect.survey import survey
+from fovea.training.inspect.section import Album, Section
+from fovea.training.inspect.subject import Subject
+from fovea.training.inspect.survey import survey
 
 FILE = "inspect.html"
 DIRECTORY = "inspect"

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.anatomy.parts import LayerAnatomy
-from training.inspect.survey import Survey
+from fovea.models.anatomy.parts import LayerAnatomy
+from fovea.training.inspect.survey import Survey
 
 Box = tuple[int, int, int, int]
 

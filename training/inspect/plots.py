@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from training import figures
-from training.figures import BLUE, FAINT, INK, ORANGE
+from fovea.training import figures
+from fovea.training.figures import BLUE, FAINT, INK, ORANGE
 
 # Okabe and Ito's colours that are seen on light and dark paper; a class differs from
 # those of like colour in its mark.
@@ -70,7 +70,7 @@ def vanishing(shown: "dict[str, dict[str, list[float]]]") -> str:
     """Draw the gradient's size in each layer of two deep networks.
 
     Args:
-        shown: What `training.inspect.vanishing.demonstrate` returned.
+        shown: What `fovea.training.inspect.vanishing.demonstrate` returned.
 
     Returns:
         An SVG element.

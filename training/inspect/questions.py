@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import keras
 import numpy as np
 
-from models.anatomy.walk import anatomy
+from fovea.models.anatomy.walk import anatomy
 
 # What the maps of a batch may take, forwards and backwards together.
 MOST_BYTES = 2**28

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from training import pages
-from training.inspect import draw
+from fovea.training import pages
+from fovea.training.inspect import draw
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The page's section about answers: which pixels of the given images they rest on."""
 
-from training.inspect import (
+from fovea.training.inspect import (
     activations,
     draw,
     grad_cam,
@@ -8,9 +8,9 @@ from training.inspect import (
     maps,
     occlusion,
 )
-from training.inspect.confused import answers
-from training.inspect.section import Album, Block, Row, Section
-from training.inspect.subject import Subject
+from fovea.training.inspect.confused import answers
+from fovea.training.inspect.section import Album, Block, Row, Section
+from fovea.training.inspect.subject import Subject
 
 WIDTH = 140  # of a picture, in CSS pixels
 CAM = "Grad-CAM"

@@ -1,10 +1,10 @@
 """The page's sections about a network's health: idle units, vanishing gradients."""
 
-from training.inspect import plots, vanishing
-from training.inspect.idle import Idle, idle
-from training.inspect.section import Block, Row, Section
-from training.inspect.subject import Subject
-from training.inspect.survey import Survey
+from fovea.training.inspect import plots, vanishing
+from fovea.training.inspect.idle import Idle, idle
+from fovea.training.inspect.section import Block, Row, Section
+from fovea.training.inspect.subject import Subject
+from fovea.training.inspect.survey import Survey
 
 # Images that the demonstration trains on.
 IMAGES = 2000

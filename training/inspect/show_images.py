@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from training.inspect import draw, embedding, plots
-from training.inspect.confused import confused
-from training.inspect.section import Album, Block, Row, Section
-from training.inspect.subject import Subject
+from fovea.training.inspect import draw, embedding, plots
+from fovea.training.inspect.confused import confused
+from fovea.training.inspect.section import Album, Block, Row, Section
+from fovea.training.inspect.subject import Subject
 
 SIDE = 64  # of an example, in CSS pixels
 MOST_POINTS = 1000

@@ -1,8 +1,8 @@
 """The page's section about invariance: what a change of the image does to answers."""
 
-from training.inspect import invariance_plot
-from training.inspect.section import Block, Section
-from training.inspect.subject import MOST_CHANGED, Subject
+from fovea.training.inspect import invariance_plot
+from fovea.training.inspect.section import Block, Section
+from fovea.training.inspect.subject import MOST_CHANGED, Subject
 
 SOURCE = (
     "Zeiler, Fergus: “Visualizing and Understanding Convolutional Networks”, 2014, "

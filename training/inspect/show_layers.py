@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from training.inspect import activations, draw, filters, units
-from training.inspect.section import Album, Block, Section
-from training.inspect.subject import Subject
+from fovea.training.inspect import activations, draw, filters, units
+from fovea.training.inspect.section import Album, Block, Section
+from fovea.training.inspect.subject import Subject
 
 TILE = 44  # pixels of a map's side
 MOST_CHANNELS = 16

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from training.inspect import activations, backward, draw, patches
-from training.inspect.maximisation import maximise
-from training.inspect.patches import Patch
-from training.inspect.section import Album, Block, Row, Section
-from training.inspect.subject import Subject
-from training.inspect.survey import Survey, selectivity
-from training.inspect.units import Units
+from fovea.training.inspect import activations, backward, draw, patches
+from fovea.training.inspect.maximisation import maximise
+from fovea.training.inspect.patches import Patch
+from fovea.training.inspect.section import Album, Block, Row, Section
+from fovea.training.inspect.subject import Subject
+from fovea.training.inspect.survey import Survey, selectivity
+from fovea.training.inspect.units import Units
 
 PATCHES = 9
 UNITS = 4  # of each layer, where the reader asked for none

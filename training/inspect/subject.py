@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.anatomy.parts import Anatomy
-from training.inspect import units as of_layers
-from training.inspect.units import Units
+from fovea.models.anatomy.parts import Anatomy
+from fovea.training.inspect import units as of_layers
+from fovea.training.inspect.units import Units
 
 if TYPE_CHECKING:
     import keras
@@ -73,14 +73,14 @@ class Subject:
     @cached_property
     def logits(self) -> np.ndarray:
         """What the model answers to `images`, float32 (n, K)."""
-        from training.evaluate import predict_logits
+        from fovea.training.evaluate import predict_logits
 
         return predict_logits(self.model, self.images)
 
     @cached_property
     def invariance(self) -> "dict[str, list[dict[str, float]]]":
         """How the answers change with the images; see `invariance.curves`."""
-        from training.inspect.invariance import curves
+        from fovea.training.inspect.invariance import curves
 
         return curves(
             self.model, self.images[:MOST_CHANGED], self.labels[:MOST_CHANGED]
@@ -94,7 +94,7 @@ def with_default_images(subject: Subject) -> Subject:
         The same with `shown` and `titles`: the first right ones of the two lowest
         classes that have one, and the mistake that the model is surest of.
     """
-    from training.inspect.confused import probabilities
+    from fovea.training.inspect.confused import probabilities
 
     sureness = probabilities(subject.logits).max(axis=1)
     predicted = subject.logits.argmax(axis=1)
@@ -127,8 +127,8 @@ def read(files: Sequence[Path], shape: tuple[int, int, int]) -> np.ndarray:
         ValueError: If one cannot be read, such images have no file format, or
             there are more than a page holds.
     """
-    from training.datasets import pixels
-    from training.signatures import PICTURE_CHANNELS
+    from fovea.training.datasets import pixels
+    from fovea.training.signatures import PICTURE_CHANNELS
 
     if len(files) > MOST_SHOWN:
         raise ValueError(

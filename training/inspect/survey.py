@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from training.inspect import units as of_layers
-from training.inspect.units import Units
+from fovea.training.inspect import units as of_layers
+from fovea.training.inspect.units import Units
 
 if TYPE_CHECKING:
     import keras

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from models.anatomy.parts import Anatomy, LayerAnatomy
-from training.inspect import activations
+from fovea.models.anatomy.parts import Anatomy, LayerAnatomy
+from fovea.training.inspect import activations
 
 if TYPE_CHECKING:
     import keras
@@ -52,7 +52,7 @@ def with_weights(model: "keras.Model", parts: Anatomy) -> list[Units]:
 
     Args:
         model: A functional model.
-        parts: What `models.anatomy.walk.anatomy` tells of it.
+        parts: What `fovea.models.anatomy.walk.anatomy` tells of it.
     """
     found = [
         _units(model, parts, layer)

@@ -77,7 +77,7 @@ def demonstrate(
     """
     import keras
 
-    import models
+    from fovea import models
 
     first = slice(0, BATCH_SIZE)
     result = {}

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serving.client.errors import BadImage
-from serving.client.explain_images import explain_images
+from fovea.serving.client.errors import BadImage
+from fovea.serving.client.explain_images import explain_images
 
 if TYPE_CHECKING:
-    from serving.client.client import Client
-    from serving.client.commands.sources import Named
-    from serving.client.images import ImageSource
+    from fovea.serving.client.client import Client
+    from fovea.serving.client.commands.sources import Named
+    from fovea.serving.client.images import ImageSource
 
 # More in one picture are not looked at, and take memory by the gigabyte.
 MOST_IMAGES = 100
@@ -81,8 +81,8 @@ def write(
     """
     from PIL import Image
 
-    from serving.client import explained
-    from serving.client.images import encode_image
+    from fovea.serving.client import explained
+    from fovea.serving.client.images import encode_image
 
     sent = [encode_image(image) for image in images.values()]
     answers = explain_images(client, sent, model=model, version=version, label=label)

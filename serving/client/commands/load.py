@@ -11,8 +11,8 @@ import signal
 import sys
 from typing import Any
 
-from serving.client.commands import load_requests, options
-from serving.client.load import PERCENTILES, Generator, Load, Outcome
+from fovea.serving.client.commands import load_requests, options
+from fovea.serving.client.load import PERCENTILES, Generator, Load, Outcome
 
 _MOST_MIB = load_requests.MOST_BYTES // 2**20
 _EPILOG = f"""\
@@ -110,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
         ValueError, OSError: if the command line asks for what cannot be.
     """
     if args.plot:
-        from serving.client.commands import load_plot
+        from fovea.serving.client.commands import load_plot
 
         load_plot.check(args.plot)
     settings = options.connection(args)
@@ -147,7 +147,7 @@ async def _send(
     loads: list[Load], settings: dict[str, Any], args: argparse.Namespace
 ) -> tuple[list[tuple[Load, Outcome]], bool]:
     """Each load with its outcome, and whether a signal has ended the last early."""
-    from serving.client.channel import open_aio_channel
+    from fovea.serving.client.channel import open_aio_channel
 
     done: list[tuple[Load, Outcome]] = []
     stopped = False

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from serving.client.load import Load, Outcome
+from fovea.serving.client.load import Load, Outcome
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,7 +81,7 @@ def draw(file: str, title: str, done: Sequence[tuple[Load, Outcome]]) -> None:
 
 
 def _percentiles(ax: Axes, done: Sequence[tuple[Load, Outcome]]) -> None:
-    from serving.client.commands.load import load_name
+    from fovea.serving.client.commands.load import load_name
 
     most = 10.0
     for number, (load, outcome) in enumerate(done):

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from serving.client.client import Client
-from serving.client.commands import sources
-from serving.client.commands.metadata import askable, shape_text
-from serving.client.errors import BadImage
-from serving.client.images import encode_image
-from serving.client.requests import model_spec, predict_request
+from fovea.serving.client.client import Client
+from fovea.serving.client.commands import sources
+from fovea.serving.client.commands.metadata import askable, shape_text
+from fovea.serving.client.errors import BadImage
+from fovea.serving.client.images import encode_image
+from fovea.serving.client.requests import model_spec, predict_request
 
 if TYPE_CHECKING:
-    from serving.client.answers import Signature, TensorSpec
+    from fovea.serving.client.answers import Signature, TensorSpec
 
 # What is kept of the images or rows; the rest is not sent.
 MOST_BYTES = 256 * 2**20

@@ -7,11 +7,11 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from serving.client.commands import options
-from serving.client.commands.plain import plain
+from fovea.serving.client.commands import options
+from fovea.serving.client.commands.plain import plain
 
 if TYPE_CHECKING:
-    from serving.client.answers import ModelMetadata, Signature, TensorSpec
+    from fovea.serving.client.answers import ModelMetadata, Signature, TensorSpec
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         ClientError: if the server does not tell.
     """
-    from serving.client.client import Client
+    from fovea.serving.client.client import Client
 
     with Client(**options.connection(args), timeout=args.timeout) as client:
         found = client.metadata(args.model, version=args.version, label=args.label)

@@ -8,14 +8,14 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from serving.client.commands.plain import plain
-from serving.client.errors import ClientError
+from fovea.serving.client.commands.plain import plain
+from fovea.serving.client.errors import ClientError
 
 if TYPE_CHECKING:
     import argparse
 
-    from serving.client.answers import ClassScore, Prediction
-    from serving.client.commands.progress import Progress
+    from fovea.serving.client.answers import ClassScore, Prediction
+    from fovea.serving.client.commands.progress import Progress
 
 Writer: TypeAlias = "Callable[[str, Prediction | ClientError], None]"
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serving.client.commands import explain, options, output, sources
-from serving.client.commands.progress import Progress
-from serving.client.errors import (
+from fovea.serving.client.commands import explain, options, output, sources
+from fovea.serving.client.commands.progress import Progress
+from fovea.serving.client.errors import (
     BadImage,
     ClientError,
     InvalidRequest,
@@ -21,9 +21,9 @@ from serving.client.errors import (
 )
 
 if TYPE_CHECKING:
-    from serving.client.answers import Prediction
-    from serving.client.client import Client
-    from serving.client.images import ImageSource
+    from fovea.serving.client.answers import Prediction
+    from fovea.serving.client.client import Client
+    from fovea.serving.client.images import ImageSource
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     if args.explain:
         explain.check(args.explain)
         named = explain.remembered(named, given)
-    from serving.client.client import Client
+    from fovea.serving.client.client import Client
 
     answered = 0
     progress = Progress("images")

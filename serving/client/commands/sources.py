@@ -13,12 +13,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
-from serving.client.errors import BadImage
+from fovea.serving.client.errors import BadImage
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from serving.client.images import ImageSource
+    from fovea.serving.client.images import ImageSource
 
 Named: TypeAlias = "tuple[str, ImageSource | BadImage]"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 
-from serving.client.commands import options
-from serving.client.commands.plain import plain
+from fovea.serving.client.commands import options
+from fovea.serving.client.commands.plain import plain
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         ClientError: if the server does not tell.
     """
-    from serving.client.client import Client
+    from fovea.serving.client.client import Client
 
     with Client(**options.connection(args), timeout=args.timeout) as client:
         found = client.status(args.model, version=args.version)

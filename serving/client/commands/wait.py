@@ -6,8 +6,8 @@ import argparse
 import time
 from typing import Any
 
-from serving.client.commands import options
-from serving.client.errors import ClientError, DeadlineExceeded
+from fovea.serving.client.commands import options
+from fovea.serving.client.errors import ClientError, DeadlineExceeded
 
 _PAUSE_SECONDS = 0.1
 # A single look; a server that swallows requests must not take the whole time.
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _lacking(settings: dict[str, Any], args: argparse.Namespace, seconds: float) -> str:
     """What keeps it from serving, as a sentence; "" if nothing does."""
-    from serving.client.client import Client
+    from fovea.serving.client.client import Client
 
     try:
         # A client a look: one whose server was away pauses before it connects anew

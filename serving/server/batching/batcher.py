@@ -16,14 +16,14 @@ from typing import Any
 
 import grpc
 
-from serving.server import metrics
-from serving.server.batching.inputs import Input
-from serving.server.batching.merge import alike, merged, parted
-from serving.server.batching.parameters import QueueOptions
-from serving.server.batching.scheduler import Queue, Scheduler
-from serving.server.batching.tasks import Feeds, Task, fail, settle
-from serving.server.batching.turns import writing
-from serving.server.errors import ServingError, invalid_argument
+from fovea.serving.server import metrics
+from fovea.serving.server.batching.inputs import Input
+from fovea.serving.server.batching.merge import alike, merged, parted
+from fovea.serving.server.batching.parameters import QueueOptions
+from fovea.serving.server.batching.scheduler import Queue, Scheduler
+from fovea.serving.server.batching.tasks import Feeds, Task, fail, settle
+from fovea.serving.server.batching.turns import writing
+from fovea.serving.server.errors import ServingError, invalid_argument
 
 Run = Callable[[Feeds, Sequence[str], float | None], list[Any]]
 _Names = tuple[str, ...]

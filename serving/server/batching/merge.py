@@ -8,9 +8,9 @@ from typing import Any
 import grpc
 import numpy as np
 
-from serving.server.batching.parameters import QueueOptions
-from serving.server.batching.tasks import Task
-from serving.server.errors import ServingError, invalid_argument
+from fovea.serving.server.batching.parameters import QueueOptions
+from fovea.serving.server.batching.tasks import Task
+from fovea.serving.server.errors import ServingError, invalid_argument
 
 # What the original can pad.
 _MAX_RANK = 6

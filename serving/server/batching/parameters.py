@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from serving.server.cpus import usable_cpus
-from serving.server.errors import invalid_argument
-from serving.server.text_proto import message_type, read_text_proto
+from fovea.serving.server.cpus import usable_cpus
+from fovea.serving.server.errors import invalid_argument
+from fovea.serving.server.text_proto import message_type, read_text_proto
 
 BatchingParameters = message_type(
     "BatchingParameters",

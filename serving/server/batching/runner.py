@@ -9,11 +9,11 @@ import tensorflow as tf
 from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from serving.server.batching.batcher import Batcher
-from serving.server.batching.inputs import Input
-from serving.server.batching.parameters import QueueOptions
-from serving.server.batching.scheduler import Scheduler
-from serving.server.runner import Runner
+from fovea.serving.server.batching.batcher import Batcher
+from fovea.serving.server.batching.inputs import Input
+from fovea.serving.server.batching.parameters import QueueOptions
+from fovea.serving.server.batching.scheduler import Scheduler
+from fovea.serving.server.runner import Runner
 
 
 class BatchingRunner:

@@ -18,9 +18,9 @@ from collections.abc import Callable
 
 import grpc
 
-from serving.server.batching.parameters import PoolOptions, QueueOptions
-from serving.server.batching.tasks import Batch, Task, split
-from serving.server.errors import ServingError
+from fovea.serving.server.batching.parameters import PoolOptions, QueueOptions
+from fovea.serving.server.batching.tasks import Batch, Task, split
+from fovea.serving.server.errors import ServingError
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from serving.server.errors import ServingError
+from fovea.serving.server.errors import ServingError
 
 Feeds = Mapping[str, np.ndarray]
 

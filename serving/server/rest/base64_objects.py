@@ -8,8 +8,8 @@ import contextlib
 import re
 from typing import Any
 
-from serving.server.errors import invalid_argument
-from serving.server.rest.pretty import value_text
+from fovea.serving.server.errors import invalid_argument
+from fovea.serving.server.rest.pretty import value_text
 
 KEY = "b64"
 _SPACE = re.compile(r"[ \t\n\v\f\r]+")

@@ -15,9 +15,9 @@ import grpc
 import numpy as np
 from tensorflow.core.framework import types_pb2
 
-from serving.server.errors import ServingError, invalid_argument
-from serving.server.rest import base64_objects
-from serving.server.rest.pretty import value_text
+from fovea.serving.server.errors import ServingError, invalid_argument
+from fovea.serving.server.rest import base64_objects
+from fovea.serving.server.rest.pretty import value_text
 
 MAX_RANK = 63  # numpy's, and one left for the rows of a batch
 

@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import uvicorn
 
-from serving.server.rest.app import App
-from serving.server.rest.messages import Reply, Request
+from fovea.serving.server.rest.app import App
+from fovea.serving.server.rest.messages import Reply, Request
 
 log = logging.getLogger(__name__)
 

@@ -10,15 +10,15 @@ import time
 import grpc
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from serving.server import access_log, metrics, metrics_pages, tracing
-from serving.server.errors import ServingError, invalid_argument
-from serving.server.loaded_model import LoadedModel
-from serving.server.manager import Manager
-from serving.server.metadata import metadata
-from serving.server.model_spec import resolve
-from serving.server.rest import proto_to_json
-from serving.server.rest.inference import infer
-from serving.server.rest.messages import (
+from fovea.serving.server import access_log, metrics, metrics_pages, tracing
+from fovea.serving.server.errors import ServingError, invalid_argument
+from fovea.serving.server.loaded_model import LoadedModel
+from fovea.serving.server.manager import Manager
+from fovea.serving.server.metadata import metadata
+from fovea.serving.server.model_spec import resolve
+from fovea.serving.server.rest import proto_to_json
+from fovea.serving.server.rest.inference import infer
+from fovea.serving.server.rest.messages import (
     Headers,
     Reply,
     Request,
@@ -26,9 +26,9 @@ from serving.server.rest.messages import (
     http_status,
     inflated,
 )
-from serving.server.rest.pretty import error_body
-from serving.server.rest.routes import BadVersion, Route, is_api, route
-from serving.server.status import status
+from fovea.serving.server.rest.pretty import error_body
+from fovea.serving.server.rest.routes import BadVersion, Route, is_api, route
+from fovea.serving.server.status import status
 
 log = logging.getLogger(__name__)
 

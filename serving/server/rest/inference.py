@@ -12,22 +12,22 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from serving.server.classify import classify
-from serving.server.errors import invalid_argument
-from serving.server.loaded_model import LoadedModel
-from serving.server.manager import Manager
-from serving.server.model_spec import resolve
-from serving.server.predict import predict
-from serving.server.regress import regress
-from serving.server.rest import (
+from fovea.serving.server.classify import classify
+from fovea.serving.server.errors import invalid_argument
+from fovea.serving.server.loaded_model import LoadedModel
+from fovea.serving.server.manager import Manager
+from fovea.serving.server.model_spec import resolve
+from fovea.serving.server.predict import predict
+from fovea.serving.server.regress import regress
+from fovea.serving.server.rest import (
     json_to_examples,
     json_to_tensors,
     results_to_json,
     tensors_to_json,
 )
-from serving.server.rest.parse import may_hold_booleans, parse
-from serving.server.signatures import signature_name
-from serving.server.tensors import fill_proto, to_array
+from fovea.serving.server.rest.parse import may_hold_booleans, parse
+from fovea.serving.server.signatures import signature_name
+from fovea.serving.server.tensors import fill_proto, to_array
 
 _OF_EXAMPLES: dict[str, tuple[Any, Callable[..., Any], Callable[[Any], bytes]]] = {
     "classify": (

@@ -8,10 +8,10 @@ from tensorflow.core.example import example_pb2, feature_pb2
 from tensorflow.core.framework import types_pb2
 from tensorflow_serving.apis import input_pb2
 
-from serving.server.errors import ServingError, invalid_argument
-from serving.server.rest.base64_objects import decode, is_base64
-from serving.server.rest.dense import is_lossless, json_type, lossy
-from serving.server.rest.pretty import value_text
+from fovea.serving.server.errors import ServingError, invalid_argument
+from fovea.serving.server.rest.base64_objects import decode, is_base64
+from fovea.serving.server.rest.dense import is_lossless, json_type, lossy
+from fovea.serving.server.rest.pretty import value_text
 
 MAX_INT64 = 2**63 - 1
 _KINDS = {"bytes_list": "bytes", "float_list": "float", "int64_list": "int64"}

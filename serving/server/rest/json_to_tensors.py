@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from serving.server.errors import ServingError, invalid_argument
-from serving.server.rest.base64_objects import is_base64
-from serving.server.rest.dense import TooDeep, convert, dense
-from serving.server.rest.pretty import value_text
+from fovea.serving.server.errors import ServingError, invalid_argument
+from fovea.serving.server.rest.base64_objects import is_base64
+from fovea.serving.server.rest.dense import TooDeep, convert, dense
+from fovea.serving.server.rest.pretty import value_text
 
 Arrays = dict[str, np.ndarray]
 DataTypes = Mapping[str, int]

@@ -12,9 +12,9 @@ from typing import Any
 
 import orjson
 
-from serving.server.errors import invalid_argument
-from serving.server.rest import reader
-from serving.server.rest.pretty import value_text
+from fovea.serving.server.errors import invalid_argument
+from fovea.serving.server.rest import reader
+from fovea.serving.server.rest.pretty import value_text
 
 
 def parse(body: bytes) -> dict[str, Any]:

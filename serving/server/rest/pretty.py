@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from serving.server.rest.numerals import decimals, shortest
+from fovea.serving.server.rest.numerals import decimals, shortest
 
 # Longer values are cut where an error shows them.
 SHOWN_BYTES = 256

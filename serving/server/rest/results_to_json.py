@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from tensorflow_serving.apis import classification_pb2, regression_pb2
 
-from serving.server.errors import invalid_argument
-from serving.server.rest.numerals import decimals
-from serving.server.rest.pretty import indent, quote, to_bytes
+from fovea.serving.server.errors import invalid_argument
+from fovea.serving.server.rest.numerals import decimals
+from fovea.serving.server.rest.pretty import indent, quote, to_bytes
 
 
 def classifications(result: classification_pb2.ClassificationResult) -> bytes:

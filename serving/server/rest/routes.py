@@ -8,7 +8,7 @@ from urllib.parse import unquote_to_bytes
 
 from tensorflow_serving.apis import model_pb2
 
-from serving.server.errors import invalid_argument
+from fovea.serving.server.errors import invalid_argument
 
 # Case does not matter for the fixed words, here. The verbs below are lower case only.
 _API = re.compile(r"/v1/.*", re.IGNORECASE)

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from serving.server.errors import invalid_argument
-from serving.server.rest.dense import type_name
-from serving.server.rest.numerals import decimals
-from serving.server.rest.pretty import indent, quote, to_bytes
+from fovea.serving.server.errors import invalid_argument
+from fovea.serving.server.rest.dense import type_name
+from fovea.serving.server.rest.numerals import decimals
+from fovea.serving.server.rest.pretty import indent, quote, to_bytes
 
 # Strings of outputs whose names end so are bytes: they are written in base64.
 BYTES_SUFFIX = "_bytes"

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from serving.client import AsyncClient, Client, ServerUnavailable
+from fovea.serving.client import AsyncClient, Client, ServerUnavailable
 from tests.client.faults.replica import images
 
 ASK = {"model": "numbers", "batch_size": 4}

@@ -7,15 +7,15 @@ import threading
 import grpc
 import pytest
 
-from serving.client import (
+from fovea.serving.client import (
     Client,
     DeadlineExceeded,
     InvalidRequest,
     Prediction,
     ServerUnavailable,
 )
-from serving.client.channel import open_channel
-from serving.client.steps import PREDICT
+from fovea.serving.client.channel import open_channel
+from fovea.serving.client.steps import PREDICT
 from tests.client.faults.replica import images
 
 ASK = {"model": "numbers", "batch_size": 4}

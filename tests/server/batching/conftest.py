@@ -8,11 +8,11 @@ import threading
 import numpy as np
 import pytest
 
-from serving.server.batching.batcher import Batcher
-from serving.server.batching.inputs import Input
-from serving.server.batching.parameters import PoolOptions, QueueOptions
-from serving.server.batching.scheduler import Scheduler
-from serving.server.errors import invalid_argument
+from fovea.serving.server.batching.batcher import Batcher
+from fovea.serving.server.batching.inputs import Input
+from fovea.serving.server.batching.parameters import PoolOptions, QueueOptions
+from fovea.serving.server.batching.scheduler import Scheduler
+from fovea.serving.server.errors import invalid_argument
 
 SECONDS = 30  # of patience
 

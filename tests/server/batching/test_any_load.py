@@ -4,11 +4,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.server.batching.batcher import Batcher
-from serving.server.batching.inputs import Input
-from serving.server.batching.parameters import PoolOptions, QueueOptions
-from serving.server.batching.scheduler import Scheduler
-from serving.server.errors import ServingError, invalid_argument
+from fovea.serving.server.batching.batcher import Batcher
+from fovea.serving.server.batching.inputs import Input
+from fovea.serving.server.batching.parameters import PoolOptions, QueueOptions
+from fovea.serving.server.batching.scheduler import Scheduler
+from fovea.serving.server.errors import ServingError, invalid_argument
 
 LARGEST = 8
 

@@ -10,7 +10,7 @@ import grpc
 import numpy as np
 import pytest
 
-from serving.server.errors import ServingError
+from fovea.serving.server.errors import ServingError
 
 SECONDS = 30
 

@@ -2,15 +2,15 @@
 
 import pytest
 
-from serving.server.batching.parameters import (
+from fovea.serving.server.batching.parameters import (
     PoolOptions,
     QueueOptions,
     pool_options,
     read,
     version_options,
 )
-from serving.server.cpus import usable_cpus
-from serving.server.errors import ServingError
+from fovea.serving.server.cpus import usable_cpus
+from fovea.serving.server.errors import ServingError
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from serving.client import Client
+from fovea.serving.client import Client
 from tests.client.faults.replica import Replica
 
 

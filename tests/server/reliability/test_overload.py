@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from serving.server.server import CALLS_PER_THREAD
+from fovea.serving.server.server import CALLS_PER_THREAD
 
 ROOT = Path(__file__).parents[3]
 THREADS = 4
@@ -127,7 +127,7 @@ def test_ten_times_too_many_requests(kit, server, tmp_path):
     def load(**options):
         job = {"target": f"127.0.0.1:{server.port}", "request": str(file), **options}
         done = subprocess.run(
-            [sys.executable, "-m", "serving.client.load"],
+            [sys.executable, "-m", "fovea.serving.client.load"],
             cwd=ROOT,
             check=True,
             capture_output=True,

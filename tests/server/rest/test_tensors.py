@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from tensorflow.core.framework import types_pb2
 
-from serving.server.errors import ServingError
-from serving.server.rest.base64_objects import decode
-from serving.server.rest.dense import convert, dense
-from serving.server.rest.json_to_tensors import inputs
-from serving.server.rest.parse import may_hold_booleans
-from serving.server.rest.tensors_to_json import columns, predictions
+from fovea.serving.server.errors import ServingError
+from fovea.serving.server.rest.base64_objects import decode
+from fovea.serving.server.rest.dense import convert, dense
+from fovea.serving.server.rest.json_to_tensors import inputs
+from fovea.serving.server.rest.parse import may_hold_booleans
+from fovea.serving.server.rest.tensors_to_json import columns, predictions
 
 DTYPES = {
     types_pb2.DT_FLOAT: np.float32,

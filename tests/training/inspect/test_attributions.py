@@ -6,10 +6,10 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from training import run as runs
-from training.inspect import questions
-from training.inspect.integrated_gradients import explainer, integrated_gradients
-from training.inspect.occlusion import occlusion
+from fovea.training import run as runs
+from fovea.training.inspect import questions
+from fovea.training.inspect.integrated_gradients import explainer, integrated_gradients
+from fovea.training.inspect.occlusion import occlusion
 
 SHAPE = (5, 6, 2)
 

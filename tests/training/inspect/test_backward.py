@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-import models
-from models.anatomy.walk import anatomy
-from training.inspect import backward, units
-from training.inspect.maximisation import maximise
+from fovea import models
+from fovea.models.anatomy.walk import anatomy
+from fovea.training.inspect import backward, units
+from fovea.training.inspect.maximisation import maximise
 
 
 def _correlate(x, kernel):

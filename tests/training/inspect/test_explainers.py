@@ -2,8 +2,8 @@
 
 import pytest
 
-import models
-from training.inspect.explainers import chosen, explainer
+from fovea import models
+from fovea.training.inspect.explainers import chosen, explainer
 
 
 @pytest.mark.parametrize(

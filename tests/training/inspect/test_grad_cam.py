@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-import models
-from training.inspect import maps, questions
-from training.inspect.grad_cam import explainer, grad_cam, method
+from fovea import models
+from fovea.training.inspect import maps, questions
+from fovea.training.inspect.grad_cam import explainer, grad_cam, method
 
 # Four squares of 2x2 pixels, whose sums are 4, 8, 12, 0 and whose left columns
 # weigh 4, 2, 0, 0 more than their right ones.

@@ -8,8 +8,8 @@ import pytest
 from keras import layers
 from PIL import Image
 
-from training import run as runs
-from training.inspect import invariance, invariance_plot
+from fovea.training import run as runs
+from fovea.training.inspect import invariance, invariance_plot
 
 
 def _net(body):

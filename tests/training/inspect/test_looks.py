@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-import models
-from models.anatomy.walk import anatomy
-from training.inspect import confused, embedding, filters, vanishing
+from fovea import models
+from fovea.models.anatomy.walk import anatomy
+from fovea.training.inspect import confused, embedding, filters, vanishing
 
 
 def test_first_layers_of_all_kinds():

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import fovea
+from fovea import cli
+from fovea.training import data
+from fovea.training import run as runs
+from fovea.training.inspect import draw, page
+from fovea.training.recipe import Recipe
+from fovea.training.train import train
 from tests.html_page import Page
-from training import data
-from training import run as runs
-from training.inspect import draw, page
-from training.recipe import Recipe
-from training.train import train
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def picture(tmp_path_factory, digits):
 def inspected(run, picture):
     """The page about two layers of LeNet-5 and a picture of one's own."""
     words = ["inspect", str(run), "--layer", "c1", "f6", "--unit", "2", "5"]
-    assert fovea.main([*words, "--image", str(picture)]) == 0
+    assert cli.main([*words, "--image", str(picture)]) == 0
     return run / "inspect"
 
 
@@ -89,7 +89,7 @@ def test_the_pictures_are_files_too(inspected):
 
 def test_a_page_is_replaced_and_nothing_else(run, inspected, tmp_path, capsys):
     (tmp_path / "thesis.txt").write_text("years of work")
-    assert fovea.main(["inspect", str(run), "--to", str(tmp_path)]) == 1
+    assert cli.main(["inspect", str(run), "--to", str(tmp_path)]) == 1
     assert "new, empty or hold an earlier page" in capsys.readouterr().err
     assert (tmp_path / "thesis.txt").exists()
     page.check_target(inspected)
@@ -120,7 +120,7 @@ def test_a_page_is_replaced_and_nothing_else(run, inspected, tmp_path, capsys):
 )
 def test_a_mistake_costs_one_sentence(run, tmp_path, words, told, capsys):
     target = tmp_path / "page"
-    assert fovea.main(["inspect", str(run), "--to", str(target), *words]) == 1
+    assert cli.main(["inspect", str(run), "--to", str(target), *words]) == 1
     error = capsys.readouterr().err
     assert error.startswith("fovea: error: ") and error.count("\n") == 1
     assert told in error
@@ -130,12 +130,12 @@ def test_a_mistake_costs_one_sentence(run, tmp_path, words, told, capsys):
 def test_what_is_no_picture_and_what_is_no_run(run, tmp_path, capsys):
     (tmp_path / "notes.png").write_text("no picture")
     words = ["inspect", str(run), "--image", str(tmp_path / "notes.png")]
-    assert fovea.main(words) == 1
+    assert cli.main(words) == 1
     error = capsys.readouterr().err
     assert "a picture that Pillow can read" in error and error.count("\n") == 1
-    assert fovea.main(["inspect", str(tmp_path)]) == 1
+    assert cli.main(["inspect", str(tmp_path)]) == 1
     assert f"Received: run={tmp_path}" in capsys.readouterr().err
-    assert fovea.main(["inspect", "pretrained:mnist"]) == 1
+    assert cli.main(["inspect", "pretrained:mnist"]) == 1
     assert "--to DIR says where the page goes" in capsys.readouterr().err
 
 
@@ -143,7 +143,7 @@ def test_a_model_without_convolutions_shows_what_it_has(data_dir, tmp_path):
     run = tmp_path / "run"
     recipe = Recipe(epochs=1, batch_size=64, augmentation="none")
     train("softmax_regression", data.load("mnist", data_dir), run, recipe)
-    assert fovea.main(["inspect", str(run), "--data-dir", str(data_dir)]) == 0
+    assert cli.main(["inspect", str(run), "--data-dir", str(data_dir)]) == 0
     text = Page((run / "inspect" / page.FILE).read_text(encoding="utf-8")).text
     assert "no convolution in front: each of the 10 units of logits" in text
     assert "there are no maps to show" in text

@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 
-import models
-from models.anatomy.walk import anatomy
-from training.inspect import patches, units
-from training.inspect.idle import idle
-from training.inspect.survey import selectivity, survey
+from fovea import models
+from fovea.models.anatomy.walk import anatomy
+from fovea.training.inspect import patches, units
+from fovea.training.inspect.idle import idle
+from fovea.training.inspect.survey import selectivity, survey
 
 
 def test_the_strongest_patches_are_those_of_a_search_through_all(small, noise):
@@ -90,7 +90,7 @@ def test_a_survey_in_batches_is_a_survey_at_once(small, noise, monkeypatch):
     model = small["tanh"]
     layers = units.with_weights(model, anatomy(model))
     whole = survey(model, layers, noise)
-    monkeypatch.setattr("training.inspect.survey.LARGEST_BATCH", 7)
+    monkeypatch.setattr("fovea.training.inspect.survey.LARGEST_BATCH", 7)
     for one, other in zip(whole, survey(model, layers, noise), strict=True):
         np.testing.assert_allclose(one.peaks, other.peaks, atol=1e-6)
         assert np.array_equal(one.places, other.places)

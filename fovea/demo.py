@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from models import backend
-from training import pictures
-from training import run as runs
+from fovea.models import backend
+from fovea.training import pictures
+from fovea.training import run as runs
 
 RUN = Path("runs/demo")
 REPOSITORY = Path("exported/demo")
@@ -43,10 +43,10 @@ def run(args: argparse.Namespace) -> int:
     """Carry out the command; return the exit code."""
     print("Starting TensorFlow ...", flush=True)
     backend.prepare(args.debug)
-    from training import train as training
-    from training.evaluate import evaluate
-    from training.export import export
-    from training.recipe import Recipe
+    from fovea.training import train as training
+    from fovea.training.evaluate import evaluate
+    from fovea.training.export import export
+    from fovea.training.recipe import Recipe
 
     dataset = _find_digits(args.data_dir)
     where = f"{dataset.name} ({dataset.source})"
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
 
     _heading("4. Serve it and ask over gRPC")
     with _server(REPOSITORY) as port:
-        from serving.client import Client
+        from fovea.serving.client import Client
 
         with Client(f"127.0.0.1:{port}", timeout=30) as client:
             first = client.predict(dataset.x_test[:SHOWN], model=REPOSITORY.name)
@@ -117,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _find_digits(data_dir: "str | None"):
-    from training import data
+    from fovea.training import data
 
     try:
         return data.load("mnist", data_dir)
@@ -143,7 +143,7 @@ def _server(repository: Path) -> Iterator[int]:
         process = subprocess.Popen(
             [
                 sys.executable,
-                *("-m", "serving.server"),
+                *("-m", "fovea.serving.server"),
                 f"--port={port}",
                 f"--model_name={repository.name}",
                 f"--model_base_path={repository.resolve()}",

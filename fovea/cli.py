@@ -6,9 +6,9 @@ import importlib
 import os
 import sys
 
-# command -> (module with add_arguments(parser) and run(args), one line of help)
+# command -> (module of fovea with add_arguments(parser) and run(args), a line of help)
 COMMANDS = {
-    "demo": ("fovea_demo", "train, export, serve and query LeNet-5 on MNIST"),
+    "demo": ("demo", "train, export, serve and query LeNet-5 on MNIST"),
     "train": ("training.train_command", "train a model into a run directory"),
     "finetune": ("training.finetune", "train a run's model on other images"),
     "recipes": ("training.recipe_list", "list the hyper-parameters that are shipped"),
@@ -75,7 +75,7 @@ def main(argv: "list[str] | None" = None) -> int:
             exit_code=2,
         )
     try:
-        module = importlib.import_module(COMMANDS[name][0])
+        module = importlib.import_module(f"fovea.{COMMANDS[name][0]}")
         if name in OWN_SYNTAX:
             return module.run(rest)
         parser = argparse.ArgumentParser(
@@ -124,7 +124,7 @@ def _explain(error: Exception) -> str:
 
 def _raised_by_client(error: Exception) -> bool:
     # Its errors exist only if its module does: nothing is imported to find out.
-    errors = sys.modules.get("serving.client.errors")
+    errors = sys.modules.get("fovea.serving.client.errors")
     return errors is not None and isinstance(error, errors.ClientError)
 
 
