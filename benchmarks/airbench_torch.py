@@ -1,8 +1,8 @@
 """The network of airbench94 in PyTorch, to measure its training step.
 
 Jordan: "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", arXiv 2404.00498. The
-same layers as `fovea.models.speednet` with its default options, channels last, which is
-PyTorch's faster layout for convolutions on CPUs.
+same layers as `fovea.models.zoo.speednet` with its default options, channels last,
+which is PyTorch's faster layout for convolutions on CPUs.
 """
 
 import torch

@@ -3,9 +3,9 @@
     python benchmarks/train.py [--rounds N]          (or: make bench-train)
 
 Forward pass, backward pass and an SGD step of the network of airbench94
-(`fovea.models.speednet` with its default options) on random images that are in memory
-already. Each way of running it takes turns with PyTorch, a few steps each and each
-in a process of its own, so that whatever else the machine does meets both; what
+(`fovea.models.zoo.speednet` with its default options) on random images that are in
+memory already. Each way of running it takes turns with PyTorch, a few steps each and
+each in a process of its own, so that whatever else the machine does meets both; what
 counts is the ratio of successive turns. The last lines are steps of the recipe for
 CIFAR-10, with its augmentation, optimiser and sizes of images, and what they make of a
 whole training beside airbench94's eight epochs. Needs the extra `bench`.

@@ -22,8 +22,8 @@ COMMANDS = {
     "wait": ("serving.client.commands.wait", "wait until a server or a model serves"),
     "load": ("serving.client.commands.load", "measure a server of yours under load"),
     "web": ("serving.web.command", "ask a server on a page: draw, and see why"),
-    "models": ("models.catalogue", "list the architectures"),
-    "describe": ("models.describe", "show an architecture layer by layer"),
+    "models": ("models.commands.catalogue", "list the architectures"),
+    "describe": ("models.commands.describe", "show an architecture layer by layer"),
     "augment": ("training.contact_sheet", "draw what a policy does to images"),
 }
 # These read their own command line: TensorFlow Serving's flags have a syntax

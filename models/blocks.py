@@ -12,12 +12,12 @@ from typing import Any
 import keras
 from keras import layers
 
-from fovea.models.knobs import choose, share, whole
 from fovea.models.layers.batch_normalization import BatchNormalization
 from fovea.models.layers.conv_2d import Conv2D
 from fovea.models.layers.dirac import Dirac
 from fovea.models.layers.locally_connected_2d import LocallyConnected2D
 from fovea.models.layers.quick_gelu import quick_gelu
+from fovea.models.validation import choose, share, whole
 
 ACTIVATIONS = (
     "sigmoid",

@@ -23,7 +23,7 @@ class Architecture:
 
     Attributes:
         name: What `build` calls it; also the name of its builder function.
-        module: Module under `models/` that holds the builder.
+        module: Module under `models/zoo/` that holds the builder.
         year: Year of the paper.
         paper: Authors and title, short.
         idea: Why it is built so, in one line.
@@ -359,4 +359,4 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 def _module(name: str) -> ModuleType:
     check(name)
-    return importlib.import_module(f"fovea.models.{ARCHITECTURES[name].module}")
+    return importlib.import_module(f"fovea.models.zoo.{ARCHITECTURES[name].module}")

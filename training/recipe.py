@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fovea.models import registry
-from fovea.models.options import parse_options
+from fovea.models.parse_options import parse_options
 from fovea.training import fields
 
 # Deep or wide, and without normalisation: at the usual rate they do not start.

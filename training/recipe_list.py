@@ -5,7 +5,7 @@ import json
 import statistics
 import sys
 
-from fovea.models.describe import console, table
+from fovea.models.commands.describe import console, table
 from fovea.training import recipe_file
 
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from fovea.models import backend, registry
-from fovea.models.options import parse_options
+from fovea.models.parse_options import parse_options
 from fovea.training import data, recipe, recipe_file
 from fovea.training import run as runs
 

@@ -1,6 +1,6 @@
 """What `fovea evaluate` tells on the terminal."""
 
-from fovea.models.describe import console, table
+from fovea.models.commands.describe import console, table
 from fovea.training.data import short_name
 from fovea.training.scores import confusions
 

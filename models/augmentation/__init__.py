@@ -14,7 +14,7 @@ None of Keras' own random image layers does all of that. RandomTranslation,
 RandomRotation and RandomZoom do not compile under XLA; RandomCrop takes one offset
 for a batch and RandAugment one choice of operations; RandomSaturation is only right
 where black is 0; and all of them default to `training=True`, so that `model(images)`
-would answer about distorted images (tests/models/test_augmentation_keras.py).
+would answer about distorted images (tests/models/augmentation/test_keras.py).
 
 Mixing layers would have to change labels, which a layer inside a model never sees:
 `mixup` and `cutmix` are functions of (images, labels) for the input pipeline.

@@ -23,7 +23,7 @@ class Filters:
         weights: float32 (filters, height, width, channels).
         is_convolution: Whether the window slides; else it is the whole image.
         is_whitening: Whether the weights were computed from the training images and
-            kept, not learned (`fovea.models.speednet.whiten`).
+            kept, not learned (`fovea.models.zoo.speednet.whiten`).
     """
 
     layer: str

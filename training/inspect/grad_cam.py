@@ -28,8 +28,8 @@ def grad_cam(
     The maps of a ReLU are zero where nothing is found. Those of a tanh, or before the
     activation, are not, so that an empty background speaks for or against a class as
     well, on digits above all; `occlusion` and `integrated_gradients` then tell more.
-    Behind a spatial transformer (models/stn.py) the heat is that of the image as the
-    transformer straightened it.
+    Behind a spatial transformer (models/zoo/stn.py) the heat is that of the image as
+    the transformer straightened it.
 
     Args:
         model: A Keras model: uint8 images -> logits.

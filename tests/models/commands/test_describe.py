@@ -10,12 +10,13 @@ import pytest
 from keras import layers
 from PIL import Image
 
-from fovea.models import catalogue, describe, registry
+from fovea.models import registry
 from fovea.models.anatomy import drawing
 from fovea.models.anatomy.layout import cells
 from fovea.models.anatomy.walk import anatomy
 from fovea.models.anatomy.words import short
-from fovea.models.options import parse_options
+from fovea.models.commands import catalogue, describe
+from fovea.models.parse_options import parse_options
 
 
 def run(module, *words):

@@ -7,7 +7,7 @@ from typing import Any
 
 from fovea.models import backend, registry
 from fovea.models.anatomy.words import short, times
-from fovea.models.describe import anatomy_of, console, table
+from fovea.models.commands.describe import anatomy_of, console, table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,8 +4,8 @@ import keras
 from keras import layers
 
 from fovea.models.blocks import Steps
-from fovea.models.knobs import share
 from fovea.models.stem import image_input
+from fovea.models.validation import share
 
 
 def all_cnn_c(

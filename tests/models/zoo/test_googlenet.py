@@ -6,7 +6,7 @@ import pytest
 
 from fovea import models
 from fovea.models.anatomy.skeleton import skeleton
-from fovea.models.googlenet import googlenet
+from fovea.models.zoo.googlenet import googlenet
 
 
 def build(input_shape=(224, 224, 3), num_classes=1000, **options):

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from fovea.models.speednet import speednet, whiten
+from fovea.models.zoo.speednet import speednet, whiten
 
 
 @pytest.mark.parametrize("shape", [(32, 32, 3), (28, 28, 1)])

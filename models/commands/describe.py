@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fovea.models import backend, registry
 from fovea.models.anatomy.words import pair, short, times, window
-from fovea.models.options import parse_options
+from fovea.models.parse_options import parse_options
 
 if TYPE_CHECKING:
     from rich.console import Console

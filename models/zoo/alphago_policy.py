@@ -4,9 +4,9 @@ import keras
 from keras import layers
 
 from fovea.models.blocks import Steps
-from fovea.models.knobs import choose, whole
 from fovea.models.layers.bias import Bias
 from fovea.models.stem import image_input
+from fovea.models.validation import choose, whole
 
 
 def alphago_policy(

@@ -4,8 +4,8 @@ import keras
 from keras import layers
 
 from fovea.models.blocks import Steps
-from fovea.models.knobs import whole
 from fovea.models.stem import image_input
+from fovea.models.validation import whole
 
 
 def locally_connected(

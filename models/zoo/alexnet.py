@@ -4,9 +4,9 @@ import keras
 from keras import layers
 
 from fovea.models.blocks import NORMALISATIONS, Steps, form
-from fovea.models.knobs import choose, whole
 from fovea.models.layers.local_response_normalization import LocalResponseNormalization
 from fovea.models.stem import image_input
+from fovea.models.validation import choose, whole
 
 
 def alexnet(

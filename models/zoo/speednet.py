@@ -7,10 +7,10 @@ import numpy as np
 from keras import layers
 
 from fovea.models.blocks import Steps
-from fovea.models.knobs import whole
 from fovea.models.layers.batch_normalization import BatchNormalization
 from fovea.models.layers.bias import Bias
 from fovea.models.stem import image_input
+from fovea.models.validation import whole
 
 
 def speednet(

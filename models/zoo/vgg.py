@@ -6,8 +6,8 @@ import keras
 from keras import layers
 
 from fovea.models.blocks import Steps, form
-from fovea.models.knobs import whole
 from fovea.models.stem import image_input
+from fovea.models.validation import whole
 
 # Number of 3x3 convolutions before each of the five poolings; the paper's
 # configurations A, B, D and E.

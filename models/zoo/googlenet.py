@@ -4,9 +4,9 @@ import keras
 from keras import layers
 
 from fovea.models.blocks import NORMALISATIONS, Steps, form
-from fovea.models.knobs import choose
 from fovea.models.layers.local_response_normalization import LocalResponseNormalization
 from fovea.models.stem import image_input
+from fovea.models.validation import choose
 
 # The paper's table 1: filters of the 1x1, of the 3x3 and its reduction before,
 # of the 5x5 and its reduction before, and of the projection behind the pooling.

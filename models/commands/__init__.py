@@ -1,0 +1,1 @@
+"""The subcommands of `fovea` about architectures, one module each."""
