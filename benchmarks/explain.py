@@ -32,7 +32,7 @@ def main() -> None:
 
     backend.prepare()
     from fovea.serving.client.explained import sheet
-    from fovea.training import pretrained
+    from fovea.training.runs import pretrained
 
     heads = " | ".join(f"{size} at a time" for size in SIZES)
     print(f"| run | explain / serving_default, {heads} |")
@@ -50,12 +50,12 @@ def exported(run: Path, data_dir):
     """Return a run's signatures, saved and loaded, its data set and the method."""
     import tensorflow as tf
 
-    from fovea.training import data
-    from fovea.training import run as runs
-    from fovea.training.export import export
-    from fovea.training.inspect import explainers
+    from fovea.training.attribution import explainers
+    from fovea.training.datasets import load
+    from fovea.training.exporting.export import export
+    from fovea.training.runs import directory as runs
 
-    dataset = data.load(runs.read_config(run)["dataset"], data_dir)
+    dataset = load.load(runs.read_config(run)["dataset"], data_dir)
     with tempfile.TemporaryDirectory() as directory:
         version = export(run, Path(directory) / "model", with_explain="auto")
         functions = tf.saved_model.load(str(version)).signatures

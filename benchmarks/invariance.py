@@ -41,10 +41,10 @@ def main() -> None:
     from fovea.models import backend
 
     backend.prepare()
-    from fovea.training import data
+    from fovea.training.datasets import load
     from fovea.training.inspect import invariance, invariance_plot
 
-    dataset = data.load("mnist", args.data_dir)
+    dataset = load.load("mnist", args.data_dir)
     dataset = dataclasses.replace(
         dataset,
         x_train=dataset.x_train[:TRAINED_ON],
@@ -69,9 +69,9 @@ def main() -> None:
 
 def trained(dataset, model: str, augmentation: str, options: dict):
     """Return a network, trained."""
-    from fovea.training import run as runs
-    from fovea.training.recipe import Recipe
-    from fovea.training.train import train
+    from fovea.training.loop.train import train
+    from fovea.training.recipes.schema import Recipe
+    from fovea.training.runs import directory as runs
 
     recipe = Recipe(
         epochs=EPOCHS,

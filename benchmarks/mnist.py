@@ -32,9 +32,9 @@ def main() -> None:
     from fovea.models import backend
 
     backend.prepare()
-    from fovea.training import data
+    from fovea.training.datasets import load
 
-    dataset = data.load("mnist", args.data_dir)
+    dataset = load.load("mnist", args.data_dir)
     print(f"{platform.platform()}, Python {platform.python_version()}, ", end="")
     print(f"{len(os.sched_getaffinity(0))} CPUs\n")
     print("| | seed | epochs | training | test accuracy |\n|---|---|---|---|---|")
@@ -82,11 +82,11 @@ def fovea(dataset, seed: int) -> tuple[int, float, float]:
     """Train by the recipe `fast`; return epochs, seconds and accuracy."""
     import keras
 
-    from fovea.training import recipe_file
-    from fovea.training.evaluate import predict_logits
-    from fovea.training.train import train
+    from fovea.training.evaluation.evaluate import predict_logits
+    from fovea.training.loop.train import train
+    from fovea.training.recipes import files
 
-    chosen = recipe_file.load("speednet", "mnist", "fast")
+    chosen = files.load("speednet", "mnist", "fast")
     with tempfile.TemporaryDirectory() as directory:
         run = Path(directory) / "run"
         started = time.perf_counter()

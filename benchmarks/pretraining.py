@@ -58,9 +58,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, metavar="N")
     args = parser.parse_args()
     backend.prepare()
-    from fovea.training import data
+    from fovea.training.datasets import load
 
-    mnist = data.load("mnist", args.data_dir)
+    mnist = load.load("mnist", args.data_dir)
     with tempfile.TemporaryDirectory() as directory:
         layerwise_against_plain(mnist, Path(directory), args.seeds)
         tuned_against_scratch(mnist, Path(directory), args.seeds)
@@ -68,7 +68,7 @@ def main() -> None:
 
 def layerwise_against_plain(mnist, directory: Path, seeds: int) -> None:
     """Print what block by block is good for at an equal number of epochs."""
-    from fovea.training.recipe import Recipe
+    from fovea.training.recipes.schema import Recipe
 
     few = dataclasses.replace(
         mnist, x_train=mnist.x_train[:IMAGES], y_train=mnist.y_train[:IMAGES]
@@ -98,9 +98,9 @@ def layerwise_against_plain(mnist, directory: Path, seeds: int) -> None:
 
 def tuned_against_scratch(mnist, directory: Path, seeds: int) -> None:
     """Print what a run on other digits is good for where images are few."""
-    from fovea.training import finetune
-    from fovea.training.recipe import Recipe
-    from fovea.training.train import train
+    from fovea.training.commands import finetune
+    from fovea.training.loop.train import train
+    from fovea.training.recipes.schema import Recipe
 
     options = {"activation": "relu", "pooling": "max"}
     low, high = digits(mnist, range(5)), digits(mnist, range(5, 10))
@@ -161,9 +161,9 @@ def digits(mnist, wanted: range):
 
 def one(model, dataset, directory, recipe, seed, **begin) -> tuple[float, float]:
     """Train once; return the accuracy on the test images and the seconds it took."""
-    from fovea.training import run as runs
-    from fovea.training.evaluate import evaluate
-    from fovea.training.train import train
+    from fovea.training.evaluation.evaluate import evaluate
+    from fovea.training.loop.train import train
+    from fovea.training.runs import directory as runs
 
     begun = time.perf_counter()
     with quiet(), tempfile.TemporaryDirectory(dir=directory) as parent:

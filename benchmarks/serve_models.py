@@ -32,7 +32,7 @@ def make(directory: Path) -> None:
     from tensorflow_serving.apis import predict_pb2
 
     from fovea.models import build
-    from fovea.training.export import publish, write_version
+    from fovea.training.exporting.export import publish, write_version
 
     random = np.random.default_rng(0)
     for name, (architecture, shape, sizes) in MODELS.items():

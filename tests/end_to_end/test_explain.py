@@ -18,9 +18,14 @@ from tensorflow.core.protobuf import saved_model_pb2
 from fovea import models
 from fovea.serving.client import Client, InvalidRequest
 from fovea.serving.client.explain_images import explain_images
-from fovea.training import run as runs
-from fovea.training.export import add_arguments, export, publish, write_version
-from fovea.training.inspect import explainers
+from fovea.training.attribution import explainers
+from fovea.training.exporting.export import (
+    add_arguments,
+    export,
+    publish,
+    write_version,
+)
+from fovea.training.runs import directory as runs
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -15,7 +15,7 @@ from PIL import Image
 
 from fovea import cli
 from fovea.serving.client import Client
-from fovea.training import run as runs
+from fovea.training.runs import directory as runs
 
 ROOT = Path(__file__).parents[2]
 # Not in the order of their digits: sorted by name.

@@ -16,9 +16,9 @@ import pytest
 from PIL import Image
 
 from fovea.serving.client import Client, ModelNotFound
-from fovea.training import run as runs
-from fovea.training.evaluate import evaluate
-from fovea.training.export import export
+from fovea.training.evaluation.evaluate import evaluate
+from fovea.training.exporting.export import export
+from fovea.training.runs import directory as runs
 
 ROOT = Path(__file__).parents[2]
 FOVEA = [sys.executable, "-m", "fovea"]
@@ -181,8 +181,8 @@ def test_every_architecture_of_the_first_path_is_served_as_it_is_evaluated(
     """Softmax regression too: export, then ask in-process the saved functions."""
     import tensorflow as tf
 
-    from fovea.training.recipe import Recipe
-    from fovea.training.train import train
+    from fovea.training.loop.train import train
+    from fovea.training.recipes.schema import Recipe
 
     recipe = Recipe(epochs=2, batch_size=32)
     train("softmax_regression", digits, tmp_path / "run", recipe)

@@ -19,7 +19,7 @@ import tensorflow as tf
 from fovea import models
 from fovea.models.registry import ARCHITECTURES
 from fovea.serving.client import Client, ClientError
-from fovea.training.export import publish, write_version
+from fovea.training.exporting.export import publish, write_version
 
 ROOT = Path(__file__).parents[2]
 CLASSES = [f"class {index}" for index in range(10)]

@@ -22,8 +22,8 @@ PRETRAINED = "pretrained:mnist"
 @pytest.fixture(scope="session")
 def repository(tmp_path_factory):
     """digits and changing explain themselves; plain is the same net without that."""
-    from fovea.training.export import export
-    from fovea.training.pretrained import locate
+    from fovea.training.exporting.export import export
+    from fovea.training.runs.pretrained import locate
 
     directory = tmp_path_factory.mktemp("web")
     run = locate(PRETRAINED)

@@ -10,7 +10,7 @@ class Dataset:
     """Images and labels, split for training and testing.
 
     Attributes:
-        name: What `fovea.training.data.load` loads it by again.
+        name: What `fovea.training.datasets.load.load` loads it by again.
         x_train: uint8 (n, height, width, channels).
         y_train: int64 (n,), 0 to K-1.
         x_test: uint8 (m, height, width, channels); m is 0 without a test split.

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fovea.training import runtime
 from fovea.training.datasets.dataset import Dataset
+from fovea.training.runs import environment
 
 # Pictures that are all of one size are kept at that if no side is longer than this.
 LARGEST_KEPT = 64
@@ -222,7 +222,7 @@ def _each(function: Callable, paths: list[Path], doing: str) -> Iterator:
             return _reason(error)
 
     console = Console(file=sys.stderr)
-    pool = ThreadPoolExecutor(min(MOST_THREADS, runtime.usable_cpus()))
+    pool = ThreadPoolExecutor(min(MOST_THREADS, environment.usable_cpus()))
     try:
         yield from track(
             pool.map(attempt, paths),

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-from fovea.training import signatures
+from fovea.training.exporting import signatures
 
 GREY = ("1", "L", "LA", "La")
 TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")

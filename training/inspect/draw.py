@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fovea.training.figures import BLUE, ORANGE
+from fovea.training.rendering.figures import BLUE, ORANGE
 
 GAP = 1  # pixels between the tiles of a montage
 

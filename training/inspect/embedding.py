@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fovea.training.inspect.survey import batch_size
+from fovea.training.inspect.units.survey import batch_size
 
 if TYPE_CHECKING:
     import keras

@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from fovea.models.augmentation.resample import resample
-from fovea.training import run as runs
-from fovea.training.evaluate import BATCH_SIZE
+from fovea.training.evaluation.evaluate import BATCH_SIZE
+from fovea.training.runs import directory as runs
 
 # Shares of the image's shorter side, 1 to 8 pixels of MNIST's 28.
 SHIFTS = tuple(pixels / 28 for pixels in (0, 1, 2, 3, 4, 6, 8))

@@ -3,14 +3,15 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fovea.training import figures
-from fovea.training.figures import BLUE, FAINT, INK, ORANGE
 from fovea.training.inspect.invariance import UNITS
+from fovea.training.rendering import figures
+from fovea.training.rendering.figures import BLUE, FAINT, INK, ORANGE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# After Okabe and Ito, as in training/figures.py; lines differ in dashes and marks too.
+# After Okabe and Ito, as in training/rendering/figures.py; lines differ in dashes and
+# marks too.
 GREEN, PURPLE, SKY = "#009e73", "#cc79a7", "#56b4e9"
 LINES = (
     (BLUE, "-", "o"),

@@ -3,19 +3,19 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from fovea.training import pages
-from fovea.training import run as runs
-from fovea.training.inspect import (
-    show_answers,
-    show_health,
-    show_images,
-    show_invariance,
-    show_layers,
-    show_units,
+from fovea.training.inspect.sections import (
+    answers,
+    health,
+    images,
+    invariance,
+    layers,
+    units,
 )
-from fovea.training.inspect.section import Album, Section
+from fovea.training.inspect.sections.section import Album, Section
 from fovea.training.inspect.subject import Subject
-from fovea.training.inspect.survey import survey
+from fovea.training.inspect.units.survey import survey
+from fovea.training.rendering import html as pages
+from fovea.training.runs import directory as runs
 
 FILE = "inspect.html"
 DIRECTORY = "inspect"
@@ -80,8 +80,8 @@ def _sections(
 ) -> "list[Section]":
     tell("filters and feature maps")
     sections = [
-        show_layers.first_filters(subject, album),
-        show_layers.feature_maps(subject, album),
+        layers.first_filters(subject, album),
+        layers.feature_maps(subject, album),
     ]
     tell(f"every unit's response to {len(subject.images):,} images")
     chosen = [each for each in subject.chosen if each not in subject.every]
@@ -89,18 +89,16 @@ def _sections(
     of = {found.units: found for found in surveys}
     tell(f"units of {', '.join(each.layer for each in subject.chosen)}")
     sections.append(
-        show_units.of_layers(subject, album, [of[each] for each in subject.chosen])
+        units.of_layers(subject, album, [of[each] for each in subject.chosen])
     )
-    sections.append(
-        show_health.idle_units(subject, [of[each] for each in subject.every])
-    )
+    sections.append(health.idle_units(subject, [of[each] for each in subject.every]))
     tell("why it answers so")
-    sections.insert(2, show_answers.why(subject, album))
+    sections.insert(2, answers.why(subject, album))
     tell("classes and images")
-    sections.append(show_images.confusions(subject, album))
-    sections.append(show_images.alike(subject))
+    sections.append(images.confusions(subject, album))
+    sections.append(images.alike(subject))
     tell("shifts, rotations, sizes, noise")
-    sections.append(show_invariance.invariance(subject))
+    sections.append(invariance.invariance(subject))
     tell("gradients")
-    sections.append(show_health.gradients(subject))
+    sections.append(health.gradients(subject))
     return sections

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fovea.training import figures
-from fovea.training.figures import BLUE, FAINT, INK, ORANGE
+from fovea.training.rendering import figures
+from fovea.training.rendering.figures import BLUE, FAINT, INK, ORANGE
 
 # Okabe and Ito's colours that are seen on light and dark paper; a class differs from
 # those of like colour in its mark.

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fovea.models.anatomy.parts import Anatomy
-from fovea.training.inspect import units as of_layers
-from fovea.training.inspect.units import Units
+from fovea.training.inspect.units import selection as of_layers
+from fovea.training.inspect.units.selection import Units
 
 if TYPE_CHECKING:
     import keras
@@ -73,7 +73,7 @@ class Subject:
     @cached_property
     def logits(self) -> np.ndarray:
         """What the model answers to `images`, float32 (n, K)."""
-        from fovea.training.evaluate import predict_logits
+        from fovea.training.evaluation.evaluate import predict_logits
 
         return predict_logits(self.model, self.images)
 
@@ -94,7 +94,7 @@ def with_default_images(subject: Subject) -> Subject:
         The same with `shown` and `titles`: the first right ones of the two lowest
         classes that have one, and the mistake that the model is surest of.
     """
-    from fovea.training.inspect.confused import probabilities
+    from fovea.training.inspect.confusions import probabilities
 
     sureness = probabilities(subject.logits).max(axis=1)
     predicted = subject.logits.argmax(axis=1)
@@ -128,7 +128,7 @@ def read(files: Sequence[Path], shape: tuple[int, int, int]) -> np.ndarray:
             there are more than a page holds.
     """
     from fovea.training.datasets import pixels
-    from fovea.training.signatures import PICTURE_CHANNELS
+    from fovea.training.exporting.signatures import PICTURE_CHANNELS
 
     if len(files) > MOST_SHOWN:
         raise ValueError(

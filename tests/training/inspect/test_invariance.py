@@ -8,8 +8,8 @@ import pytest
 from keras import layers
 from PIL import Image
 
-from fovea.training import run as runs
 from fovea.training.inspect import invariance, invariance_plot
+from fovea.training.runs import directory as runs
 
 
 def _net(body):

@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 from fovea import cli
-from fovea.training import data
-from fovea.training import run as runs
+from fovea.training.datasets import load as data
 from fovea.training.inspect import draw, page
-from fovea.training.recipe import Recipe
-from fovea.training.train import train
+from fovea.training.loop.train import train
+from fovea.training.recipes.schema import Recipe
+from fovea.training.runs import directory as runs
 from tests.html_page import Page
 
 

@@ -1,0 +1,29 @@
+"""Which way of explaining answers suits a model."""
+
+import pytest
+
+from fovea import models
+from fovea.training.attribution.explainers import chosen, explainer
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "method", "words"),
+    [
+        ("lenet5", (28, 28, 1), "integrated_gradients", "integrated gradients from a"),
+        ("lenet5", (28, 28, 3), "grad_cam", "Grad-CAM on the maps of c3"),
+        ("mlp", (8, 8, 3), "integrated_gradients", "integrated gradients from a"),
+    ],
+)
+def test_the_model_decides_unless_told(name, shape, method, words):
+    model = models.build(name, shape, 4)
+    assert chosen(model) == method
+    assert explainer(model)[1].startswith(words)
+
+
+def test_who_asks_for_a_method_gets_it_or_a_reason():
+    assert chosen(models.build("lenet5", (28, 28, 1), 4), "grad_cam") == "grad_cam"
+    mlp = models.build("mlp", (8, 8, 3), 4)
+    with pytest.raises(ValueError, match=r"integrated_gradients and occlusion .* mlp"):
+        explainer(mlp, "grad_cam")
+    with pytest.raises(ValueError, match="Received: gradcam"):
+        explainer(mlp, "gradcam")

@@ -1,0 +1,1 @@
+"""The subcommands of `fovea` about runs, one module each."""

@@ -1,0 +1,86 @@
+"""Which classes are taken for one another, with images that were."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fovea.training.evaluation.evaluate import predict_logits
+from fovea.training.evaluation.metrics import confusions, judge
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """A pair of classes.
+
+    Args:
+        true, predicted: Their names.
+        images: How often the one was taken for the other.
+        back: How often the other for the one.
+        examples: Places of images, the most confident first.
+        probabilities: Of the wrong class, for each example.
+    """
+
+    true: str
+    predicted: str
+    images: int
+    back: int
+    examples: tuple[int, ...]
+    probabilities: tuple[float, ...]
+
+
+def confused(
+    logits: np.ndarray,
+    labels: np.ndarray,
+    class_names: Sequence[str],
+    *,
+    pairs: int = 6,
+    examples: int = 8,
+) -> list[Confusion]:
+    """Return the pairs of classes that are confused most.
+
+    Args:
+        logits: (n, K).
+        labels: Integers (n,).
+        class_names: K strings.
+        pairs: How many pairs, at most.
+        examples: Images for each, at most.
+
+    Raises:
+        ValueError: As `fovea.training.evaluation.metrics.judge`.
+    """
+    result = judge(logits, labels, class_names)
+    names = list(class_names)
+    sureness = probabilities(logits)
+    predicted = logits.argmax(axis=1)
+    found = []
+    for row in confusions(result, pairs):
+        true, wrong = names.index(row["true"]), names.index(row["predicted"])
+        places = np.flatnonzero((labels == true) & (predicted == wrong))
+        places = places[np.argsort(-sureness[places, wrong], kind="stable")][:examples]
+        found.append(
+            Confusion(
+                row["true"],
+                row["predicted"],
+                row["images"],
+                result["confusion"][wrong][true],
+                tuple(map(int, places)),
+                tuple(float(sureness[place, wrong]) for place in places),
+            )
+        )
+    return found
+
+
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """Return the softmax of logits (n, K), float64."""
+    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    return shifted / shifted.sum(axis=1, keepdims=True)
+
+
+def answers(model: "keras.Model", images: np.ndarray) -> np.ndarray:
+    """Return a model's probabilities for images, float64 (n, K)."""
+    return probabilities(predict_logits(model, images))

@@ -1,0 +1,1 @@
+"""Single units and filters: which to show, what excites them, which are dead."""

@@ -1,0 +1,1 @@
+"""The training loop: batches, optimisers, checkpoints, and what runs between epochs."""

@@ -1,0 +1,115 @@
+"""What training goes on from: one file, as it was after some step."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from fovea.training.runs import directory as runs
+
+
+@dataclass
+class State:
+    """A moment of a training run.
+
+    Attributes:
+        epoch: Whole epochs done.
+        step: Steps done in the epoch after those.
+        seconds: How long training has taken.
+        blocks: While blocks are trained one by one, how many are; else None.
+        frozen: Names of the layers that are not trained.
+        rows: Those of history.csv, one for each whole epoch.
+        model: Values of the model's variables: weights, statistics, random states.
+        optimizer: Values of the optimiser's.
+        metrics: Values of the metrics of the epoch that has begun.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    blocks: "int | None" = None
+    frozen: list[str] = field(default_factory=list)
+    rows: list[dict] = field(default_factory=list)
+    model: list[np.ndarray] = field(default_factory=list)
+    optimizer: list[np.ndarray] = field(default_factory=list)
+    metrics: list[np.ndarray] = field(default_factory=list)
+
+    def take(self, model: keras.Model) -> None:
+        """Note the values of a compiled model whose optimiser is built."""
+        self.model, self.optimizer, self.metrics = (
+            [keras.ops.convert_to_numpy(variable) for variable in variables]
+            for variables in _variables(model)
+        )
+        self.frozen = [layer.name for layer in model.layers if not layer.trainable]
+
+    def give(self, model: keras.Model) -> None:
+        """Put the values of weights and optimiser into a model like that one.
+
+        It may take images of another size, and its layers have to be frozen already.
+
+        Raises:
+            ValueError: If it has other variables.
+        """
+        variables, slots, _ = _variables(model)
+        for theirs, ours in ((variables, self.model), (slots, self.optimizer)):
+            shapes = [variable.shape for variable in theirs]
+            if shapes != [value.shape for value in ours]:
+                raise ValueError(
+                    "The weights that were trained so far do not fit this network at "
+                    f"its image size. Received: {model.name} for images of "
+                    f"{' x '.join(map(str, model.input_shape[1:]))}"
+                )
+            for variable, value in zip(theirs, ours, strict=True):
+                variable.assign(value)
+
+
+def freeze(model: keras.Model, names: list[str]) -> None:
+    """Keep layers from being trained, by name."""
+    for name in names:
+        model.get_layer(name).trainable = False
+
+
+def write(path: Path, state: State) -> None:
+    """Replace a checkpoint by another, never leaving half a file under its name.
+
+    Raises:
+        OSError: If it cannot be written; the old one is still there then.
+    """
+    scalars = {
+        key: getattr(state, key)
+        for key in ("epoch", "step", "seconds", "blocks", "frozen", "rows")
+    }
+    arrays = {
+        f"{group}/{index:04}": value
+        for group in ("model", "optimizer", "metrics")
+        for index, value in enumerate(getattr(state, group))
+    }
+    with runs.replacing(path) as partial:
+        np.savez(partial, state=np.array(json.dumps(scalars)), **arrays)
+
+
+def read(path: Path) -> State:
+    """Read a checkpoint.
+
+    Raises:
+        ValueError: If it is missing or damaged.
+    """
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            state = State(**json.loads(str(file["state"])))
+            for key in sorted(file.files):
+                if "/" in key:
+                    getattr(state, key.partition("/")[0]).append(file[key])
+            return state
+    # What a damaged archive raises depends on where the damage is.
+    except Exception as error:
+        raise ValueError(
+            f"The checkpoint that training would go on from cannot be read "
+            f"({error or type(error).__name__}). Received: {path}"
+        ) from error
+
+
+def _variables(model: keras.Model) -> tuple[list, list, list]:
+    return model.variables, model.optimizer.variables, model.metrics_variables

@@ -1,0 +1,1 @@
+"""Recipes: the hyper-parameters of a run, as a dataclass and as TOML files."""

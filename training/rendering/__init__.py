@@ -1,0 +1,1 @@
+"""Plots, pictures and self-contained HTML pages in one style."""

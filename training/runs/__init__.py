@@ -1,0 +1,1 @@
+"""Run directories: their files, the environment they record, packed models."""
