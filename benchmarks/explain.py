@@ -31,7 +31,7 @@ def main() -> None:
     from fovea.models import backend
 
     backend.prepare()
-    from fovea.serving.client.explained import sheet
+    from fovea.serving.client.heatmaps.draw import sheet
     from fovea.training.runs import pretrained
 
     heads = " | ".join(f"{size} at a time" for size in SIZES)
@@ -85,8 +85,8 @@ def drawn(functions, dataset, how: str) -> list:
     import tensorflow as tf
     from PIL import Image
 
-    from fovea.serving.client.explain_images import Explanation
-    from fovea.serving.client.explained import draw
+    from fovea.serving.client.heatmaps.draw import draw
+    from fovea.serving.client.heatmaps.explain_images import Explanation
 
     labels = np.ravel(dataset.y_test)
     images = np.stack(

@@ -27,7 +27,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 PYTHON = sys.executable
-LOAD = [PYTHON, "-m", "fovea.serving.client.load"]
+LOAD = [PYTHON, "-m", "fovea.serving.client.loadtest.generator"]
 
 
 @dataclass

@@ -7,8 +7,6 @@ from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
 
-from fovea.serving.client import about
-from fovea.serving.client.aio_calls import AioCalls
 from fovea.serving.client.answers import (
     Classification,
     ModelMetadata,
@@ -16,10 +14,17 @@ from fovea.serving.client.answers import (
     PredictResult,
     VersionStatus,
 )
-from fovea.serving.client.ask import Answer, checked, image_parts, predict_parts
-from fovea.serving.client.channel import open_aio_channel
-from fovea.serving.client.requests import model_spec
-from fovea.serving.client.settings import Settings
+from fovea.serving.client.calls import model_info
+from fovea.serving.client.calls.async_driver import AioCalls
+from fovea.serving.client.calls.predict import (
+    Answer,
+    checked,
+    image_parts,
+    predict_parts,
+)
+from fovea.serving.client.calls.requests import model_spec
+from fovea.serving.client.calls.settings import Settings
+from fovea.serving.client.transport.channel import open_aio_channel
 
 if TYPE_CHECKING:
     from fovea.serving.client.images import (
@@ -58,7 +63,7 @@ class AsyncClient:
         **connection: Any,
     ):
         self._settings = Settings(target, timeout, wait_for_ready, in_flight, check)
-        self._known = about.Known()
+        self._known = model_info.Known()
         self._calls = AioCalls(
             self._settings, lambda: open_aio_channel(target, **connection)
         )
@@ -179,7 +184,7 @@ class AsyncClient:
         timeout: float | None = None,
     ) -> list[Classification]:
         """Ask TF Serving's Classify about examples: `Client.classify`."""
-        from fovea.serving.client.examples import classify_parts
+        from fovea.serving.client.calls.classify import classify_parts
 
         spec = model_spec(model, version, label, signature)
         parts = classify_parts(self._known, spec, examples, context, batch_size)
@@ -190,7 +195,7 @@ class AsyncClient:
         self, model: str, version: int | None = None, *, timeout: float | None = None
     ) -> tuple[str, ...]:
         """The names of a model's classes: `Client.labels`."""
-        return await self._calls.run(about.labels(model, version), timeout)
+        return await self._calls.run(model_info.labels(model, version), timeout)
 
     async def metadata(
         self,
@@ -202,17 +207,19 @@ class AsyncClient:
     ) -> ModelMetadata:
         """What a model can be asked: `Client.metadata`."""
         spec = model_spec(model, version, label)
-        return await self._calls.run(about.metadata(self._known, spec), timeout)
+        return await self._calls.run(model_info.metadata(self._known, spec), timeout)
 
     async def status(
         self, model: str, *, version: int | None = None, timeout: float | None = None
     ) -> list[VersionStatus]:
         """Where the versions of a model stand: `Client.status`."""
-        return await self._calls.run(about.status(model_spec(model, version)), timeout)
+        return await self._calls.run(
+            model_info.status(model_spec(model, version)), timeout
+        )
 
     async def is_serving(self, *, timeout: float | None = None) -> bool:
         """Whether the server says that it serves: `Client.is_serving`."""
-        return await self._calls.run(about.is_serving(), timeout)
+        return await self._calls.run(model_info.is_serving(), timeout)
 
     async def reload_config(
         self,
@@ -225,7 +232,7 @@ class AsyncClient:
         timeout: float = 300.0,
     ) -> list[ModelConfig]:
         """Change the list of models of a server: `Client.reload_config`."""
-        from fovea.serving.client.reload import reload_config
+        from fovea.serving.client.calls.reload import reload_config
 
         target = self._settings.target
         steps = reload_config(target, timeout, models, base, remove, replace, save)

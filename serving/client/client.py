@@ -7,7 +7,6 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
 
-from fovea.serving.client import about
 from fovea.serving.client.answers import (
     Classification,
     ModelMetadata,
@@ -15,11 +14,17 @@ from fovea.serving.client.answers import (
     PredictResult,
     VersionStatus,
 )
-from fovea.serving.client.ask import Answer, checked, image_parts, predict_parts
-from fovea.serving.client.channel import open_channel
-from fovea.serving.client.requests import model_spec
-from fovea.serving.client.settings import Settings
-from fovea.serving.client.sync_calls import SyncCalls
+from fovea.serving.client.calls import model_info
+from fovea.serving.client.calls.predict import (
+    Answer,
+    checked,
+    image_parts,
+    predict_parts,
+)
+from fovea.serving.client.calls.requests import model_spec
+from fovea.serving.client.calls.settings import Settings
+from fovea.serving.client.calls.sync_driver import SyncCalls
+from fovea.serving.client.transport.channel import open_channel
 
 if TYPE_CHECKING:
     from fovea.serving.client.images import (
@@ -47,8 +52,9 @@ class Client:
         check: ask for a model's metadata before its first request, to refuse what does
             not fit without sending it. Otherwise metadata is asked for only to explain
             a refusal; what is known for a minute or less is used either way.
-        **connection: the fields of fovea.serving.client.connection.Connection:
-            encryption, tokens, compression, keep-alive and the like.
+        **connection: the fields of
+            fovea.serving.client.transport.connection.Connection: encryption, tokens,
+            compression, keep-alive and the like.
 
     Raises:
         ValueError: if `target` is not an address, or a setting is out of its range.
@@ -71,7 +77,7 @@ class Client:
         **connection: Any,
     ):
         self._settings = Settings(target, timeout, wait_for_ready, in_flight, check)
-        self._known = about.Known()
+        self._known = model_info.Known()
         self._calls = SyncCalls(self._settings, open_channel(target, **connection))
 
     def __enter__(self) -> Client:
@@ -266,7 +272,7 @@ class Client:
             TypeError: if a feature has a type that an example cannot hold.
             ValueError: if there is a single example only.
         """
-        from fovea.serving.client.examples import classify_parts
+        from fovea.serving.client.calls.classify import classify_parts
 
         spec = model_spec(model, version, label, signature)
         parts = classify_parts(self._known, spec, examples, context, batch_size)
@@ -289,7 +295,7 @@ class Client:
         Raises:
             ClientError: one of its subclasses says what went wrong.
         """
-        return self._calls.run(about.labels(model, version), timeout)
+        return self._calls.run(model_info.labels(model, version), timeout)
 
     def metadata(
         self,
@@ -317,7 +323,7 @@ class Client:
             ClientError: one of its subclasses says what went wrong.
         """
         spec = model_spec(model, version, label)
-        return self._calls.run(about.metadata(self._known, spec), timeout)
+        return self._calls.run(model_info.metadata(self._known, spec), timeout)
 
     def status(
         self, model: str, *, version: int | None = None, timeout: float | None = None
@@ -335,7 +341,7 @@ class Client:
         Raises:
             ClientError: one of its subclasses says what went wrong.
         """
-        return self._calls.run(about.status(model_spec(model, version)), timeout)
+        return self._calls.run(model_info.status(model_spec(model, version)), timeout)
 
     def is_serving(self, *, timeout: float | None = None) -> bool:
         """Whether the server says that it serves, by gRPC's standard health service.
@@ -347,7 +353,7 @@ class Client:
             ClientError: one of its subclasses says what went wrong; its code is
                 "UNIMPLEMENTED" if the server has no health service.
         """
-        return self._calls.run(about.is_serving(), timeout)
+        return self._calls.run(model_info.is_serving(), timeout)
 
     def reload_config(
         self,
@@ -395,7 +401,7 @@ class Client:
             ...     base="models.config",
             ... )
         """
-        from fovea.serving.client.reload import reload_config
+        from fovea.serving.client.calls.reload import reload_config
 
         target = self._settings.target
         steps = reload_config(target, timeout, models, base, remove, replace, save)

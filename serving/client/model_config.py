@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 from google.protobuf import text_format
 
-from fovea.serving.client import wire_pb2
+from fovea.serving.protocol import wire_pb2
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""``python -m fovea.serving.server``: run the server with the flags of the command line."""
+"""`python -m fovea.serving.server` runs the server with the flags given to it."""
 
 import sys
 

@@ -11,7 +11,7 @@ import socket
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from fovea.serving.client.commands import options
+from fovea.serving.client.commands import arguments
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -37,15 +37,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=8600,
         help="port to listen on; 0 takes a free one (default: %(default)s)",
     )
-    options.add_connection(parser)
+    arguments.add_connection(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Serve the page until Ctrl-C or SIGTERM; return the exit code."""
-    from fovea.serving.client.channel import open_channel
+    from fovea.serving.client.transport.channel import open_channel
     from fovea.serving.web.app import make_app
 
-    connection = options.connection(args)
+    connection = arguments.connection(args)
     open_channel(**connection).close()  # tells now, not on the page, what cannot be
     with (
         _listen(args.host, args.port) as listening,

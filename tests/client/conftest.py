@@ -5,9 +5,7 @@ by code that is not its own. Its `mnist` sorts images by brightness into ten cla
 """
 
 import io
-import os
 import threading
-import warnings
 from collections import Counter, defaultdict
 from concurrent import futures
 from types import SimpleNamespace
@@ -19,37 +17,6 @@ from PIL import Image
 
 CLASSES = [f"shade-{n}" for n in range(10)]
 VERSIONS = (1, 2)
-
-
-@pytest.fixture(scope="session")
-def official():
-    """TensorFlow and the official messages, whose import warns of its own affairs."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import tensorflow as tf
-        from tensorflow.core.example import example_pb2
-        from tensorflow_serving.apis import (
-            classification_pb2,
-            get_model_metadata_pb2,
-            get_model_status_pb2,
-            model_management_pb2,
-            model_service_pb2_grpc,
-            predict_pb2,
-            prediction_service_pb2_grpc,
-        )
-    return SimpleNamespace(
-        tf=tf,
-        example=example_pb2,
-        classification=classification_pb2,
-        management=model_management_pb2,
-        predict=predict_pb2,
-        metadata=get_model_metadata_pb2,
-        status=get_model_status_pb2,
-        model_service=model_service_pb2_grpc,
-        prediction_service=prediction_service_pb2_grpc,
-    )
 
 
 class Servicer:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from fovea.serving.client import BadImage
 from fovea.serving.client import encode_image as encode
-from fovea.serving.client.predictions import PIXEL_PNG
+from fovea.serving.client.calls.predictions import PIXEL_PNG
 
 
 def encode_image(image):

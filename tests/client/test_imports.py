@@ -8,8 +8,9 @@ import pytest
 HEAVY = ("tensorflow", "keras", "tensorflow_serving", "models", "training")
 EVERYTHING = """
 from fovea.serving.client import *
-from fovea.serving.client import load, tensors
-from fovea.serving.client.commands import predict
+from fovea.serving.client.commands import load, predict
+from fovea.serving.client.loadtest import generator
+from fovea.serving.protocol import tensors
 """
 
 

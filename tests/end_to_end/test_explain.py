@@ -17,7 +17,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from fovea import models
 from fovea.serving.client import Client, InvalidRequest
-from fovea.serving.client.explain_images import explain_images
+from fovea.serving.client.heatmaps.explain_images import explain_images
 from fovea.training.attribution import explainers
 from fovea.training.exporting.export import (
     add_arguments,

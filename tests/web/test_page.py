@@ -260,7 +260,7 @@ def test_a_port_in_use_is_one_sentence(page, capsys):
 
 
 def test_the_page_needs_no_tensorflow():
-    code = "import fovea.serving.web.app, fovea.serving.web.command, sys; print(*sys.modules)"
+    code = "from fovea.serving.web import app, command; import sys; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=Path(cli.__file__).parents[1],

@@ -26,7 +26,7 @@ LEARNING_RATE = 1e-3
 def body(
     source: Path, dataset, options: dict, freeze_until: "str | None" = None
 ) -> "Callable[..., keras.Model]":
-    """Return what `fovea.training.loop.train.train` takes as `build`, to start from a run.
+    """Return what `loop.train.train` takes as `build`, to start from a run.
 
     The network it builds has the run's weights in all layers whose shape does not
     depend on the number of classes, and new ones in the others: the head.
@@ -138,7 +138,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry out the command; return the exit code, see `fovea.training.commands.train`."""
+    """Carry out the command; return the exit code, see `train`."""
     pairs = train_command.settings(args)
     source = pretrained.locate(args.source)
     config = runs.read_config(source)

@@ -89,7 +89,7 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def settings(args: argparse.Namespace) -> list[str]:
-    """Return the settings asked for, as `fovea.training.recipes.schema.with_settings` takes them.
+    """Return the settings given, as `recipes.schema.with_settings` takes them.
 
     Raises:
         ValueError: If a text is no setting.
@@ -103,7 +103,7 @@ def settings(args: argparse.Namespace) -> list[str]:
 
 
 def keywords(args: argparse.Namespace) -> dict:
-    """Return what `fovea.training.loop.train.train` is told besides model, data and recipe."""
+    """Return what `loop.train.train` takes besides model, data and recipe."""
     return {
         "seed": args.seed or 0,
         "deterministic": args.deterministic,

@@ -25,8 +25,8 @@ def load(
 
     Args:
         name: A known name (mnist, fashion_mnist, cifar10, mnist_sample), or
-            "folder:PATH" (see `fovea.training.datasets.folder`), or "npz:PATH" or a path
-            that ends in .npz (see `fovea.training.datasets.npz`).
+            "folder:PATH" (see `fovea.training.datasets.folder`), or "npz:PATH" or a
+            path that ends in .npz (see `fovea.training.datasets.npz`).
         data_dir: Where a known name's NAME.npz is; see `fovea.training.datasets.known`.
             Default: the environment's FOVEA_DATA_DIR.
         image_size: (height, width) that the images are resized to. Default: their

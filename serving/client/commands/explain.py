@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fovea.serving.client.errors import BadImage
-from fovea.serving.client.explain_images import explain_images
+from fovea.serving.client.heatmaps.explain_images import explain_images
 
 if TYPE_CHECKING:
     from fovea.serving.client.client import Client
@@ -81,7 +81,7 @@ def write(
     """
     from PIL import Image
 
-    from fovea.serving.client import explained
+    from fovea.serving.client.heatmaps import draw
     from fovea.serving.client.images import encode_image
 
     sent = [encode_image(image) for image in images.values()]
@@ -89,10 +89,10 @@ def write(
     tiles = []
     for name, data, answer in zip(images, sent, answers, strict=True):
         with Image.open(io.BytesIO(data)) as image:
-            tiles.append(explained.draw(answer, image, name))
+            tiles.append(draw.draw(answer, image, name))
     partial = path.with_name(f".{path.name}.partial")
     try:
-        explained.sheet(tiles).save(partial, format="PNG")
+        draw.sheet(tiles).save(partial, format="PNG")
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

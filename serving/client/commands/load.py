@@ -11,8 +11,14 @@ import signal
 import sys
 from typing import Any
 
-from fovea.serving.client.commands import load_requests, options
-from fovea.serving.client.load import PERCENTILES, Generator, Load, Outcome
+from fovea.serving.client.commands import arguments
+from fovea.serving.client.loadtest import requests as load_requests
+from fovea.serving.client.loadtest.generator import (
+    PERCENTILES,
+    Generator,
+    Load,
+    Outcome,
+)
 
 _MOST_MIB = load_requests.MOST_BYTES // 2**20
 _EPILOG = f"""\
@@ -47,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="in the place of a rate, so many clients that wait for their answers",
     )
     add = parser.add_argument
-    seconds = options.positive_float
+    seconds = arguments.positive_float
     add(
         "--duration",
         type=seconds,
@@ -85,15 +91,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--signature", metavar="NAME", help="ask this signature")
     add(
         "--batch",
-        type=options.positive_int,
+        type=arguments.positive_int,
         default=1,
         metavar="N",
         help="images, or rows, in a request (default: %(default)s)",
     )
-    options.add_version(parser)
+    arguments.add_version(parser)
     add("--json", action="store_true", help="print a JSON object instead of a table")
     add("--plot", metavar="OUT", help="draw the latencies into a .png or .svg file")
-    options.add_connection(parser)
+    arguments.add_connection(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -110,10 +116,10 @@ def run(args: argparse.Namespace) -> int:
         ValueError, OSError: if the command line asks for what cannot be.
     """
     if args.plot:
-        from fovea.serving.client.commands import load_plot
+        from fovea.serving.client.loadtest import plot
 
-        load_plot.check(args.plot)
-    settings = options.connection(args)
+        plot.check(args.plot)
+    settings = arguments.connection(args)
     requests = load_requests.make(args, settings)
     loads = [
         Load(
@@ -131,7 +137,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(_as_json(args, done), indent=2))
     if args.plot and done:
-        load_plot.draw(args.plot, f"{args.model} at {args.server}", done)
+        plot.draw(args.plot, f"{args.model} at {args.server}", done)
     if stopped:
         return 130
     return int(not all(outcome.answered for _, outcome in done))
@@ -147,7 +153,7 @@ async def _send(
     loads: list[Load], settings: dict[str, Any], args: argparse.Namespace
 ) -> tuple[list[tuple[Load, Outcome]], bool]:
     """Each load with its outcome, and whether a signal has ended the last early."""
-    from fovea.serving.client.channel import open_aio_channel
+    from fovea.serving.client.transport.channel import open_aio_channel
 
     done: list[tuple[Load, Outcome]] = []
     stopped = False
@@ -258,12 +264,12 @@ def _as_json(
 
 
 def _rates(text: str) -> list[float]:
-    return [options.positive_float(part) for part in text.split(",")]
+    return [arguments.positive_float(part) for part in text.split(",")]
 
 
 def _counts(text: str) -> list[int]:
-    return [options.positive_int(part) for part in text.split(",")]
+    return [arguments.positive_int(part) for part in text.split(",")]
 
 
 def _not_negative(text: str) -> float:
-    return 0.0 if float(text) == 0 else options.positive_float(text)
+    return 0.0 if float(text) == 0 else arguments.positive_float(text)

@@ -7,8 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from fovea.serving.client.commands import options
-from fovea.serving.client.commands.plain import plain
+from fovea.serving.client.commands import arguments
+from fovea.serving.client.commands.json_values import plain
 
 if TYPE_CHECKING:
     from fovea.serving.client.answers import ModelMetadata, Signature, TensorSpec
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `fovea metadata`."""
     parser.add_argument("model", metavar="MODEL", help="the model's name")
-    options.add_version(parser)
+    arguments.add_version(parser)
     parser.add_argument("--json", action="store_true", help="print a JSON object")
-    options.add_connection(parser)
+    arguments.add_connection(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     """
     from fovea.serving.client.client import Client
 
-    with Client(**options.connection(args), timeout=args.timeout) as client:
+    with Client(**arguments.connection(args), timeout=args.timeout) as client:
         found = client.metadata(args.model, version=args.version, label=args.label)
     if args.json:
         print(json.dumps(plain(found), indent=2))

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from fovea.serving.client.commands.plain import plain
+from fovea.serving.client.commands.json_values import plain
 from fovea.serving.client.errors import ClientError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fovea.serving.client.commands import explain, options, output, sources
+from fovea.serving.client.commands import arguments, explain, output, sources
 from fovea.serving.client.commands.progress import Progress
 from fovea.serving.client.errors import (
     BadImage,
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ".npz file with uint8 images, or - for one image on standard input",
     )
     add("--model", required=True, metavar="NAME", help="the model's name")
-    options.add_version(parser)
+    arguments.add_version(parser)
     add(
         "--files-from",
         metavar="FILE",
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--array", metavar="NAME", help="which array of an .npz file")
     add(
         "--top",
-        type=options.positive_int,
+        type=arguments.positive_int,
         default=1,
         metavar="K",
         help="show the K most probable classes (default: %(default)s)",
@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--jsonl", action="store_true", help="print a JSON object a line"
     )
     forms.add_argument("--csv", action="store_true", help="print CSV")
-    options.add_connection(parser)
+    arguments.add_connection(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     progress = Progress("images")
     failures = output.Failures(progress)
     with (
-        Client(**options.connection(args), timeout=args.timeout) as client,
+        Client(**arguments.connection(args), timeout=args.timeout) as client,
         progress,
         failures,
         output.writer(args) as write,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 
-from fovea.serving.client.commands import options
-from fovea.serving.client.commands.plain import plain
+from fovea.serving.client.commands import arguments
+from fovea.serving.client.commands.json_values import plain
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="the model's name")
     parser.add_argument("--version", type=int, metavar="N", help="only this version")
     parser.add_argument("--json", action="store_true", help="print a JSON list")
-    options.add_connection(parser)
+    arguments.add_connection(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     """
     from fovea.serving.client.client import Client
 
-    with Client(**options.connection(args), timeout=args.timeout) as client:
+    with Client(**arguments.connection(args), timeout=args.timeout) as client:
         found = client.status(args.model, version=args.version)
     if args.json:
         print(json.dumps(plain(found), indent=2))

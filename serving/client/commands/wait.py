@@ -6,7 +6,7 @@ import argparse
 import time
 from typing import Any
 
-from fovea.serving.client.commands import options
+from fovea.serving.client.commands import arguments
 from fovea.serving.client.errors import ClientError, DeadlineExceeded
 
 _PAUSE_SECONDS = 0.1
@@ -34,12 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--timeout",
-        type=options.positive_float,
+        type=arguments.positive_float,
         default=60.0,
         metavar="S",
         help="give up after so many seconds (default: %(default)g)",
     )
-    options.add_connection(parser, timeout=None)
+    arguments.add_connection(parser, timeout=None)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
             "A version belongs to a model; name the model too. "
             f"Received: --version {args.version}"
         )
-    settings = options.connection(args)
+    settings = arguments.connection(args)
     end = time.monotonic() + args.timeout
     while True:
         left = end - time.monotonic()

@@ -19,8 +19,8 @@ import grpc
 import numpy as np
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from fovea.serving.client import wire_pb2
-from fovea.serving.client.tensors import array_to_tensor, tensor_to_array
+from fovea.serving.protocol import wire_pb2
+from fovea.serving.protocol.tensors import array_to_tensor, tensor_to_array
 
 
 def images(count: int) -> np.ndarray:

@@ -14,8 +14,8 @@ from fovea.serving.client import (
     Prediction,
     ServerUnavailable,
 )
-from fovea.serving.client.channel import open_channel
-from fovea.serving.client.steps import PREDICT
+from fovea.serving.client.calls.effects import PREDICT
+from fovea.serving.client.transport.channel import open_channel
 from tests.client.faults.replica import images
 
 ASK = {"model": "numbers", "batch_size": 4}

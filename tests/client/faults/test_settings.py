@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fovea.serving.client import Client
-from fovea.serving.client.connection import Connection
+from fovea.serving.client.transport.connection import Connection
 from tests.client.faults.replica import images
 
 

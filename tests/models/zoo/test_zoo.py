@@ -87,7 +87,9 @@ def test_says_where_it_comes_from(name):
     row = ARCHITECTURES[name]
     text = registry.builder(name).__doc__
     if registry.builder(name).__name__ != row.module:  # one depth of a family
-        text += getattr(sys.modules[f"fovea.models.zoo.{row.module}"], row.module).__doc__
+        text += getattr(
+            sys.modules[f"fovea.models.zoo.{row.module}"], row.module
+        ).__doc__
     assert str(row.year) in text
     assert row.paper.split(",")[0].split(":")[0].split()[0] in text
     for section in ("Args:", "Returns:", "Raises:", "What differs from"):

@@ -127,7 +127,7 @@ def test_ten_times_too_many_requests(kit, server, tmp_path):
     def load(**options):
         job = {"target": f"127.0.0.1:{server.port}", "request": str(file), **options}
         done = subprocess.run(
-            [sys.executable, "-m", "fovea.serving.client.load"],
+            [sys.executable, "-m", "fovea.serving.client.loadtest.generator"],
             cwd=ROOT,
             check=True,
             capture_output=True,

@@ -53,7 +53,7 @@ def test_swaps_and_rollbacks_under_load(kit, toys, server, base_path, becomes):
     request.write_bytes(kit.predict_request(x=[0.0]).SerializeToString())
     job = {"target": f"127.0.0.1:{server.port}", "request": str(request)}
     job |= {"seconds": 60, "clients": 4, "output": "y"}
-    command = [sys.executable, "-m", "fovea.serving.client.load"]
+    command = [sys.executable, "-m", "fovea.serving.client.loadtest.generator"]
     pipe = subprocess.PIPE
     with subprocess.Popen(
         command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe

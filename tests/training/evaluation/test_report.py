@@ -219,7 +219,8 @@ def test_importing_the_report_does_not_load_matplotlib():
     import sys
 
     code = (
-        "import sys; import fovea.training.evaluation.report, fovea.training.rendering.image_grid, fovea.training.evaluation.evaluate;"
+        "import sys; from fovea.training.evaluation import evaluate, report;"
+        "from fovea.training.rendering import image_grid;"
         "slow = {'matplotlib', 'jinja2', 'sklearn', 'tensorflow', 'keras'};"
         "sys.exit(', '.join(slow & set(sys.modules)) or 0)"
     )

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from fovea import cli
-from fovea.training.runs import pretrained
-from fovea.training.runs import directory as runs
 from fovea.training.evaluation.evaluate import evaluate
+from fovea.training.runs import directory as runs
+from fovea.training.runs import pretrained
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""Heat maps of predictions: request them, lay them over their pictures."""

@@ -1,0 +1,1 @@
+"""The connection to a server: addresses, channels, TLS and tokens, retries."""

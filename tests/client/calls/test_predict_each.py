@@ -1,0 +1,193 @@
+"""Many images, each answered or reported in its place."""
+
+import threading
+import time
+from concurrent import futures
+
+import grpc
+import numpy as np
+import pytest
+
+from fovea.serving.client import (
+    BadImage,
+    Client,
+    ClientError,
+    DeadlineExceeded,
+    InvalidRequest,
+    ServerUnavailable,
+)
+
+
+@pytest.fixture
+def files(shade, tmp_path):
+    """files(count) -> paths of that many images, image n of class n % 10."""
+
+    def write(count):
+        paths = [tmp_path / f"{n:04}.png" for n in range(count)]
+        for n, path in enumerate(paths):
+            shade(n % 10).save(path)
+        return paths
+
+    return write
+
+
+def test_what_fails_is_reported_in_its_place(client, files, shade):
+    paths = files(130)
+    paths[3].write_bytes(b"hello")
+    paths[64].write_bytes(paths[64].read_bytes()[:-20])
+    paths[70].unlink()
+    whole = bytearray(paths[80].read_bytes())  # its header and its end are sound
+    whole[len(whole) // 2] ^= 0xFF
+    paths[80].write_bytes(whole)
+    shade(1, size=(28, 13)).save(paths[90])  # only the model refuses it
+    answers = list(client.predict_each(map(str, paths), model="mnist", top=2))
+    bad = {n: each for n, each in enumerate(answers) if isinstance(each, ClientError)}
+    assert sorted(bad) == [3, 64, 70, 80, 90]
+    assert [type(bad[n]) for n in sorted(bad)] == [BadImage] * 4 + [InvalidRequest]
+    assert str(bad[3]) == f"{paths[3]} is not an image that Pillow can read."
+    assert str(bad[64]) == f"{paths[64]} is truncated: the end of the file is missing."
+    assert str(bad[70]) == f"{paths[70]} does not exist."
+    assert str(bad[80]).startswith(f"{paths[80]}: Image data of ")
+    assert str(bad[90]).startswith(f"{paths[90]}: Model 'mnist'")
+    assert "13 rows bring bad luck" in str(bad[90])
+    assert bad[90].code == "INVALID_ARGUMENT"
+    for n, answer in enumerate(answers):
+        if n not in bad:
+            assert answer.class_id == n % 10
+            assert answer.top[1].label is not None
+
+
+def test_images_without_a_path_are_named_by_their_place(client, shade):
+    images = [np.asarray(shade(1)), b"hello", shade(1, size=(28, 13))]
+    good, bad, refused = client.predict_each(images, model="mnist")
+    assert good.class_id == 1
+    assert str(bad).startswith("images[1]: Image data of 5 bytes is not an image")
+    assert str(refused).startswith("images[2]: Model 'mnist'")
+
+
+def test_predict_raises_the_first_error(client, shade):
+    with pytest.raises(BadImage, match=r"images\[1\]: Image data of 5 bytes"):
+        client.predict([shade(1), b"hello", b"hi"], model="mnist")
+
+
+def test_images_are_read_as_the_answers_are_taken(server, shade):
+    read = 0
+
+    def source():
+        nonlocal read
+        for n in range(1000):
+            read += 1
+            yield np.asarray(shade(n % 10))
+
+    with Client(server.target, in_flight=2) as client:
+        answers = client.predict_each(source(), model="content", batch_size=5)
+        assert next(answers).class_id == 0
+        assert read == 15  # two requests under way, one made meanwhile
+        answers.close()
+        assert read == 15
+
+
+def test_an_array_is_asked_pixel_by_pixel(server, client):
+    server.servicer.batches.clear()
+    array = np.full((20, 4, 4, 1), 255, np.uint8)
+    answers = list(client.predict_each(array, model="mnist", batch_size=8))
+    assert [answer.class_id for answer in answers] == [9] * 20
+    assert sorted(server.servicer.batches["mnist"]) == [4, 8, 8]
+
+
+def test_pixels_that_do_not_fit_are_refused_without_asking_for_each(server, client):
+    server.servicer.calls.clear()
+    array = np.zeros((20, 4, 4, 1), np.uint8)
+    answers = list(client.predict_each(array, model="mnist", signature="regress"))
+    assert len(answers) == 20
+    assert all("Received: 'regress'" in str(answer) for answer in answers)
+    assert server.servicer.calls["mnist"] == 1
+
+
+class Dying:
+    """Passes calls on to the servicer, and is unavailable after some."""
+
+    def __init__(self, servicer, answers):
+        self.servicer = servicer
+        self.answers = answers
+        self.asked = 0
+        self.lock = threading.Lock()
+
+    def __getattr__(self, name):
+        return getattr(self.servicer, name)
+
+    def Predict(self, request, context):
+        with self.lock:
+            self.asked += 1
+            dead = self.asked > self.answers
+        if dead:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "going down")
+        return self.servicer.Predict(request, context)
+
+
+@pytest.fixture
+def dying(official, server):
+    """dying(n) -> the address of a server that answers n requests."""
+    running = []
+
+    def start(answers):
+        own = grpc.server(futures.ThreadPoolExecutor(4))
+        servicer = Dying(server.servicer, answers)
+        official.prediction_service.add_PredictionServiceServicer_to_server(
+            servicer, own
+        )
+        port = own.add_insecure_port("127.0.0.1:0")
+        own.start()
+        running.append(own)
+        return f"127.0.0.1:{port}", servicer
+
+    yield start
+    for own in running:
+        own.stop(None).wait()
+
+
+def test_an_outage_is_reported_for_the_images_that_it_hits(dying, shade):
+    target, servicer = dying(3)
+    images = [np.asarray(shade(n % 10)) for n in range(1000)]
+    started = time.monotonic()
+    with Client(target, in_flight=2, timeout=60) as client:
+        answers = list(client.predict_each(images, model="mnist", batch_size=10))
+    assert len(answers) == 1000
+    answered = [n for n, each in enumerate(answers) if not isinstance(each, Exception)]
+    # of the two requests under way at that time either may be the third
+    assert len(answered) == 30
+    assert answered[:20] == list(range(20))
+    lost = [each for n, each in enumerate(answers) if n not in answered]
+    assert all(isinstance(each, ServerUnavailable) for each in lost)
+    # 97 requests more, each sent four times by gRPC, would be 388
+    assert servicer.asked < 100
+    assert time.monotonic() - started < 50
+
+
+def test_after_an_outage_images_are_answered_again(dying, shade, monkeypatch):
+    monkeypatch.setattr(
+        "fovea.serving.client.calls.circuit_breaker.SECONDS_BETWEEN_LOOKS", 0.2
+    )
+    target, servicer = dying(0)
+
+    def source():
+        yield from [shade(1)] * 10
+        servicer.answers = 10**6
+        for n in range(2, 5):
+            time.sleep(0.3)
+            yield from [shade(n)] * 5
+
+    with Client(target, in_flight=1) as client:
+        answers = list(client.predict_each(source(), model="mnist", batch_size=5))
+    assert all(isinstance(each, ServerUnavailable) for each in answers[:5])
+    assert [each.class_id for each in answers[10:]] == [2] * 5 + [3] * 5 + [4] * 5
+
+
+def test_a_server_that_hangs_costs_one_time_out_not_one_for_each_image(server, shade):
+    images = [np.asarray(shade(1))] * 400
+    server.servicer.calls.clear()
+    with Client(server.target, timeout=0.2) as client:
+        answers = list(client.predict_each(images, model="slow", batch_size=2))
+    assert len(answers) == 400
+    assert all(isinstance(each, DeadlineExceeded) for each in answers)
+    assert server.servicer.calls["slow"] < 50
