@@ -26,7 +26,7 @@ import tensorflow as tf
 from fovea.serving.server.batching.parameters import PoolOptions, QueueOptions
 from fovea.serving.server.batching.runner import BatchingRunner
 from fovea.serving.server.batching.scheduler import Scheduler
-from fovea.serving.server.runner import Runner
+from fovea.serving.server.saved_model.session_runner import Runner
 
 THREADS = 2
 LARGEST = 32

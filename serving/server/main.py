@@ -24,7 +24,7 @@ from fovea.serving.server.flags import (
     usage,
     without_rest_on_the_port_of_grpc,
 )
-from fovea.serving.server.quiet import native_stderr_quiet
+from fovea.serving.server.native_stderr import native_stderr_quiet
 from fovea.serving.server.signals import Signals, end_process
 
 log = logging.getLogger("fovea.serving.server")
@@ -74,7 +74,7 @@ def _serve(line: CommandLine, signals: Signals) -> int:
     if refused:
         log.error(refused)
     with _packages():
-        from fovea.serving.server import access_log, tracing
+        from fovea.serving.server.telemetry import access_log, tracing
     with access_log.writing(flags.access_log), tracing.tracing():
         return _serve_flags(flags, signals)
 
@@ -82,8 +82,9 @@ def _serve(line: CommandLine, signals: Signals) -> int:
 def _serve_flags(flags: Flags, signals: Signals) -> int:
     with port.reserve(flags.bind, flags.port) as reserved:
         with _packages():
-            from fovea.serving.server import model_config, tls, versions
             from fovea.serving.server.batching import parameters as batching_parameters
+            from fovea.serving.server.lifecycle import model_config, versions
+            from fovea.serving.server.rpc import tls
         # What is wrong is told now, not after the seconds that TensorFlow takes.
         config = model_config.read_config(flags)
         model_config.validate(config.model_config_list)

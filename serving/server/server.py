@@ -14,29 +14,30 @@ from tensorflow_serving.apis import (
 )
 from tensorflow_serving.config import model_server_config_pb2
 
-from fovea.serving.server import metrics, monitoring, port
+from fovea.serving.server import port
 from fovea.serving.server.batching import parameters as batching_parameters
 from fovea.serving.server.batching.runner import BatchingRunner
 from fovea.serving.server.batching.scheduler import Scheduler
 from fovea.serving.server.cpus import usable_cpus
 from fovea.serving.server.errors import ServingError, invalid_argument
 from fovea.serving.server.flags import Flags
-from fovea.serving.server.grpc_threads import GrpcThreads
-from fovea.serving.server.health import Health
-from fovea.serving.server.loaded_model import LoadedModel
-from fovea.serving.server.manager import Manager
-from fovea.serving.server.model_config import read_config
-from fovea.serving.server.models import Models
-from fovea.serving.server.periodic import Periodic
-from fovea.serving.server.reflection import Reflection
-from fovea.serving.server.refusal import Refusal
+from fovea.serving.server.lifecycle.configured import Models
+from fovea.serving.server.lifecycle.manager import Manager
+from fovea.serving.server.lifecycle.model_config import read_config
+from fovea.serving.server.lifecycle.periodic import Periodic
+from fovea.serving.server.lifecycle.states import Retries
+from fovea.serving.server.lifecycle.versions import AspiredVersion
 from fovea.serving.server.rest.gateway import Gateway
 from fovea.serving.server.rest.handler import Handler
-from fovea.serving.server.runner import Runner
-from fovea.serving.server.services import ModelService, PredictionService
-from fovea.serving.server.session import session_config
-from fovea.serving.server.states import Retries
-from fovea.serving.server.versions import AspiredVersion
+from fovea.serving.server.rpc.drain import Refusal
+from fovea.serving.server.rpc.health import Health
+from fovea.serving.server.rpc.reflection import Reflection
+from fovea.serving.server.rpc.services import ModelService, PredictionService
+from fovea.serving.server.rpc.threads import GrpcThreads
+from fovea.serving.server.saved_model.interface import LoadedModel
+from fovea.serving.server.saved_model.session_config import session_config
+from fovea.serving.server.saved_model.session_runner import Runner
+from fovea.serving.server.telemetry import metrics, monitoring
 from fovea.serving.server.warmup import warm_up
 
 log = logging.getLogger(__name__)

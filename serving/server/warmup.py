@@ -16,12 +16,12 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import prediction_log_pb2
 
-from fovea.serving.server.classify import classify
 from fovea.serving.server.errors import ServingError, code_of, invalid_argument
-from fovea.serving.server.loaded_model import LoadedModel
-from fovea.serving.server.multi_inference import multi_inference
-from fovea.serving.server.predict import predict
-from fovea.serving.server.regress import regress
+from fovea.serving.server.inference.classify import classify
+from fovea.serving.server.inference.multi_inference import multi_inference
+from fovea.serving.server.inference.predict import predict
+from fovea.serving.server.inference.regress import regress
+from fovea.serving.server.saved_model.interface import LoadedModel
 
 WARMUP_FILE = Path("assets.extra", "tf_serving_warmup_requests")
 MAX_RECORDS = 1000

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fovea.serving.server.model_config import validate
+from fovea.serving.server.lifecycle.model_config import validate
 from fovea.serving.server.text_proto import read_text_proto
 
 ROOT = Path(__file__).parents[2]

@@ -5,7 +5,7 @@ from google.protobuf import json_format
 from tensorflow_serving.apis import prediction_log_pb2
 
 from fovea.serving.server.errors import ServingError
-from fovea.serving.server.runner import Runner
+from fovea.serving.server.saved_model.session_runner import Runner
 from fovea.serving.server.warmup import WARMUP_FILE, warm_up
 
 

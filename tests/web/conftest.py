@@ -39,7 +39,7 @@ def repository(tmp_path_factory):
 def serving(repository, *models):
     """The embedded server, in this process, where TensorFlow has started already."""
     from fovea.serving.server.flags import parse
-    from fovea.serving.server.model_config import read_config
+    from fovea.serving.server.lifecycle.model_config import read_config
     from fovea.serving.server.server import Server
 
     with socket.socket() as free:

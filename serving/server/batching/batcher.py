@@ -16,7 +16,6 @@ from typing import Any
 
 import grpc
 
-from fovea.serving.server import metrics
 from fovea.serving.server.batching.inputs import Input
 from fovea.serving.server.batching.merge import alike, merged, parted
 from fovea.serving.server.batching.parameters import QueueOptions
@@ -24,6 +23,7 @@ from fovea.serving.server.batching.scheduler import Queue, Scheduler
 from fovea.serving.server.batching.tasks import Feeds, Task, fail, settle
 from fovea.serving.server.batching.turns import writing
 from fovea.serving.server.errors import ServingError, invalid_argument
+from fovea.serving.server.telemetry import metrics
 
 Run = Callable[[Feeds, Sequence[str], float | None], list[Any]]
 _Names = tuple[str, ...]

@@ -13,7 +13,7 @@ from fovea.serving.server.batching.batcher import Batcher
 from fovea.serving.server.batching.inputs import Input
 from fovea.serving.server.batching.parameters import QueueOptions
 from fovea.serving.server.batching.scheduler import Scheduler
-from fovea.serving.server.runner import Runner
+from fovea.serving.server.saved_model.session_runner import Runner
 
 
 class BatchingRunner:

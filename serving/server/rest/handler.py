@@ -10,12 +10,11 @@ import time
 import grpc
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from fovea.serving.server import access_log, metrics, metrics_pages, tracing
 from fovea.serving.server.errors import ServingError, invalid_argument
-from fovea.serving.server.loaded_model import LoadedModel
-from fovea.serving.server.manager import Manager
-from fovea.serving.server.metadata import metadata
-from fovea.serving.server.model_spec import resolve
+from fovea.serving.server.inference.model_metadata import metadata
+from fovea.serving.server.lifecycle.manager import Manager
+from fovea.serving.server.lifecycle.model_spec import resolve
+from fovea.serving.server.lifecycle.status import status
 from fovea.serving.server.rest import proto_to_json
 from fovea.serving.server.rest.inference import infer
 from fovea.serving.server.rest.messages import (
@@ -28,7 +27,8 @@ from fovea.serving.server.rest.messages import (
 )
 from fovea.serving.server.rest.pretty import error_body
 from fovea.serving.server.rest.routes import BadVersion, Route, is_api, route
-from fovea.serving.server.status import status
+from fovea.serving.server.saved_model.interface import LoadedModel
+from fovea.serving.server.telemetry import access_log, metrics, metrics_pages, tracing
 
 log = logging.getLogger(__name__)
 

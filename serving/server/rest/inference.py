@@ -12,13 +12,13 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from fovea.serving.server.classify import classify
 from fovea.serving.server.errors import invalid_argument
-from fovea.serving.server.loaded_model import LoadedModel
-from fovea.serving.server.manager import Manager
-from fovea.serving.server.model_spec import resolve
-from fovea.serving.server.predict import predict
-from fovea.serving.server.regress import regress
+from fovea.serving.server.inference.classify import classify
+from fovea.serving.server.inference.predict import predict
+from fovea.serving.server.inference.regress import regress
+from fovea.serving.server.inference.tensors import fill_proto, to_array
+from fovea.serving.server.lifecycle.manager import Manager
+from fovea.serving.server.lifecycle.model_spec import resolve
 from fovea.serving.server.rest import (
     json_to_examples,
     json_to_tensors,
@@ -26,8 +26,8 @@ from fovea.serving.server.rest import (
     tensors_to_json,
 )
 from fovea.serving.server.rest.parse import may_hold_booleans, parse
-from fovea.serving.server.signatures import signature_name
-from fovea.serving.server.tensors import fill_proto, to_array
+from fovea.serving.server.saved_model.interface import LoadedModel
+from fovea.serving.server.saved_model.signatures import signature_name
 
 _OF_EXAMPLES: dict[str, tuple[Any, Callable[..., Any], Callable[[Any], bytes]]] = {
     "classify": (

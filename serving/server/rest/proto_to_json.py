@@ -11,7 +11,7 @@ from typing import Any
 from google.protobuf import descriptor, json_format, message
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 
-from fovea.serving.server.metadata import SIGNATURE_DEF
+from fovea.serving.server.inference.model_metadata import SIGNATURE_DEF
 
 # The C++ library escapes these, so that the text can stand in an HTML page.
 _ESCAPED = {ord("<"): "\\u003c", ord(">"): "\\u003e", 0x7F: "\\u007f"}

@@ -1,0 +1,1 @@
+"""What the RPCs compute: Predict, Classify, Regress, MultiInference, metadata."""

@@ -1,0 +1,1 @@
+"""Which versions are served: config, versions on disk, policy, labels, manager."""

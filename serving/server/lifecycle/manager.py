@@ -1,0 +1,360 @@
+"""The manager: aspired versions -> loaded ones, without a gap and without a drop.
+
+Its policy preserves availability: a new version is loaded before the old one is let go,
+and a version is unloaded when the last request that uses it has been answered. A load
+that fails changes nothing for the version that serves; it is tried again a few times
+and, later, whenever its files have changed.
+
+Some threads load and some unload; what they do next is decided under one lock.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Generic
+
+import grpc
+
+from fovea.serving.server.errors import ServingError
+from fovea.serving.server.lifecycle.labels import Labels
+from fovea.serving.server.lifecycle.states import (
+    NO_RETRIES,
+    Retries,
+    S,
+    State,
+    Version,
+    VersionStatus,
+)
+from fovea.serving.server.lifecycle.versions import AspiredVersion
+
+log = logging.getLogger(__name__)
+
+# A caller that went away is noticed after so long.
+_PATIENCE_SECONDS = 0.5
+
+
+class Loan(Generic[S]):
+    """A borrowed version: give it back, or use it as a context manager.
+
+    Args:
+        lent: What is borrowed.
+        back: Takes it back.
+
+    Attributes:
+        version: Its number.
+        servable: What was loaded.
+    """
+
+    __slots__ = ("_back", "_lent", "servable", "version")
+
+    def __init__(self, lent: Version[S], back: Callable[[Version[S]], None]) -> None:
+        assert lent.servable is not None
+        self.version = lent.number
+        self.servable: S = lent.servable
+        self._lent, self._back = lent, back
+
+    def give_back(self) -> None:
+        """It is no longer used; once only."""
+        self._back(self._lent)
+
+    def __enter__(self) -> tuple[int, S]:
+        return self.version, self.servable
+
+    def __exit__(self, *error: object) -> None:
+        self.give_back()
+
+
+class Manager(Generic[S]):
+    """Keeps the aspired versions loaded and lends them to requests.
+
+    Args:
+        load: Makes a servable of a version directory; a ServingError is a failed load.
+        on_availability: Is told a model's name and whether any version of it can be
+            used, whenever that may have changed. It must not call the manager.
+        retries: What to do about loads that fail.
+        load_threads: How many versions may be loaded at the same time.
+        unload_threads: How many may be unloaded at the same time.
+
+    Attributes:
+        labels: Names for versions.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[AspiredVersion], S],
+        on_availability: Callable[[str, bool], None] = lambda model, available: None,
+        retries: Retries = NO_RETRIES,
+        load_threads: int = 1,
+        unload_threads: int = 1,
+    ) -> None:
+        self.labels = Labels()
+        self._load = load
+        self._on_availability = on_availability
+        self._retries = retries
+        self._lock = threading.RLock()  # entered faster than its condition
+        self._changed = threading.Condition(self._lock)
+        self._aspired: dict[str, dict[int, AspiredVersion]] = {}
+        self._versions: dict[str, dict[int, Version[S]]] = {}
+        self._told: dict[str, bool] = {}
+        self._waiting_is_over = False
+        self._closing = False
+        work = [self._load_until_closed] * load_threads
+        work += [self._unload_until_closed] * unload_threads
+        self._threads = [
+            threading.Thread(target=target, name=target.__name__.strip("_"))
+            for target in work
+        ]
+        for thread in self._threads:
+            thread.daemon = True
+            thread.start()
+
+    def aspire(self, model: str, versions: Sequence[AspiredVersion]) -> None:
+        """Say which versions of a model should be served from now on."""
+        with self._changed:
+            aspired = {version.version: version for version in versions}
+            self._aspired[model] = aspired
+            known = self._versions.setdefault(model, {})
+            for number in known.keys() - aspired.keys():
+                known[number].unaspire()
+            for number in aspired.keys() - known.keys():
+                known[number] = Version(model, aspired[number])
+            self._retire_replaced(model)
+            self._tell_availability(model)
+            self._changed.notify_all()
+
+    def servable(self, model: str, version: int | None = None) -> Loan[S]:
+        """Borrow a version: it is not unloaded before it is given back.
+
+        Args:
+            model: The model's name.
+            version: The version, or None for the highest available one.
+
+        Raises:
+            ServingError: NOT_FOUND when it is not available.
+        """
+        with self._lock:
+            lent = self._available(model, version)
+            lent.users += 1
+        return Loan(lent, self._give_back)
+
+    def _give_back(self, lent: Version[S]) -> None:
+        with self._lock:
+            lent.users -= 1
+            if lent.users == 0 and lent.state is State.UNLOADING:
+                self._changed.notify_all()
+
+    def _available(self, model: str, version: int | None) -> Version[S]:
+        known = self._versions.get(model, {})
+        ready = [v for v in known if known[v].state is State.AVAILABLE]
+        if version is None:
+            wanted, missing = max(ready, default=None), f"Latest({model})"
+        else:
+            wanted = version if version in ready else None
+            missing = f"Specific({model}, {version})"
+        if wanted is None:
+            raise ServingError(
+                grpc.StatusCode.NOT_FOUND, f"Servable not found for request: {missing}"
+            )
+        return known[wanted]
+
+    def models(self) -> list[str]:
+        """Every model that ever had a version."""
+        with self._changed:
+            return sorted(self._versions)
+
+    def statuses(self, model: str) -> list[VersionStatus]:
+        """Every version of a model ever seen, the ended ones too, highest first."""
+        with self._changed:
+            known = self._versions.get(model, {})
+            return [known[number].status for number in sorted(known, reverse=True)]
+
+    def is_available(self, model: str, version: int) -> bool:
+        """Whether a version can be used now."""
+        with self._changed:
+            known = self._versions.get(model, {}).get(version)
+            return known is not None and known.state is State.AVAILABLE
+
+    def wait_until_available(
+        self,
+        models: Iterable[str],
+        called: str = "servable",
+        still_wanted: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Block until a version of each model serves, however long that takes.
+
+        Args:
+            models: The models' names.
+            called: What the error text calls them.
+            still_wanted: Whether the caller still waits for the outcome.
+
+        Raises:
+            ServingError: UNKNOWN when every aspired version of a model has failed to
+                load; UNAVAILABLE when the server ends.
+        """
+        models = list(models)
+
+        def over() -> bool:
+            return (
+                self._waiting_is_over
+                or all(self._is_served(m) or self._failed(m) for m in models)
+                or not still_wanted()
+            )
+
+        with self._changed:
+            while not self._changed.wait_for(over, _PATIENCE_SECONDS):
+                pass
+            if self._waiting_is_over:
+                raise ServingError(
+                    grpc.StatusCode.UNAVAILABLE, "The server is shutting down"
+                )
+            failed = [v for model in sorted(models) if (v := self._failed(model))]
+            causes = "".join(f"{{{v.name} due to error: {v.error}}}, " for v in failed)
+        if failed:
+            raise ServingError(
+                grpc.StatusCode.UNKNOWN,
+                f"{len(failed)} {called}(s) did not become available: {{{causes}}}",
+            )
+
+    def _is_served(self, model: str) -> bool:
+        known = self._versions.get(model, {}).values()
+        return any(version.state is State.AVAILABLE for version in known)
+
+    def _failed(self, model: str) -> Version[S] | None:
+        """The highest aspired version, if all aspired ones have failed."""
+        aspired = self._aspired.get(model)
+        if not aspired or self._is_served(model):
+            return None
+        versions = [self._versions[model][number] for number in aspired]
+        if all(v.state is State.END and v.error is not None for v in versions):
+            return max(versions, key=lambda version: version.number)
+        return None
+
+    def end_waiting(self) -> None:
+        """Let go whoever waits for models, now and later: the server ends."""
+        with self._changed:
+            self._waiting_is_over = True
+            self._changed.notify_all()
+
+    def close(self, timeout: float) -> bool:
+        """Unload everything.
+
+        Args:
+            timeout: Seconds to wait for requests and loads that are under way.
+
+        Returns:
+            Whether all was unloaded in time.
+        """
+        end = time.monotonic() + timeout
+        for model in list(self._aspired):
+            self.aspire(model, [])
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def _tell_availability(self, model: str) -> None:
+        served = self._is_served(model)
+        if self._told.get(model) is not served:
+            self._told[model] = served
+            self._on_availability(model, served)
+
+    def _retire_replaced(self, model: str) -> None:
+        """The availability-preserving policy: let go what is no longer needed."""
+        known, aspired = self._versions[model], self._aspired[model]
+        while True:
+            ready = [n for n in sorted(known) if known[n].state is State.AVAILABLE]
+            unwanted = [n for n in ready if n not in aspired]
+            replaced = len(unwanted) < len(ready)
+            if not unwanted or (aspired and not replaced and len(unwanted) == 1):
+                return
+            known[unwanted[0]].state = State.UNLOADING
+
+    def _load_until_closed(self) -> None:
+        while (version := self._next_to_load()) is not None:
+            self._bring_up(version)
+
+    def _next_to_load(self) -> Version[S] | None:
+        with self._changed:
+            while not self._closing:
+                for model, aspired in self._aspired.items():
+                    for number in sorted(aspired, reverse=True):
+                        version = self._versions[model][number]
+                        if version.is_due(aspired[number].fingerprint):
+                            version.aspired = aspired[number]
+                            version.state, version.retry_at = State.LOADING, None
+                            return version
+                self._changed.wait(self._seconds_to_retry())
+            return None
+
+    def _seconds_to_retry(self) -> float | None:
+        moments = [
+            version.retry_at
+            for known in self._versions.values()
+            for version in known.values()
+            if version.retry_at is not None
+        ]
+        return max(0.0, min(moments) - time.monotonic()) if moments else None
+
+    def _bring_up(self, version: Version[S]) -> None:
+        log.info("Loading servable version %s", version.name)
+        try:
+            servable = self._load(version.aspired)
+        except Exception as error:
+            if not isinstance(error, ServingError):
+                log.exception("Loading %s failed unexpectedly", version.name)
+                error = ServingError(grpc.StatusCode.INTERNAL, f"{error}")
+            self._load_failed(version, error)
+            return
+        with self._changed:
+            version.loaded(servable)
+            self._retire_replaced(version.model)
+            self._tell_availability(version.model)
+            self._changed.notify_all()
+        log.info("Successfully loaded servable version %s", version.name)
+
+    def _load_failed(self, version: Version[S], error: ServingError) -> None:
+        log.error("Loading servable: %s failed: %s", version.name, error)
+        with self._changed:
+            version.failed(error, self._retries)
+            if version.number not in self._aspired[version.model]:
+                version.unaspire()
+            ended = version.state is State.END
+            self._changed.notify_all()
+        if ended:
+            log.error("Servable %s cannot be loaded: %s", version.name, error)
+
+    def _unload_until_closed(self) -> None:
+        while (version := self._next_to_unload()) is not None:
+            self._unload(version)
+
+    def _next_to_unload(self) -> Version[S] | None:
+        with self._changed:
+            while True:
+                held = False
+                for known in self._versions.values():
+                    for version in known.values():
+                        held |= version.state not in (State.START, State.END)
+                        unused = version.users == 0 and not version.closing
+                        if version.state is State.UNLOADING and unused:
+                            version.closing = True
+                            return version
+                if self._closing and not held:
+                    return None
+                self._changed.wait()
+
+    def _unload(self, version: Version[S]) -> None:
+        assert version.servable is not None
+        try:
+            version.servable.close()
+        except Exception:
+            log.exception("Unloading %s failed", version.name)
+        with self._changed:
+            version.servable, version.state = None, State.END
+            version.closing = False
+            self._changed.notify_all()
+        log.info("Unloaded servable version %s", version.name)

@@ -1,0 +1,39 @@
+"""ModelSpec: which model, and which version of it, a request means."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tensorflow_serving.apis import model_pb2
+
+from fovea.serving.server.errors import invalid_argument
+from fovea.serving.server.lifecycle.labels import Labels
+
+
+def spec_of(request: Any) -> model_pb2.ModelSpec:
+    """The ModelSpec of a request, which must have one.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT.
+    """
+    if not request.HasField("model_spec"):
+        raise invalid_argument("Missing ModelSpec")
+    return request.model_spec
+
+
+def resolve(spec: model_pb2.ModelSpec, labels: Labels) -> tuple[str, int | None]:
+    """The model's name and the version, None for the latest.
+
+    Args:
+        spec: What the request says.
+        labels: What the labels mean now.
+
+    Raises:
+        ServingError: No name, or a label that means nothing.
+    """
+    if not spec.name:
+        raise invalid_argument("ModelSpec has no name specified.")
+    choice = spec.WhichOneof("version_choice")
+    if choice == "version_label":
+        return spec.name, labels.version(spec.name, spec.version_label)
+    return spec.name, spec.version.value if choice == "version" else None

@@ -1,0 +1,1 @@
+"""The gRPC side: services, threads, health, reflection, TLS, draining."""

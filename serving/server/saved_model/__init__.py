@@ -1,0 +1,1 @@
+"""One SavedModel: its files, its session, and the checks before a run."""

@@ -1,0 +1,198 @@
+"""The runner: one loaded SavedModel, run as the C++ server runs it.
+
+``tf.saved_model.load`` words its errors differently and knows no deadline. A v1 Session
+reaches the same ``DirectSession::Run`` that TensorFlow Serving calls, so the texts of
+wrong dtypes and failing operations, and the time-outs, are TensorFlow Serving's own.
+Its Python ``run`` would wrap the errors; ``_call_tf_sessionrun`` does not. It is
+private: this module is its only user and
+    tests/server/saved_model/test_session_runner.py its contract.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf import config_pb2
+from tensorflow.python.client import pywrap_tf_session as c_api
+
+from fovea.serving.server.admission import Gate
+from fovea.serving.server.cpus import usable_cpus
+from fovea.serving.server.errors import ServingError, code_of, invalid_argument
+from fovea.serving.server.saved_model.caller_thread import CALLER_THREAD, CallerThread
+from fovea.serving.server.saved_model.empty_batch import one_row, outputs_to_cut
+from fovea.serving.server.saved_model.files import choose_meta_graph, read_saved_model
+from fovea.serving.server.saved_model.ranks import guards
+from fovea.serving.server.saved_model.signatures import Signatures
+from fovea.serving.server.telemetry import metrics
+
+# More at the same time take longer each, and no more are done in a second.
+RUNS_PER_CPU = 4
+
+
+class Runner:
+    """A SavedModel in a graph and a session of its own.
+
+    Initialisation operations have run, tables and assets are in place.
+
+    Args:
+        path: The version directory.
+        tags: The tags of the meta graph to load.
+        config: The session's configuration. With a negative number of inter-op
+            threads a run stays in its caller's thread where it has time enough.
+        check_method_names: Whether requests must keep to signatures made for them.
+
+    Attributes:
+        check_method_names: As given.
+        signatures: Every signature of the graph, the initialisation one too.
+
+    Raises:
+        ServingError: It cannot be loaded.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        tags: Sequence[str] = ("serve",),
+        config: config_pb2.ConfigProto | None = None,
+        check_method_names: bool = False,
+    ) -> None:
+        meta_graph = choose_meta_graph(read_saved_model(path), tags)
+        self.signatures = Signatures(meta_graph.signature_def)
+        self.check_method_names = check_method_names
+        self._guards = guards(meta_graph)
+        self._cut_when_empty = outputs_to_cut(meta_graph)
+        self._caller_thread: CallerThread | None = None
+        if config is not None and config.inter_op_parallelism_threads < 0:
+            self._caller_thread = CallerThread(meta_graph)
+            config = _with_threads(config)
+        self._graph = tf.Graph()
+        self._session = tf.compat.v1.Session(graph=self._graph, config=config)
+        try:
+            with self._graph.as_default():
+                tf.compat.v1.saved_model.loader.load(self._session, tags, str(path))
+        except tf.errors.OpError as error:
+            self.close()
+            raise _serving_error(error) from None
+        except Exception as error:
+            self.close()
+            raise invalid_argument(f"{path} cannot be loaded: {error}") from None
+        self._session._extend_graph()
+        self._endpoints: dict[str, Any] = {}
+        self._gate = Gate(RUNS_PER_CPU * usable_cpus())
+
+    def run(
+        self,
+        feeds: Mapping[str, np.ndarray],
+        fetches: Sequence[str],
+        timeout: float | None = None,
+    ) -> list[Any]:
+        """Run the graph once: `LoadedModel.run`."""
+        for name, guard in self._guards.items():
+            if name in feeds:
+                guard.check(feeds[name])
+        if self._cut_when_empty.issuperset(fetches):
+            row = one_row(feeds)
+            if row is not None:
+                # Where the row will not do, what the graph says of none at all counts.
+                with contextlib.suppress(ServingError):
+                    return [value[:0] for value in self._run(row, fetches, timeout)]
+        return self._run(feeds, fetches, timeout)
+
+    def _run(
+        self,
+        feeds: Mapping[str, np.ndarray],
+        fetches: Sequence[str],
+        timeout: float | None,
+    ) -> list[Any]:
+        endpoints = self._endpoints
+        try:
+            feed = {endpoints[name]: array for name, array in feeds.items()}
+            fetch = [endpoints[name] for name in fetches]
+        except KeyError:  # the first time
+            feed = {
+                self._endpoint(name, "FeedInputs: unable to find feed output {}"): array
+                for name, array in feeds.items()
+            }
+            fetch = [
+                self._endpoint(name, "FetchOutputs node {}: not found")
+                for name in fetches
+            ]
+        left = self._gate.enter(timeout)
+        try:
+            metrics.session_ran()
+            here = self._caller_thread
+            if here is None:
+                return self._call(_options(left), feed, fetch)
+            started = time.perf_counter()
+            options = CALLER_THREAD if here.suits(fetches, left) else _options(left)
+            values = self._call(options, feed, fetch)
+            here.took(time.perf_counter() - started)
+            return values
+        finally:
+            self._gate.leave()
+
+    def _call(self, options: Any, feed: dict[Any, Any], fetch: list[Any]) -> list[Any]:
+        try:
+            return self._session._call_tf_sessionrun(options, feed, fetch, [], None)
+        except tf.errors.OpError as error:
+            raise _serving_error(error) from None
+        finally:
+            if options is not None and options is not CALLER_THREAD:
+                c_api.TF_DeleteBuffer(options)
+
+    def _endpoint(self, name: str, missing: str) -> Any:
+        endpoint = self._endpoints.get(name)
+        if endpoint is None:
+            full_name = name if ":" in name else f"{name}:0"
+            try:
+                tensor = self._graph.get_tensor_by_name(full_name)
+            except (KeyError, ValueError):
+                raise self._no_tensor(name, missing.format(full_name)) from None
+            endpoint = self._endpoints[name] = tensor._as_tf_output()
+        return endpoint
+
+    def _no_tensor(self, name: str, missing: str) -> ServingError:
+        """The error of a name that is no tensor's; an operation may have it."""
+        try:
+            self._graph.get_operation_by_name(name)
+        except (KeyError, ValueError):
+            return ServingError(grpc.StatusCode.NOT_FOUND, missing)
+        return invalid_argument(
+            f"Tried to fetch data for '{name}', which produces no output.  To run to a "
+            f"node but not fetch any data, pass '{name}' as an argument to the "
+            "'target_node_names' argument of the Session::Run API."
+        )
+
+    def close(self) -> None:
+        """Free the session and the graph."""
+        self._session.close()
+        self._endpoints = {}
+        del self._session, self._graph
+        gc.collect()  # a graph is full of cycles: do not let it wait for its turn
+
+
+def _with_threads(config: config_pb2.ConfigProto) -> config_pb2.ConfigProto:
+    """Threads for the runs that cannot stay in their caller's."""
+    threads = config_pb2.ConfigProto()
+    threads.CopyFrom(config)
+    threads.inter_op_parallelism_threads = usable_cpus()
+    return threads
+
+
+def _options(timeout: float | None) -> Any:
+    if timeout is None:
+        return None
+    options = config_pb2.RunOptions(timeout_in_ms=max(1, int(timeout * 1000)))
+    return c_api.TF_NewBufferFromString(options.SerializeToString())
+
+
+def _serving_error(error: tf.errors.OpError) -> ServingError:
+    return ServingError(code_of(error.error_code), error.message)
