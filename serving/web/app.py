@@ -39,10 +39,10 @@ from fovea.serving.client import (
     ModelNotFound,
     ServerUnavailable,
 )
-from fovea.serving.web import as_json, question
-from fovea.serving.web.asking import Asker
+from fovea.serving.web import inputs, json_values
 from fovea.serving.web.guard import Guard
-from fovea.serving.web.question import Question
+from fovea.serving.web.inputs import Question
+from fovea.serving.web.model_calls import Asker
 from fovea.serving.web.servable import Servable
 
 T = TypeVar("T")
@@ -60,9 +60,9 @@ _STATUS: tuple[tuple[type[ClientError], int], ...] = (
     (DeadlineExceeded, 504),
 )
 PREPARE: dict[str, Callable[[bytes, Servable], Question]] = {
-    "drawing": question.from_drawing,
-    "file": question.from_file,
-    "photo": question.from_photo_of_digit,
+    "drawing": inputs.from_drawing,
+    "file": inputs.from_file,
+    "photo": inputs.from_photo_of_digit,
 }
 
 
@@ -89,7 +89,7 @@ def make_app(connection: dict[str, Any], models: Sequence[str], host: str) -> St
 
     async def describe(request: Request) -> Response:
         servable = await asker.describe(request.path_params["model"])
-        return JSONResponse(as_json.of_servable(servable))
+        return JSONResponse(json_values.of_servable(servable))
 
     async def ask(request: Request) -> Response:
         model, kind = request.path_params["model"], request.path_params["kind"]
@@ -102,7 +102,7 @@ def make_app(connection: dict[str, Any], models: Sequence[str], host: str) -> St
         found = await _unless_gone(request, answer)
         if found is None:
             return Response(status_code=_CLIENT_GONE)
-        return JSONResponse(as_json.of_answer(*found))
+        return JSONResponse(json_values.of_answer(*found))
 
     return Starlette(
         routes=[

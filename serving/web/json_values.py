@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from fovea.serving.web.asking import Answer
-from fovea.serving.web.question import Question
+from fovea.serving.web.inputs import Question
+from fovea.serving.web.model_calls import Answer
 from fovea.serving.web.servable import Servable
 
 SHOWN_CLASSES = 5

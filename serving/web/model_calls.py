@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fovea.serving.client import AsyncClient, ClientError, InvalidRequest, PredictResult
-from fovea.serving.web.question import Question
+from fovea.serving.web.inputs import Question
 from fovea.serving.web.servable import Servable, picture_shape
 
 # A version may be replaced between two questions, but hardly twice.
