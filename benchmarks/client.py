@@ -41,7 +41,7 @@ def main() -> None:
         sizes = [f"{installed_megabytes(e):,.0f} MB" for e in (fovea, official)]
         print(f"| installed size, dependencies included | {sizes[0]} | {sizes[1]} |")
         module = "tensorflow_serving.apis.prediction_service_pb2_grpc"
-        ours = import_seconds(fovea, "from fovea.serving.client import Client")
+        ours = import_seconds(fovea, "from fovea import Client")
         theirs = import_seconds(official, f"import {module}")
         print(f"| import, whole process, {IMPORTS} runs | {ours} | {theirs} |")
         if args.model and args.image:
@@ -81,7 +81,7 @@ def import_seconds(python: Path, statement: str) -> str:
 def predict_seconds(python: Path, model: Path, image: Path):
     """Return seconds of whole processes, and of the request within one process."""
     sys.path.insert(0, str(ROOT))
-    from fovea.serving.client import Client
+    from fovea import Client
 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -136,7 +136,7 @@ def load(source: str) -> "np.ndarray | list[Path]":
 
 def fovea_way(address: str, batch: int) -> Callable:
     """Client.predict on an array, predict_each on files."""
-    from fovea.serving.client import Client
+    from fovea import Client
 
     client = Client(address, timeout=60)
 

@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 from PIL import Image, ImageDraw
 
-from fovea.serving.client import Client
+from fovea import Client
 from fovea.serving.web.inputs import from_drawing
 from fovea.serving.web.servable import Servable, picture_shape
 

@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import gradio
 
-from fovea.serving.client import Client
+from fovea import Client
 from fovea.serving.web.inputs import from_drawing
 from fovea.serving.web.servable import Servable, picture_shape
 

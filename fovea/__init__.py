@@ -15,26 +15,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fovea.serving.client import (
-        AsyncClient,
-        BadImage,
+    from fovea.serving.client.aio import AsyncClient
+    from fovea.serving.client.answers import (
         Classification,
         ClassScore,
-        Client,
-        ClientError,
-        DeadlineExceeded,
-        InvalidRequest,
-        ModelConfig,
         ModelMetadata,
-        ModelNotFound,
         Prediction,
         PredictResult,
-        ServerUnavailable,
         Signature,
         TensorSpec,
         VersionStatus,
-        encode_image,
     )
+    from fovea.serving.client.client import Client
+    from fovea.serving.client.errors import (
+        BadImage,
+        ClientError,
+        DeadlineExceeded,
+        InvalidRequest,
+        ModelNotFound,
+        ServerUnavailable,
+    )
+    from fovea.serving.client.images import encode_image
+    from fovea.serving.client.model_config import ModelConfig
 
 __all__ = [
     "AsyncClient",
@@ -57,15 +59,41 @@ __all__ = [
     "encode_image",
 ]
 
+# Module of fovea.serving.client -> what it defines.
+_DEFINED_IN = {
+    "aio": ("AsyncClient",),
+    "answers": (
+        "ClassScore",
+        "Classification",
+        "ModelMetadata",
+        "PredictResult",
+        "Prediction",
+        "Signature",
+        "TensorSpec",
+        "VersionStatus",
+    ),
+    "client": ("Client",),
+    "errors": (
+        "BadImage",
+        "ClientError",
+        "DeadlineExceeded",
+        "InvalidRequest",
+        "ModelNotFound",
+        "ServerUnavailable",
+    ),
+    "images": ("encode_image",),
+    "model_config": ("ModelConfig",),
+}
+_MODULE_OF = {name: module for module, names in _DEFINED_IN.items() for name in names}
+
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         return import_module("importlib.metadata").version("fovea")
-    if name not in __all__:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module("fovea.serving.client"), name)
-    globals()[name] = value  # found without this function from now on
-    return value
+    module = import_module(f"fovea.serving.client.{_MODULE_OF[name]}")
+    return getattr(module, name)
 
 
 def __dir__() -> list[str]:

@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
 
     _heading("4. Serve it and ask over gRPC")
     with _server(REPOSITORY) as port:
-        from fovea.serving.client import Client
+        from fovea import Client
 
         with Client(f"127.0.0.1:{port}", timeout=30) as client:
             first = client.predict(dataset.x_test[:SHOWN], model=REPOSITORY.name)

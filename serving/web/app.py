@@ -30,8 +30,8 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from fovea.serving.client import (
-    AsyncClient,
+from fovea.serving.client.aio import AsyncClient
+from fovea.serving.client.errors import (
     BadImage,
     ClientError,
     DeadlineExceeded,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from fovea.serving.client import BadImage
+from fovea.serving.client.errors import BadImage
 
 # The share of a picture's sides that the digit's box takes: 20 of 28 pixels.
 _BOX = 20 / 28

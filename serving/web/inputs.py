@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from fovea.serving.client import BadImage, encode_image
+from fovea.serving.client.errors import BadImage
+from fovea.serving.client.images import encode_image
 from fovea.serving.web.digit import centre_digit, ink_of_photo
 from fovea.serving.web.servable import Servable
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fovea.serving.client import InvalidRequest, ModelMetadata
+from fovea.serving.client.answers import ModelMetadata
+from fovea.serving.client.errors import InvalidRequest
 
 
 @dataclass(frozen=True)

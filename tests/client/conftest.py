@@ -247,7 +247,7 @@ def server(official):
 
 @pytest.fixture
 def client(server):
-    from fovea.serving.client import Client
+    from fovea import Client
 
     with Client(server.target) as client:
         yield client

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from fovea.serving.client import (
+from fovea import (
     AsyncClient,
     BadImage,
     ClientError,

@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from fovea.serving.client import (
+from fovea import (
     BadImage,
     Client,
     ClientError,
@@ -293,7 +293,7 @@ def test_waiting_for_a_server_ends_at_the_deadline():
 
 def test_a_proxy_is_not_asked_for_this_machine(server):
     code = (
-        "from fovea.serving.client import Client\n"
+        "from fovea import Client\n"
         f"with Client({server.target!r}) as client: client.status('mnist')"
     )
     proxied = {**os.environ, "http_proxy": f"http://127.0.0.1:{free_port()}"}

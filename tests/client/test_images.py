@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fovea.serving.client import BadImage
-from fovea.serving.client import encode_image as encode
+from fovea import BadImage
+from fovea import encode_image as encode
 from fovea.serving.client.calls.predictions import PIXEL_PNG
 
 

@@ -5,9 +5,11 @@ import sys
 
 import pytest
 
-HEAVY = ("tensorflow", "keras", "tensorflow_serving", "models", "training")
+HEAVY = {"tensorflow", "keras", "tensorflow_serving", "fovea.models", "fovea.training"}
+# What a user's own packages may be called.
+TAKEN = {"models", "training", "serving"}
 EVERYTHING = """
-from fovea.serving.client import *
+from fovea import *
 from fovea.serving.client.commands import load, predict
 from fovea.serving.client.loadtest import generator
 from fovea.serving.protocol import tensors
@@ -21,24 +23,34 @@ def modules_after(code):
         text=True,
         check=True,
     )
-    return {name.split(".")[0] for name in done.stdout.split()}
+    return set(done.stdout.split())
 
 
-@pytest.mark.parametrize("code", ["import fovea.serving.client", EVERYTHING])
+@pytest.mark.parametrize("code", ["import fovea", EVERYTHING])
 def test_nothing_heavy_is_imported(code):
-    assert modules_after(code).isdisjoint(HEAVY)
+    loaded = modules_after(code)
+    assert loaded.isdisjoint(HEAVY)
+    assert loaded.isdisjoint(TAKEN)
 
 
 def test_importing_the_package_costs_nothing():
-    loaded = modules_after("import fovea.serving.client")
+    loaded = modules_after("import fovea")
     assert loaded.isdisjoint({"grpc", "google", "numpy", "PIL"})
+    assert {name for name in loaded if name.startswith("fovea")} == {"fovea"}
+
+
+def test_every_public_name_is_found():
+    import fovea
+
+    for name in fovea.__all__:
+        assert getattr(fovea, name).__name__ == name
 
 
 def test_asking_about_files_needs_no_numpy(server, shade, tmp_path):
     path = tmp_path / "a.png"
     shade(3).save(path)
     code = (
-        "from fovea.serving.client import Client\n"
+        "from fovea import Client\n"
         f"with Client({server.target!r}) as client:\n"
         f"    client.predict([{str(path)!r}], model='mnist')\n"
     )
@@ -54,7 +66,7 @@ def test_the_command_needs_no_numpy_either(server, shade, tmp_path):
 
 
 def test_unknown_name_is_an_attribute_error():
-    import fovea.serving.client
+    import fovea
 
     with pytest.raises(AttributeError, match="no attribute 'Clent'"):
-        _ = fovea.serving.client.Clent
+        _ = fovea.Clent

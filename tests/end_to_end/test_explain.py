@@ -15,8 +15,7 @@ import tensorflow as tf
 from PIL import Image
 from tensorflow.core.protobuf import saved_model_pb2
 
-from fovea import models
-from fovea.serving.client import Client, InvalidRequest
+from fovea import Client, InvalidRequest, models
 from fovea.serving.client.heatmaps.explain_images import explain_images
 from fovea.training.attribution import explainers
 from fovea.training.exporting.export import (

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fovea import cli
-from fovea.serving.client import Client
+from fovea import Client, cli
 from fovea.training.runs import directory as runs
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fovea.serving.client import Client, ModelNotFound
+from fovea import Client, ModelNotFound
 from fovea.training.evaluation.evaluate import evaluate
 from fovea.training.exporting.export import export
 from fovea.training.runs import directory as runs

@@ -16,9 +16,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fovea import models
+from fovea import Client, ClientError, models
 from fovea.models.registry import ARCHITECTURES
-from fovea.serving.client import Client, ClientError
 from fovea.training.exporting.export import publish, write_version
 
 ROOT = Path(__file__).parents[2]

@@ -169,7 +169,7 @@ def test_unknown_fields_survive(official):
 
 def test_both_live_in_one_process_in_either_order():
     ours = (
-        "from fovea.serving.client import Client; Client('127.0.0.1:1').close();"
+        "from fovea import Client; Client('127.0.0.1:1').close();"
         "from fovea.serving.protocol import wire_pb2"
     )
     theirs = "from tensorflow_serving.apis import predict_pb2"

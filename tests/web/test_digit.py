@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from fovea.serving.client import BadImage
+from fovea import BadImage
 from fovea.serving.web.digit import centre_digit, ink_of_photo
 
 

@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from fovea import cli
-from fovea.serving.client import Client
+from fovea import Client, cli
 
 SEVEN = [(75, 60), (205, 60), (125, 230)]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fovea.serving.client import BadImage, InvalidRequest
+from fovea import BadImage, InvalidRequest
 from fovea.serving.client.calls.classify import to_example
 
 

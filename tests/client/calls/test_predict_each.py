@@ -8,7 +8,7 @@ import grpc
 import numpy as np
 import pytest
 
-from fovea.serving.client import (
+from fovea import (
     BadImage,
     Client,
     ClientError,

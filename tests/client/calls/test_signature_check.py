@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fovea.serving.client import Client, InvalidRequest, ModelNotFound
+from fovea import Client, InvalidRequest, ModelNotFound
 
 GOOD = np.zeros((2, 4, 4, 1), np.uint8)
 

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from fovea.serving.client import AsyncClient, Client, ServerUnavailable
+from fovea import AsyncClient, Client, ServerUnavailable
 from tests.client.faults.replica import images
 
 ASK = {"model": "numbers", "batch_size": 4}

@@ -7,7 +7,7 @@ import threading
 import grpc
 import pytest
 
-from fovea.serving.client import (
+from fovea import (
     Client,
     DeadlineExceeded,
     InvalidRequest,

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fovea.serving.client import Client
+from fovea import Client
 from fovea.serving.client.transport.connection import Connection
 from tests.client.faults.replica import images
 
@@ -66,7 +66,7 @@ def test_a_proxy_is_not_asked_for_several_servers(start):
         closed.bind(("127.0.0.1", 0))
         proxy = f"http://127.0.0.1:{closed.getsockname()[1]}"
         code = (
-            "from fovea.serving.client import Client\n"
+            "from fovea import Client\n"
             "from tests.client.faults.replica import images\n"
             f"with Client(['127.0.0.1:{server.port}']) as client:\n"
             "    client.predict(images(1), model='numbers')"

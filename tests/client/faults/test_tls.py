@@ -5,7 +5,7 @@ import asyncio
 import grpc
 import pytest
 
-from fovea.serving.client import AsyncClient, Client, ClientError, ServerUnavailable
+from fovea import AsyncClient, Client, ClientError, ServerUnavailable
 from tests.client.faults.replica import Replica, images
 
 

@@ -7,7 +7,7 @@ import asyncio
 import numpy as np
 import pytest
 
-from fovea.serving.client import AsyncClient, Client, InvalidRequest, ModelConfig
+from fovea import AsyncClient, Client, InvalidRequest, ModelConfig
 
 
 @pytest.fixture(scope="module")

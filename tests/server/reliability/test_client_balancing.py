@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fovea.serving.client import Client
+from fovea import Client
 from tests.client.faults.replica import Replica
 
 
