@@ -1,13 +1,12 @@
 """`fovea models`: the zoo, each network at its paper's size."""
 
 import argparse
-import json
-import sys
 from typing import Any
 
 from fovea.models import backend, registry
 from fovea.models.anatomy.words import short, times
-from fovea.models.commands.describe import anatomy_of, console, table
+from fovea.models.commands.describe import anatomy_of
+from fovea.terminal import console, print_json, table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,8 +19,7 @@ def run(args: argparse.Namespace) -> int:
     backend.prepare(args.debug)
     rows = [_row(architecture) for architecture in registry.ARCHITECTURES.values()]
     if args.json:
-        json.dump(rows, sys.stdout, indent=2)
-        print()
+        print_json(rows)
         return 0
     out = console()
     grid = table(out)

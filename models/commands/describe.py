@@ -1,19 +1,15 @@
 """`fovea describe`: one network's anatomy as a table, as JSON, as a picture."""
 
 import argparse
-import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fovea.models import backend, registry
 from fovea.models.anatomy.words import pair, short, times, window
 from fovea.models.parse_options import parse_options
+from fovea.terminal import console, print_json, table
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
-
     from fovea.models.anatomy.parts import Anatomy, LayerAnatomy
 
 # For the table: the names of Keras' layers without what every reader adds.
@@ -80,8 +76,7 @@ def run(args: argparse.Namespace) -> int:
 
         draw(parts, args.plot)
     if args.json:
-        json.dump(values, sys.stdout, indent=2)
-        print()
+        print_json(values)
     else:
         _print(parts, args.batch_size)
     return 0
@@ -113,23 +108,6 @@ def parse_input(text: str) -> tuple[int, int, int]:
         )
     height, width, channels = map(int, sizes)
     return height, width, channels
-
-
-def console() -> "Console":
-    """Return where tables are printed: at most 100 columns when piped."""
-    from rich.console import Console
-
-    out = Console(highlight=False, soft_wrap=False)
-    return out if out.is_terminal else Console(highlight=False, width=100)
-
-
-def table(out: "Console") -> "Table":
-    """Return an empty table: ruled on a terminal, plain when piped."""
-    from rich import box
-    from rich.table import Table
-
-    style = box.SIMPLE_HEAD if out.is_terminal else None
-    return Table(box=style, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
 
 
 def _print(parts: "Anatomy", batch_size: int) -> None:

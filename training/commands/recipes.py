@@ -1,11 +1,9 @@
 """`fovea recipes`: the recipes that come with the package, and what they reached."""
 
 import argparse
-import json
 import statistics
-import sys
 
-from fovea.models.commands.describe import console, table
+from fovea.terminal import console, print_json, table
 from fovea.training.recipes import files as recipe_file
 
 
@@ -20,8 +18,7 @@ def run(args: argparse.Namespace) -> int:
     """Carry out the command; return the exit code."""
     files = recipe_file.shipped()
     if args.json:
-        json.dump([_as_dict(file) for file in files], sys.stdout, indent=2)
-        print()
+        print_json([_as_dict(file) for file in files])
         return 0
     out = console()
     grid = table(out)

@@ -1,6 +1,6 @@
 """What `fovea evaluate` tells on the terminal."""
 
-from fovea.models.commands.describe import console, table
+from fovea.terminal import console, table
 from fovea.training.datasets.load import short_name
 from fovea.training.evaluation.metrics import confusions
 
