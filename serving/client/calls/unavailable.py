@@ -55,7 +55,8 @@ _MEANINGS = [
         "it hangs.",
     ),
     (
-        "handshaker shutdown",
+        # which of these depends on the network stack: who gave up, and at which step
+        "handshaker shutdown|to connect.*([Tt]imed out|Timeout occurred|FD [Ss]hutdown)",
         "Nothing comes back from {target}; check the address, and whether a firewall "
         "is in between.",
     ),
