@@ -56,7 +56,7 @@ _MEANINGS = [
     ),
     (
         # which of these depends on the network stack: who gave up, and at which step
-        "handshaker shutdown|to connect.*([Tt]imed out|Timeout occurred|FD [Ss]hutdown)",
+        "handshaker shutdown|to connect.*(timed out|Timeout occurred|FD [Ss]hutdown)",
         "Nothing comes back from {target}; check the address, and whether a firewall "
         "is in between.",
     ),
