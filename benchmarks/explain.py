@@ -54,12 +54,13 @@ def exported(run: Path, data_dir):
     from fovea.training.datasets import load
     from fovea.training.exporting.export import export
     from fovea.training.runs import directory as runs
+    from fovea.training.runs.load import load_model
 
     dataset = load.load(runs.read_config(run)["dataset"], data_dir)
     with tempfile.TemporaryDirectory() as directory:
         version = export(run, Path(directory) / "model", with_explain="auto")
         functions = tf.saved_model.load(str(version)).signatures
-    _, how = explainers.explainer(runs.load_model(run))
+    _, how = explainers.explainer(load_model(run))
     return functions, dataset, how
 
 

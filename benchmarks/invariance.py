@@ -71,7 +71,7 @@ def trained(dataset, model: str, augmentation: str, options: dict):
     """Return a network, trained."""
     from fovea.training.loop.train import train
     from fovea.training.recipes.schema import Recipe
-    from fovea.training.runs import directory as runs
+    from fovea.training.runs.load import load_model
 
     recipe = Recipe(
         epochs=EPOCHS,
@@ -83,7 +83,7 @@ def trained(dataset, model: str, augmentation: str, options: dict):
     with tempfile.TemporaryDirectory() as directory:
         run = Path(directory) / "run"
         train(model, dataset, run, recipe)
-        return runs.load_model(run)
+        return load_model(run)
 
 
 def accuracy(found: dict, change: str, strength: float) -> str:

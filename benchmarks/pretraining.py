@@ -163,14 +163,14 @@ def one(model, dataset, directory, recipe, seed, **begin) -> tuple[float, float]
     """Train once; return the accuracy on the test images and the seconds it took."""
     from fovea.training.evaluation.evaluate import evaluate
     from fovea.training.loop.train import train
-    from fovea.training.runs import directory as runs
+    from fovea.training.runs.load import load_model
 
     begun = time.perf_counter()
     with quiet(), tempfile.TemporaryDirectory(dir=directory) as parent:
         run = Path(parent) / "run"
         train(model, dataset, run, recipe, seed=seed, **begin)
         seconds = time.perf_counter() - begun
-        result = evaluate(runs.load_model(run), dataset.x_test, dataset.y_test)
+        result = evaluate(load_model(run), dataset.x_test, dataset.y_test)
     return result["accuracy"], seconds
 
 

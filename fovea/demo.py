@@ -20,6 +20,7 @@ import numpy as np
 from fovea.models import backend
 from fovea.training.rendering import image_grid
 from fovea.training.runs import directory as runs
+from fovea.training.runs.load import load_model
 
 RUN = Path("runs/demo")
 REPOSITORY = Path("exported/demo")
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"{metrics['parameters']:,} parameters, {metrics['seconds']:.0f} s")
 
     _heading("2. Evaluate it in this process")
-    model = runs.load_model(RUN)
+    model = load_model(RUN)
     inside = evaluate(model, dataset.x_test, dataset.y_test)
     runs.write_json(
         RUN / "metrics.json",

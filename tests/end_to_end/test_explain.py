@@ -24,7 +24,7 @@ from fovea.training.exporting.export import (
     publish,
     write_version,
 )
-from fovea.training.runs import directory as runs
+from fovea.training.runs.load import load_model
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -42,7 +42,7 @@ def nets(run_directory):
         "speednet": models.build("speednet", (32, 32, 3), 4),
         "mlp": models.build("mlp", (28, 28, 1), 4),
     }
-    return {"digits": runs.load_model(run_directory), **made}
+    return {"digits": load_model(run_directory), **made}
 
 
 @pytest.fixture(scope="module")

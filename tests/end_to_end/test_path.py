@@ -19,6 +19,7 @@ from fovea import Client, ModelNotFound
 from fovea.training.evaluation.evaluate import evaluate
 from fovea.training.exporting.export import export
 from fovea.training.runs import directory as runs
+from fovea.training.runs.load import load_model
 
 ROOT = Path(__file__).parents[2]
 FOVEA = [sys.executable, "-m", "fovea"]
@@ -191,6 +192,6 @@ def test_every_architecture_of_the_first_path_is_served_as_it_is_evaluated(
         images=tf.constant(digits.x_test)
     )
     accuracy = np.mean(answer["class_id"].numpy() == digits.y_test)
-    model = runs.load_model(tmp_path / "run")
+    model = load_model(tmp_path / "run")
     inside = evaluate(model, digits.x_test, digits.y_test)
     assert accuracy == pytest.approx(inside["accuracy"], abs=1e-6)

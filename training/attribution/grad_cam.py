@@ -49,7 +49,7 @@ def grad_cam(
     Example:
 
     ```python
-    model = runs.load_model(Path("runs/lenet5"))
+    model = load_model(Path("runs/lenet5"))
     heat = grad_cam(model, images)  # why what was answered
     heat = grad_cam(model, images, 7)  # what looks like a seven
     ```

@@ -14,6 +14,7 @@ from fovea.training.recipes import schema as recipes
 from fovea.training.recipes.schema import Recipe
 from fovea.training.runs import directory as runs
 from fovea.training.runs import pretrained
+from fovea.training.runs.load import load_model
 
 if TYPE_CHECKING:
     import keras
@@ -47,9 +48,7 @@ def body(
 
     config = runs.read_config(source)
     name, classes = config["model"], dataset.num_classes
-    weights = {
-        layer.name: layer.get_weights() for layer in runs.load_model(source).layers
-    }
+    weights = {layer.name: layer.get_weights() for layer in load_model(source).layers}
     with skeleton():
         one, other = (
             models.build(name, dataset.input_shape, count, **options)

@@ -10,6 +10,7 @@ from fovea.training.evaluation import evaluate
 from fovea.training.evaluation.report import SPLITS
 from fovea.training.runs import directory as runs
 from fovea.training.runs import pretrained
+from fovea.training.runs.load import load_model
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     from fovea.training.inspect.units import selection
 
     page.check_target(target)
-    model = runs.load_model(directory)
+    model = load_model(directory)
     model.jit_compile = backend.has_gpu()
     parts = anatomy(model)
     layers = selection.named(model, parts, args.layer)

@@ -13,6 +13,7 @@ from fovea.training.datasets import load
 from fovea.training.evaluation.metrics import judge
 from fovea.training.runs import directory as runs
 from fovea.training.runs import pretrained
+from fovea.training.runs.load import load_model
 
 TEST_TIME_AUGMENTATION = ("none", "mirror", "mirror_shift")
 BATCH_SIZE = 500
@@ -152,7 +153,7 @@ def run(args: argparse.Namespace) -> int:
     backend.prepare(args.debug)
     from fovea.training.evaluation import table
 
-    model = runs.load_model(directory)
+    model = load_model(directory)
     model.jit_compile = backend.has_gpu()
     dataset = load.load_for(config, args.data_dir, args.dataset)
     split = args.split or ("test" if len(dataset.x_test) else "validation")

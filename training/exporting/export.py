@@ -14,6 +14,7 @@ from fovea.training.attribution import explainers
 from fovea.training.datasets import load
 from fovea.training.runs import directory as runs
 from fovea.training.runs import pretrained
+from fovea.training.runs.load import load_model
 
 
 def export(run: Path, repository: Path, *, with_explain: "str | None" = None) -> Path:
@@ -37,7 +38,7 @@ def export(run: Path, repository: Path, *, with_explain: "str | None" = None) ->
         OSError: If the repository cannot be written; no version appears then.
     """
     config = runs.read_config(run)
-    model = runs.load_model(run)
+    model = load_model(run)
     # Refused here, if it is, before anything is written.
     how = explainers.explainer(model, with_explain)[1] if with_explain else None
 

@@ -210,26 +210,3 @@ def flush_directory(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def load_model(run: Path) -> "keras.Model":
-    """Return the trained model of a run, as it answers: without augmentation.
-
-    Raises:
-        ValueError: If there is no readable model.keras.
-    """
-    import keras
-
-    from fovea.models import registry
-    from fovea.training.runs import pretrained
-
-    if (run / pretrained.WEIGHTS).exists():
-        return pretrained.unpack(run)
-    registry.builder(read_config(run)["model"])  # registers the layers it uses
-    try:
-        return keras.saving.load_model(run / "model.keras", compile=False)
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"{run / 'model.keras'} is missing or not readable; train the run again. "
-            f"Received: run={run} ({str(error).splitlines()[0]})"
-        ) from error

@@ -12,7 +12,7 @@ from fovea.training.attribution.integrated_gradients import (
     integrated_gradients,
 )
 from fovea.training.attribution.occlusion import occlusion
-from fovea.training.runs import directory as runs
+from fovea.training.runs.load import load_model
 
 SHAPE = (5, 6, 2)
 
@@ -53,7 +53,7 @@ def test_integrated_gradients_are_a_riemann_sum_of_the_gradient(net, weights, im
 
 def test_the_shares_of_a_trained_net_add_up_to_its_logit(run_directory, digits):
     """Completeness: the logit less that of a black image."""
-    model = runs.load_model(run_directory)
+    model = load_model(run_directory)
     images = digits.x_test[:6]
     logits = model.predict(images, verbose=0)
     black = model.predict(np.zeros_like(images), verbose=0)

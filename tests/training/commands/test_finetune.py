@@ -12,6 +12,7 @@ from fovea.training.evaluation.evaluate import evaluate
 from fovea.training.loop.train import resume, train
 from fovea.training.recipes.schema import Recipe
 from fovea.training.runs import directory as runs
+from fovea.training.runs.load import load_model
 
 PAD = ((0, 0), (2, 2), (2, 2), (0, 0))
 
@@ -42,7 +43,7 @@ def weights_of(model):
 
 
 def test_the_body_starts_from_the_run_and_the_head_anew(run_directory, two_classes):
-    before = weights_of(runs.load_model(run_directory))
+    before = weights_of(load_model(run_directory))
     model = finetune.body(run_directory, two_classes, {})((28, 28, 1), "mnist")
     after = weights_of(model)
     assert model.output_shape == (None, 2)
@@ -53,19 +54,19 @@ def test_the_body_starts_from_the_run_and_the_head_anew(run_directory, two_class
 
 
 def test_frozen_layers_stay_and_the_others_learn(tuned, run_directory, two_classes):
-    before = weights_of(runs.load_model(run_directory))
-    after = weights_of(runs.load_model(tuned))
+    before = weights_of(load_model(run_directory))
+    after = weights_of(load_model(tuned))
     for name in ("c1", "c3"):
         np.testing.assert_array_equal(before[name][0], after[name][0])
     for name in ("c5", "f6"):
         assert np.abs(before[name][0] - after[name][0]).max() > 1e-4
-    model = runs.load_model(tuned)
+    model = load_model(tuned)
     result = evaluate(model, two_classes.x_test, two_classes.y_test)
     assert result["accuracy"] > 0.8
 
 
 def test_a_tuned_run_can_be_exported(tuned):
-    assert runs.load_model(tuned).output_shape == (None, 2)
+    assert load_model(tuned).output_shape == (None, 2)
 
 
 def test_what_is_frozen_stays_so_when_training_goes_on(tuned, two_classes, tmp_path):
@@ -73,8 +74,8 @@ def test_what_is_frozen_stays_so_when_training_goes_on(tuned, two_classes, tmp_p
     build = finetune.body(tuned, two_classes, {}, "c1")
     train("lenet5", two_classes, tmp_path / "run", recipe, build=build)
     assert resume(tmp_path / "run", two_classes, epochs=2)["epochs_completed"] == 2
-    before = weights_of(runs.load_model(tuned))
-    after = weights_of(runs.load_model(tmp_path / "run"))
+    before = weights_of(load_model(tuned))
+    after = weights_of(load_model(tmp_path / "run"))
     np.testing.assert_array_equal(before["c1"][0], after["c1"][0])
     assert np.abs(before["c3"][0] - after["c3"][0]).max() > 1e-4
 
@@ -85,8 +86,8 @@ def test_frozen_batch_statistics_do_not_move(digits, two_classes, tmp_path):
     train("lenet5", digits, tmp_path / "source", recipe)
     build = finetune.body(tmp_path / "source", two_classes, options, "s2")
     train("lenet5", two_classes, tmp_path / "tuned", recipe, build=build)
-    before = weights_of(runs.load_model(tmp_path / "source"))
-    after = weights_of(runs.load_model(tmp_path / "tuned"))
+    before = weights_of(load_model(tmp_path / "source"))
+    after = weights_of(load_model(tmp_path / "tuned"))
     for ours, theirs in zip(after["c1_norm"], before["c1_norm"], strict=True):
         np.testing.assert_array_equal(ours, theirs)
     assert np.abs(after["c3_norm"][2] - before["c3_norm"][2]).max() > 1e-4

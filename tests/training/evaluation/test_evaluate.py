@@ -14,6 +14,7 @@ from fovea.training.evaluation.evaluate import evaluate, predict_logits
 from fovea.training.loop.train import train
 from fovea.training.recipes.schema import Recipe
 from fovea.training.runs import directory as runs
+from fovea.training.runs.load import load_model
 
 NAMES = ("ant", "bee", "cat")
 
@@ -158,7 +159,7 @@ def test_answers_that_are_no_numbers_are_refused():
 
 @pytest.fixture(scope="module")
 def model(run_directory):
-    return runs.load_model(run_directory)
+    return load_model(run_directory)
 
 
 def test_no_images_and_unknown_augmentation_are_refused(model, digits):
@@ -221,7 +222,7 @@ def test_the_command_records_tells_and_shows(run, sample, capsys):
     assert metrics["test"] == told
     assert metrics["status"] == "complete" and "accuracy" in metrics["validation"]
     assert told["dataset"] == "mnist_sample" and told["images"] == 1000
-    logits = runs.load_model(run).predict(sample.x_test, verbose=0)
+    logits = load_model(run).predict(sample.x_test, verbose=0)
     assert told["accuracy"] == (logits.argmax(axis=1) == sample.y_test).mean()
     assert told["mistakes"] and "test_time_augmentation" not in told
     for mistake in told["mistakes"]:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from fovea.training.exporting import export as exports
 from fovea.training.exporting import signatures
-from fovea.training.runs import directory as runs
+from fovea.training.runs.load import load_model
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -81,7 +81,7 @@ def test_classify_has_the_method_name_of_classify(exported):
 
 def test_the_three_ways_of_asking_answer_alike(loaded, run_directory, digits):
     images = digits.x_test[:8]
-    logits = runs.load_model(run_directory).predict(images, verbose=0)
+    logits = load_model(run_directory).predict(images, verbose=0)
     expected = tf.nn.softmax(logits).numpy()
     encoded = [_png(image) for image in images]
     raw = loaded.signatures["serving_default"](images=tf.constant(images))

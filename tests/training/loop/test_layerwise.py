@@ -18,6 +18,7 @@ from fovea.training.loop import checkpoint, fit, layerwise
 from fovea.training.loop.train import train
 from fovea.training.recipes.schema import Recipe
 from fovea.training.runs import directory as runs
+from fovea.training.runs.load import load_model
 
 ROOT = Path(__file__).parents[3]
 
@@ -105,7 +106,7 @@ def test_training_starts_from_the_blocks(data_dir, tmp_path, capsys):
     assert cli.main(["train", "mlp", *arguments, *settings, *start]) == 0
     config = json.loads((run / "config.json").read_text())
     assert config["pretrain"] == "layerwise" and config["pretrain_epochs"] == 2
-    assert runs.load_model(run).count_params() == 266_610
+    assert load_model(run).count_params() == 266_610
     assert cli.main(["train", "--resume", str(run), *arguments[2:4], *start[:2]]) == 0
     capsys.readouterr()
 
@@ -125,7 +126,7 @@ def test_what_was_held_out_is_not_pretrained_on(digits, tmp_path):
     for dataset in (few, dataclasses.replace(few, y_train=labels)):
         run = tmp_path / str(len(weights))
         train("mlp", dataset, run, recipe, pretrain_epochs=1)
-        weights.append(runs.load_model(run).get_weights())
+        weights.append(load_model(run).get_weights())
     for one, other in zip(*weights, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
 
@@ -182,6 +183,6 @@ def test_a_run_killed_between_blocks_goes_on_with_the_next(data_dir, tmp_path):
             assert resumed.returncode == 0, resumed.stderr
             assert "block 2 of 2" in resumed.stdout
             assert "block 1 of 2" not in resumed.stdout
-        ends.append(runs.load_model(run).get_weights())
+        ends.append(load_model(run).get_weights())
     for one, other in zip(*ends, strict=True):
         np.testing.assert_array_equal(one, other)

@@ -16,6 +16,7 @@ from fovea.training.datasets import load
 from fovea.training.loop.train import train
 from fovea.training.recipes.schema import Recipe
 from fovea.training.runs import directory as runs
+from fovea.training.runs.load import load_model
 
 ROOT = Path(__file__).parents[3]
 # Trains as `fovea train` does, and shows the weights that this worker ends with.
@@ -26,12 +27,12 @@ from fovea.models import backend
 backend.prepare()
 import numpy as np
 from fovea import models
-from fovea.training import data
-from fovea.training.recipes.schema import Recipe
+from fovea.training.datasets import load
 from fovea.training.loop.train import train
+from fovea.training.recipes.schema import Recipe
 
 recipe, run, shown = json.loads(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-digits = data.load("mnist_sample")
+digits = load.load("mnist_sample")
 digits = dataclasses.replace(
     digits, x_train=digits.x_train[:200], y_train=digits.y_train[:200]
 )
@@ -100,7 +101,7 @@ def trained_alone(digits, run, recipe):
         digits, x_train=digits.x_train[:200], y_train=digits.y_train[:200]
     )
     metrics = train("lenet5", few, run, Recipe(**recipe), strategy="single")
-    return metrics, runs.load_model(run).get_weights()
+    return metrics, load_model(run).get_weights()
 
 
 def test_two_processes_train_as_one(workers, sample, tmp_path):
@@ -187,8 +188,8 @@ def test_a_killed_worker_ends_the_training_and_resume_goes_on(
     )
     train("lenet5", load.load("mnist", data_dir), tmp_path / "alone", alone)
     for ours, theirs in zip(
-        runs.load_model(run).get_weights(),
-        runs.load_model(tmp_path / "alone").get_weights(),
+        load_model(run).get_weights(),
+        load_model(tmp_path / "alone").get_weights(),
         strict=True,
     ):
         np.testing.assert_allclose(ours, theirs, atol=1e-4)

@@ -135,12 +135,14 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(
     cpu, [tf.config.LogicalDeviceConfiguration()] * 2
 )
-from fovea.training import checkpoint, data, run as runs, strategies
-from fovea.training.recipes.schema import Recipe
+from fovea.training.datasets import load
+from fovea.training.loop import checkpoint, strategies
 from fovea.training.loop.train import train
+from fovea.training.recipes.schema import Recipe
+from fovea.training.runs.load import load_model
 
 found = {}
-digits = data.load("mnist_sample")
+digits = load.load("mnist_sample")
 digits = dataclasses.replace(
     digits, x_train=digits.x_train[:100], y_train=digits.y_train[:100]
 )
@@ -150,7 +152,7 @@ weights = []
 for name in ("single", "mirrored"):
     run = Path(sys.argv[1]) / name
     metrics = train("lenet5", digits, run, recipe, strategy=name)
-    weights.append(runs.load_model(run).get_weights())
+    weights.append(load_model(run).get_weights())
     found[name] = [metrics["train"]["loss"], metrics["validation"]["loss"]]
 found["difference"] = max(float(np.abs(a - b).max()) for a, b in zip(*weights))
 try:

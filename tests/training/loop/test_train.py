@@ -21,6 +21,7 @@ from fovea.training.loop import checkpoint
 from fovea.training.loop.train import resume, train
 from fovea.training.recipes.schema import Recipe, from_dict
 from fovea.training.runs import directory as runs
+from fovea.training.runs.load import load_model
 
 ROOT = Path(__file__).parents[3]
 
@@ -69,13 +70,13 @@ def test_a_run_directory_can_be_judged_and_repeated(run_directory, digits):
 
 
 def test_the_net_has_learned_to_read(run_directory, digits):
-    result = evaluate(runs.load_model(run_directory), digits.x_test, digits.y_test)
+    result = evaluate(load_model(run_directory), digits.x_test, digits.y_test)
     assert result["images"] == 200
     assert result["accuracy"] > 0.8
 
 
 def test_evaluate_agrees_with_keras(run_directory, digits):
-    model = runs.load_model(run_directory)
+    model = load_model(run_directory)
     model.compile(
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
@@ -88,7 +89,7 @@ def test_evaluate_agrees_with_keras(run_directory, digits):
 
 def test_the_figures_are_those_of_the_model_that_is_left(run_directory, digits):
     *_, x, y = load.split(digits, 0.1, seed=0)
-    result = evaluate(runs.load_model(run_directory), x, y)
+    result = evaluate(load_model(run_directory), x, y)
     told = runs.read_metrics(run_directory)["validation"]
     assert result["accuracy"] == pytest.approx(told["accuracy"], abs=1e-6)
     assert result["loss"] == pytest.approx(told["loss"], rel=1e-4)
@@ -101,7 +102,7 @@ def test_augmentation_acts_in_training_only(few, tmp_path):
         recipe = Recipe(epochs=1, augmentation=policy)
         metrics = train("softmax_regression", few, run, recipe)
         first.append(metrics["train"]["loss"])
-        names = [layer.name for layer in runs.load_model(run).layers]
+        names = [layer.name for layer in load_model(run).layers]
         assert not [name for name in names if "augment" in name]
     assert first[0] != pytest.approx(first[1], rel=1e-5)
 
@@ -119,7 +120,7 @@ def test_the_same_seed_gives_the_same_first_steps(few, tmp_path):
 def test_the_averaged_weights_are_what_is_judged_and_left(few, tmp_path):
     recipe = Recipe(epochs=2, batch_size=10, ema=0.95, augmentation="none")
     train("softmax_regression", few, tmp_path / "run", recipe)
-    left = runs.load_model(tmp_path / "run").get_weights()
+    left = load_model(tmp_path / "run").get_weights()
     state = checkpoint.read(tmp_path / "run" / runs.CHECKPOINT)
     raw = [value for value in state.model if value.ndim]
     model = models.build("softmax_regression", (28, 28, 1), 10)
@@ -138,7 +139,7 @@ def test_the_precision_may_be_forced_but_what_is_left_has_all_digits(few, tmp_pa
     train("softmax_regression", few, tmp_path / "run", recipe)
     environment = json.loads((tmp_path / "run" / "environment.json").read_text())
     assert environment["precision"] == "mixed_float16"
-    layers = runs.load_model(tmp_path / "run").layers
+    layers = load_model(tmp_path / "run").layers
     assert {layer.dtype_policy.name for layer in layers} == {"float32"}
     assert keras.config.dtype_policy().name == "float32"
 
@@ -147,7 +148,7 @@ def test_images_may_grow_during_training(few, tmp_path):
     recipe = Recipe(epochs=2, sizes=[[0, 20], [1, 28]], augmentation="none")
     metrics = train("lenet5", few, tmp_path / "run", recipe)
     assert metrics["epochs_completed"] == 2
-    assert runs.load_model(tmp_path / "run").input_shape == (None, 28, 28, 1)
+    assert load_model(tmp_path / "run").input_shape == (None, 28, 28, 1)
     state = checkpoint.read(tmp_path / "run" / runs.CHECKPOINT)
     # One schedule, one optimiser: as many steps as without a change.
     assert 2 in [int(value) for value in state.optimizer if value.ndim == 0]
@@ -191,7 +192,7 @@ def test_a_frozen_layer_stays_as_it_was_given(few, tmp_path):
     # Going on knows of it without being told.
     metrics = resume(tmp_path / "run", few, epochs=2)
     assert metrics["epochs_completed"] == 2
-    left = runs.load_model(tmp_path / "run")
+    left = load_model(tmp_path / "run")
     for name, stays in (("c1", True), ("c3", False)):
         after = left.get_layer(name).get_weights()
         assert np.array_equal(given[name][0], after[0]) == stays
@@ -207,7 +208,7 @@ def test_an_architecture_is_prepared_from_the_images(sample, tmp_path):
     metrics = train("speednet", colour, tmp_path / "run", recipe)
     assert "validation" not in metrics and "best" not in metrics
     assert not (tmp_path / "run" / runs.BEST).exists()
-    left = runs.load_model(tmp_path / "run").get_layer("whitening").get_weights()[0]
+    left = load_model(tmp_path / "run").get_layer("whitening").get_weights()[0]
     # Filters and their negatives, untouched by the step of training.
     half = left.shape[-1] // 2
     np.testing.assert_array_equal(left[..., :half], -left[..., half:])
@@ -252,7 +253,7 @@ def test_divergence_ends_the_run_with_advice(few, tmp_path):
     run = tmp_path / "run"
     recipe = Recipe(epochs=1, schedule="constant", augmentation="none")
     train("softmax_regression", few, run, recipe)
-    good = runs.load_model(run).get_weights()
+    good = load_model(run).get_weights()
     config = runs.read_config(run)
     config["recipe"]["options"] = {"l2": 1e38}
     runs.write_json(run / "config.json", config)
@@ -261,7 +262,7 @@ def test_divergence_ends_the_run_with_advice(few, tmp_path):
     metrics = runs.read_metrics(run)
     assert metrics["status"] == "diverged" and metrics["epochs_completed"] == 1
     # Weights that are no numbers have replaced no others.
-    for before, after in zip(good, runs.load_model(run).get_weights(), strict=True):
+    for before, after in zip(good, load_model(run).get_weights(), strict=True):
         np.testing.assert_array_equal(before, after)
     assert checkpoint.read(run / runs.CHECKPOINT).epoch == 1
 
@@ -303,7 +304,7 @@ def test_ctrl_c_leaves_a_run_to_use_and_to_go_on_with(tmp_path, data_dir):
     assert "Interrupted after" in output and f"--resume {run}" in output
     metrics = runs.read_metrics(run)
     assert metrics["status"] == "interrupted" and metrics["epochs_completed"] >= 1
-    assert runs.load_model(run).count_params() == 61_706
+    assert load_model(run).count_params() == 61_706
     state = checkpoint.read(run / runs.CHECKPOINT)
     assert state.epoch == metrics["epochs_completed"] == len(state.rows)
     assert not [path for path in run.iterdir() if "partial" in path.name]
@@ -350,4 +351,4 @@ def test_a_directory_that_is_no_run_is_refused(run_directory, tmp_path, missing)
         if path.name != missing:
             (tmp_path / path.name).write_bytes(path.read_bytes())
     with pytest.raises(ValueError, match="Received: run="):
-        runs.load_model(tmp_path)
+        load_model(tmp_path)

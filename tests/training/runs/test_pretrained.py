@@ -8,13 +8,14 @@ import pytest
 from fovea import cli
 from fovea.training.evaluation.evaluate import evaluate
 from fovea.training.runs import directory as runs
-from fovea.training.runs import pretrained
+from fovea.training.runs import packing, pretrained
+from fovea.training.runs.load import load_model
 
 
 @pytest.fixture(scope="module")
 def packed(run_directory, tmp_path_factory):
     directory = tmp_path_factory.mktemp("pretrained")
-    assert pretrained.pack(run_directory, "digits", directory) == directory / "digits"
+    assert packing.pack(run_directory, "digits", directory) == directory / "digits"
     return directory / "digits"
 
 
@@ -37,7 +38,7 @@ def test_the_essentials_of_a_run_are_kept(packed, run_directory):
 
 def test_rounding_changes_no_accuracy(shipped, run_directory, sample):
     """A thousand real digits; 0.05 points of them would be half a digit."""
-    exact = evaluate(runs.load_model(run_directory), sample.x_test, sample.y_test)
+    exact = evaluate(load_model(run_directory), sample.x_test, sample.y_test)
     rounded = evaluate(pretrained.load("digits"), sample.x_test, sample.y_test)
     assert exact["images"] == 1000 and exact["accuracy"] > 0.8
     assert rounded["accuracy"] == exact["accuracy"]
@@ -85,14 +86,14 @@ def test_no_path_of_the_machine_is_packed(run_directory, tmp_path):
     config = runs.read_config(run_directory)
     config |= {"data_source": "/home/me/data/mnist.npz", "from": [{"a": "/home/me/b"}]}
     runs.write_json(run / "config.json", config)
-    packed = runs.read_config(pretrained.pack(run, "x", tmp_path / "packed"))
+    packed = runs.read_config(packing.pack(run, "x", tmp_path / "packed"))
     assert packed["data_source"] == "mnist.npz" and packed["from"] == [{"a": "b"}]
 
 
 def test_packing_replaces_an_older_model(run_directory, tmp_path):
-    first = pretrained.pack(run_directory, "x", tmp_path)
+    first = packing.pack(run_directory, "x", tmp_path)
     (first / "old").write_text("old")
-    pretrained.pack(run_directory, "x", tmp_path)
+    packing.pack(run_directory, "x", tmp_path)
     assert not (first / "old").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
@@ -102,17 +103,17 @@ def test_weights_that_cannot_be_packed_are_refused(
 ):
     import keras
 
-    model = runs.load_model(run_directory)
+    model = load_model(run_directory)
     model.get_layer("c3").kernel.assign(model.get_layer("c3").kernel * 1e6)
     run = tmp_path / "run"
     run.mkdir()
     (run / "config.json").write_bytes((run_directory / "config.json").read_bytes())
     model.save(run / "model.keras")
     with pytest.raises(ValueError, match=r"within \+-65504. Received: c3/kernel"):
-        pretrained.pack(run, "x", tmp_path / "packed")
-    monkeypatch.setattr(pretrained, "LARGEST", 100_000)
+        packing.pack(run, "x", tmp_path / "packed")
+    monkeypatch.setattr(packing, "LARGEST", 100_000)
     with pytest.raises(ValueError, match=r"may have 0 MB. Received: 0\.1 MB"):
-        pretrained.pack(run_directory, "x", tmp_path / "packed")
+        packing.pack(run_directory, "x", tmp_path / "packed")
     assert not (tmp_path / "packed" / "x").exists()
     assert keras.backend.floatx() == "float32"
 
@@ -121,7 +122,7 @@ def test_damaged_weights_are_told(packed, tmp_path):
     for name in ("config.json", "weights.npz"):
         (tmp_path / name).write_bytes((packed / name).read_bytes()[:20_000])
     with pytest.raises(ValueError, match="does not hold the weights of its model: "):
-        runs.load_model(tmp_path)
+        load_model(tmp_path)
 
 
 @pytest.mark.parametrize("name", pretrained.names())
@@ -133,5 +134,5 @@ def test_what_is_shipped_loads_and_is_small(name):
     answer = model.predict(np.zeros((1, height, width, channels), np.uint8), verbose=0)
     assert answer.shape == (1, config["num_classes"]) and np.isfinite(answer).all()
     size = sum(path.stat().st_size for path in directory.iterdir())
-    assert size < pretrained.LARGEST
+    assert size < packing.LARGEST
     assert "test" in runs.read_metrics(directory)
