@@ -81,9 +81,9 @@ def test_a_missing_package_names_its_extra():
     )
 
 
-def test_python_m_training_is_fovea_train():
+def test_python_m_fovea_is_fovea():
     done = subprocess.run(
-        [sys.executable, "-m", "fovea.training", "lenet", "--dataset", "mnist"],
+        [sys.executable, "-m", "fovea", "train", "lenet", "--dataset", "mnist"],
         capture_output=True,
         text=True,
         cwd=ROOT,
