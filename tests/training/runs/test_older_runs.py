@@ -21,9 +21,9 @@ def run(tmp_path):
 
 
 def test_a_model_of_version_0_1_0_predicts(run, sample):
-    from fovea.training.runs import directory
+    from fovea.training.runs.load import load_model
 
-    model = directory.load_model(run)
+    model = load_model(run)
     logits = model.predict(sample.x_test[:500], verbose=0)
     accuracy = np.mean(logits.argmax(axis=1) == sample.y_test[:500])
     assert accuracy > 0.55  # 0.6725 of the held-out images, by its history.csv
