@@ -1,4 +1,4 @@
-"""The command `fovea`: its subcommands are imported when they are called."""
+"""The command line `fovea`; each subcommand is imported when it is called."""
 
 import argparse
 import difflib
@@ -11,31 +11,25 @@ COMMANDS = {
     "demo": ("demo", "train, export, serve and query LeNet-5 on MNIST"),
     "train": ("training.commands.train", "train a model into a run directory"),
     "finetune": ("training.commands.finetune", "train a run's model on other images"),
-    "recipes": (
-        "training.commands.recipes",
-        "list the hyper-parameters that are shipped",
-    ),
-    "evaluate": ("training.evaluation.evaluate", "judge a run on its test split"),
-    "inspect": ("training.commands.inspect", "show what a run's network looks for"),
-    "export": (
-        "training.exporting.export",
-        "write a run's model as a servable version",
-    ),
-    "serve": ("serving.server.main", "answer TensorFlow Serving's protocol"),
-    "predict": ("serving.client.commands.predict", "ask a server what images show"),
-    "status": ("serving.client.commands.status", "tell where a model's versions stand"),
-    "metadata": ("serving.client.commands.metadata", "tell what a model can be asked"),
+    "recipes": ("training.commands.recipes", "list the recipes in the package"),
+    "evaluate": ("training.evaluation.evaluate", "evaluate a run on its test split"),
+    "inspect": ("training.commands.inspect", "show what a run's network has learned"),
+    "export": ("training.exporting.export", "write a run as a servable version"),
+    "serve": ("serving.server.main", "serve models by TensorFlow Serving's protocol"),
+    "predict": ("serving.client.commands.predict", "classify images by a served model"),
+    "status": ("serving.client.commands.status", "print the states of a model"),
+    "metadata": ("serving.client.commands.metadata", "print a model's signatures"),
     "wait": ("serving.client.commands.wait", "wait until a server or a model serves"),
-    "load": ("serving.client.commands.load", "measure a server of yours under load"),
-    "web": ("serving.web.command", "ask a server on a page: draw, and see why"),
+    "load": ("serving.client.commands.load", "measure a server under load"),
+    "web": ("serving.web.command", "classify drawings and images on a web page"),
     "models": ("models.commands.catalogue", "list the architectures"),
     "describe": ("models.commands.describe", "show an architecture layer by layer"),
-    "augment": ("training.commands.augment", "draw what a policy does to images"),
+    "augment": ("training.commands.augment", "draw what an augmentation policy does"),
 }
-# These read their own command line: TensorFlow Serving's flags have a syntax
-# that argparse does not.
+# These parse their own command line: argparse does not know the syntax of TensorFlow
+# Serving's flags.
 OWN_SYNTAX = {"serve"}
-# A package that is missing -> the extra that brings it.
+# Missing package -> the extra that installs it.
 EXTRAS = {
     "tensorflow": "train",
     "keras": "train",
@@ -52,14 +46,14 @@ EXTRAS = {
 }
 
 
-def main(argv: "list[str] | None" = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run a subcommand.
 
     Args:
-        argv: The command line without the program's name; default: sys.argv's.
+        argv: The command line without the program's name; None for `sys.argv[1:]`.
 
     Returns:
-        The process's exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+        The exit code: 0 success, 1 failure, 2 wrong usage, 130 interrupted.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     debug = "--debug" in argv
@@ -91,13 +85,13 @@ def main(argv: "list[str] | None" = None) -> int:
         args = parser.parse_args(rest)
         args.debug = debug
         exit_code = module.run(args)
-        sys.stdout.flush()  # here, where a closed pipe is dealt with
+        sys.stdout.flush()  # here, where a closed pipe is handled
         return exit_code
     except KeyboardInterrupt:
         return _fail("interrupted", exit_code=130)
     except BrokenPipeError:
-        # Whoever read our output has seen enough, as `head` has. What is left in
-        # the buffer must not fail again when Python ends.
+        # The reader of our output has closed it, as `head` does. What is left in the
+        # buffer must not fail again when Python exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except Exception as error:
@@ -105,10 +99,11 @@ def main(argv: "list[str] | None" = None) -> int:
             import traceback
 
             traceback.print_exc()
-        return _fail(_explain(error))
+        return _fail(_describe(error))
 
 
-def _explain(error: Exception) -> str:
+def _describe(error: Exception) -> str:
+    """Return one sentence: the rule and what was received, or what to install."""
     text = " ".join(str(error).split())
     if isinstance(error, ModuleNotFoundError):
         extra = EXTRAS.get((error.name or "").partition(".")[0])
@@ -123,13 +118,11 @@ def _explain(error: Exception) -> str:
         return text
     if _raised_by_client(error):
         return text
-    return (
-        f"unexpected {type(error).__name__}: {text}; --debug shows where it came from"
-    )
+    return f"unexpected {type(error).__name__}: {text}; --debug shows the traceback"
 
 
 def _raised_by_client(error: Exception) -> bool:
-    # Its errors exist only if its module does: nothing is imported to find out.
+    # The client raised it only if its module is loaded: nothing is imported to check.
     errors = sys.modules.get("fovea.serving.client.errors")
     return errors is not None and isinstance(error, errors.ClientError)
 
@@ -155,8 +148,8 @@ def _help() -> str:
     lines += [f"  {name:<{width}}  {text}" for name, (_, text) in COMMANDS.items()]
     lines += [
         "",
-        "fovea COMMAND --help tells a command's arguments; --debug anywhere shows",
-        "the traceback of an error; --version prints the version.",
+        "fovea COMMAND --help lists the arguments of a command; --debug anywhere",
+        "prints the traceback of an error; --version prints the version.",
     ]
     return "\n".join(lines)
 

@@ -1,8 +1,10 @@
-"""`fovea demo`: the whole path, from images to an answer over gRPC.
+"""`fovea demo`: the whole path, from images to predictions over gRPC.
 
-The only place besides the tests where training and serving meet; they meet as
-everywhere else, through a directory on disk and a socket.
+It uses training and serving as any user does: they meet in a directory on disk, and
+the server is reached over a socket.
 """
+
+from __future__ import annotations
 
 import argparse
 import contextlib
@@ -12,8 +14,8 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,9 +24,15 @@ from fovea.training.rendering import image_grid
 from fovea.training.runs import directory as runs
 from fovea.training.runs.load import load_model
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from fovea import Prediction
+    from fovea.training.datasets.dataset import Dataset
+
 RUN = Path("runs/demo")
 REPOSITORY = Path("exported/demo")
-SHOWN = 9
+PRINTED = 9
 # Passes over the data: about as many steps for 4,000 images as for 60,000.
 EPOCHS = {"mnist": 5, "mnist_sample": 30}
 SERVER_START_SECONDS = 60.0
@@ -41,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry out the command; return the exit code."""
+    """Run the command and return the exit code."""
     print("Starting TensorFlow ...", flush=True)
     backend.prepare(args.debug)
     from fovea.training.evaluation.evaluate import evaluate
@@ -49,9 +57,9 @@ def run(args: argparse.Namespace) -> int:
     from fovea.training.loop import train as training
     from fovea.training.recipes.schema import Recipe
 
-    dataset = _find_digits(args.data_dir)
+    dataset = _load_digits(args.data_dir)
     where = f"{dataset.name} ({dataset.source})"
-    if (RUN / "config.json").exists():  # the demo's own, of an earlier time
+    if (RUN / "config.json").exists():  # of an earlier demo
         shutil.rmtree(RUN)
 
     _heading(f"1. Train LeNet-5 on the {len(dataset.x_train):,} images of {where}")
@@ -82,20 +90,20 @@ def run(args: argparse.Namespace) -> int:
     version = export(RUN, REPOSITORY)
     print(f"version {version.name}: {version}")
 
-    _heading("4. Serve it and ask over gRPC")
+    _heading("4. Serve it and query it over gRPC")
     with _server(REPOSITORY) as port:
         from fovea import Client
 
         with Client(f"127.0.0.1:{port}", timeout=30) as client:
-            first = client.predict(dataset.x_test[:SHOWN], model=REPOSITORY.name)
-            _show(dataset, first)
+            first = client.predict(dataset.x_test[:PRINTED], model=REPOSITORY.name)
+            _print_predictions(dataset, first)
             started = time.perf_counter()
             served = client.predict(
                 dataset.x_test, model=REPOSITORY.name, batch_size=250
             )
             seconds = time.perf_counter() - started
     _write_pictures(dataset, served)
-    predicted = np.array([answer.class_id for answer in served])
+    predicted = np.array([prediction.class_id for prediction in served])
     served_accuracy = float((predicted == dataset.y_test).mean())
     rate = len(served) / seconds
 
@@ -117,7 +125,7 @@ def run(args: argparse.Namespace) -> int:
     return 0 if equal else 1
 
 
-def _find_digits(data_dir: "str | None"):
+def _load_digits(data_dir: str | None) -> Dataset:
     from fovea.training.datasets import load
 
     try:
@@ -135,7 +143,7 @@ def _find_digits(data_dir: "str | None"):
 
 @contextlib.contextmanager
 def _server(repository: Path) -> Iterator[int]:
-    """Run the embedded server as long as the context lasts; yields its port."""
+    """Run the embedded server while the context lasts; yield its port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -154,7 +162,7 @@ def _server(repository: Path) -> Iterator[int]:
         )
     try:
         _wait_until_serving(process, port, log)
-        print(f"the embedded server answers at 127.0.0.1:{port}")
+        print(f"the embedded server is listening on 127.0.0.1:{port}")
         yield port
     finally:
         process.terminate()
@@ -174,7 +182,7 @@ def _wait_until_serving(process: subprocess.Popen, port: int, log: Path) -> None
     while time.monotonic() < deadline:
         if process.poll() is not None:
             break
-        # The port opens when the model is loaded and warm.
+        # The port opens when the model is loaded and warmed up.
         with contextlib.suppress(OSError):
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
             return
@@ -182,16 +190,19 @@ def _wait_until_serving(process: subprocess.Popen, port: int, log: Path) -> None
     raise OSError(f"The server did not start; its log is {log}")
 
 
-def _show(dataset, answers) -> None:
-    """Print the first test images side by side, each with its answer."""
+def _print_predictions(dataset: Dataset, predictions: Sequence[Prediction]) -> None:
+    """Print the first test images side by side, each with its prediction."""
     blocks = []
-    for image, label, answer in zip(
-        dataset.x_test, dataset.y_test, answers, strict=False
+    for image, label, prediction in zip(
+        dataset.x_test, dataset.y_test, predictions, strict=False
     ):
         # MNIST's digits lie in the middle 20 x 20 pixels.
         art = image_grid.terminal_art(image[4:24, 4:24], width=20)
-        mark = "" if answer.class_id == label else "  WRONG"
-        caption = f"true {label}, says {answer.label} {answer.probability:.1%}{mark}"
+        mark = "" if prediction.class_id == label else "  WRONG"
+        caption = (
+            f"true {label}, predicted {prediction.label} "
+            f"{prediction.probability:.1%}{mark}"
+        )
         blocks.append([*art, caption])
     columns = 3
     for row in range(0, len(blocks), columns):
@@ -200,31 +211,31 @@ def _show(dataset, answers) -> None:
         print()
 
 
-def _write_pictures(dataset, answers) -> None:
-    """Write predictions.png, and the images as files to predict."""
+def _write_pictures(dataset: Dataset, predictions: Sequence[Prediction]) -> None:
+    """Write predictions.png, and some test images as files to predict."""
     from PIL import Image
 
     names = dataset.class_names
     wrong = [
         index
-        for index, answer in enumerate(answers)
-        if answer.class_id != dataset.y_test[index]
+        for index, prediction in enumerate(predictions)
+        if prediction.class_id != dataset.y_test[index]
     ]
-    wrong.sort(key=lambda index: answers[index].probability, reverse=True)
+    wrong.sort(key=lambda index: predictions[index].probability, reverse=True)
     first = 3 * image_grid.GRID_COLUMNS
-    chosen = [*range(min(first, len(answers))), *wrong[: image_grid.GRID_COLUMNS]]
+    chosen = [*range(min(first, len(predictions))), *wrong[: image_grid.GRID_COLUMNS]]
     image_grid.prediction_grid(
         RUN / "predictions.png",
         dataset.x_test[chosen],
         [names[dataset.y_test[index]] for index in chosen],
-        [answers[index].label for index in chosen],
-        [answers[index].probability for index in chosen],
-        f"LeNet-5's answers over gRPC: the first {first} test images of "
-        f"{dataset.name}, and its most confident mistakes among {len(answers):,}",
+        [predictions[index].label for index in chosen],
+        [predictions[index].probability for index in chosen],
+        f"LeNet-5's predictions over gRPC: the first {first} test images of "
+        f"{dataset.name}, and its most confident mistakes among {len(predictions):,}",
     )
     directory = RUN / "digits"
     directory.mkdir(exist_ok=True)
-    for index in range(SHOWN):
+    for index in range(PRINTED):
         path = directory / f"{index}_is_{dataset.y_test[index]}.png"
         Image.fromarray(dataset.x_test[index, ..., 0]).save(path)
 
