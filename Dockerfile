@@ -13,8 +13,8 @@ FROM docker.io/tensorflow/tensorflow:${TF_VERSION}-gpu AS train
 LABEL org.opencontainers.image.title="fovea-train" \
       org.opencontainers.image.description="Train image classifiers on a GPU" \
       org.opencontainers.image.licenses="Apache-2.0"
-# The base has TensorFlow. It has no virtual environment, and some have a pip that asks
-# for one.
+# The base has TensorFlow. It has no virtual environment, and some have a pip that wants
+# one.
 ENV PIP_BREAK_SYSTEM_PACKAGES=1 \
     PYTHONUNBUFFERED=1
 WORKDIR /src
@@ -26,7 +26,7 @@ COPY serving serving
 RUN python3 -m pip install --no-cache-dir --constraint constraints.txt '.[train]' \
     && rm -rf /src/*
 # Mount a directory here; data sets are looked for in data, runs are written where
-# --run says. HOME can be written by any user, as --user is anybody.
+# --run says. HOME is writable by any user, for --user.
 ENV HOME=/tmp \
     FOVEA_DATA_DIR=/workspace/data
 WORKDIR /workspace

@@ -53,7 +53,7 @@ lint: $(READY) ## Check style, types and the Dockerfile
 	$(BIN)/mypy
 	$(BIN)/hadolint Dockerfile
 
-format: $(READY) ## Put the source into the house's format
+format: $(READY) ## Format the source
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

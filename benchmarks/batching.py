@@ -71,7 +71,7 @@ class LeNet5(tf.Module):
 
 
 def callers(runner: Runner, count: int, seconds: float) -> str:
-    """Threads that wait for each answer before they ask again."""
+    """Threads that wait for each response before they send the next request."""
     feeds, fetches = request(runner)
     taken: list[float] = []
     end = time.perf_counter() + seconds
@@ -93,21 +93,19 @@ def callers(runner: Runner, count: int, seconds: float) -> str:
 def futures(runner: BatchingRunner, waiting: int, seconds: float) -> str:
     """One thread that keeps so many requests waiting."""
     feeds, fetches = request(runner)
-    asked: collections.deque[Any] = collections.deque()
-    answered = submitted = 0
+    pending: collections.deque[Any] = collections.deque()
+    completed = submitted = 0
     spent = 0.0
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
-        while len(asked) < waiting:
+        while len(pending) < waiting:
             started = time.perf_counter()
-            asked.append(runner.submit(feeds, fetches, 5.0))
+            pending.append(runner.submit(feeds, fetches, 5.0))
             spent += time.perf_counter() - started
             submitted += 1
-        asked.popleft().result()
-        answered += 1
-    return (
-        f"{answered / seconds:8.0f} requests/s, submit {spent / submitted * 1e6:.1f} us"
-    )
+        pending.popleft().result()
+        completed += 1
+    return f"{completed / seconds:8.0f} requests/s, submit {spent / submitted * 1e6:.1f} us"
 
 
 def request(runner: Runner) -> tuple[dict[str, np.ndarray], list[str]]:
@@ -139,8 +137,8 @@ def main() -> None:
         callers(runner, 4, 0.3)  # the first runs are slow
     for count in (1, CALLERS):
         for name, runner in runners.items():
-            told = callers(runner, count, seconds)
-            print(f"{count:2} callers, {name:<13}{told}", flush=True)
+            line = callers(runner, count, seconds)
+            print(f"{count:2} callers, {name:<13}{line}", flush=True)
     print(f"{CALLERS} futures, ours         {futures(ours, CALLERS, seconds)}")
     for runner in runners.values():
         runner.close()

@@ -1,4 +1,4 @@
-"""What asking a server costs: installed size, import time, start of the command.
+"""What a client costs: installed size, import time, start of the command.
 
     python benchmarks/client.py [--model exported/demo --image FILE.png]
 
@@ -45,11 +45,13 @@ def main() -> None:
         theirs = import_seconds(official, f"import {module}")
         print(f"| import, whole process, {IMPORTS} runs | {ours} | {theirs} |")
         if args.model and args.image:
-            whole, answer = predict_seconds(fovea, args.model, args.image)
-            beyond = [seconds - statistics.median(answer) for seconds in whole]
+            whole, response = predict_seconds(fovea, args.model, args.image)
+            beyond = [seconds - statistics.median(response) for seconds in whole]
             print(f"\n`fovea predict`, one image, {PREDICTIONS} processes:")
-            print(f"whole process {spread(whole)}; the server's answer alone ", end="")
-            print(f"{spread(answer)}; beyond it {spread(beyond)}")
+            print(
+                f"whole process {spread(whole)}; the server's response alone ", end=""
+            )
+            print(f"{spread(response)}; beyond it {spread(beyond)}")
 
 
 def make_environment(path: Path, package: str) -> Path:
@@ -93,15 +95,15 @@ def predict_seconds(python: Path, model: Path, image: Path):
     try:
         with Client(address, timeout=60, wait_for_ready=True) as client:
             client.predict([image], model=model.name)
-            answers = []
+            latencies = []
             for _ in range(PREDICTIONS):
                 started = time.perf_counter()
                 client.predict([image], model=model.name)
-                answers.append(time.perf_counter() - started)
+                latencies.append(time.perf_counter() - started)
         command = [python.parent / "fovea", "predict", image]
         command += ["--server", address, "--model", model.name]
         timed(command)
-        return [timed(command) for _ in range(PREDICTIONS)], answers
+        return [timed(command) for _ in range(PREDICTIONS)], latencies
     finally:
         with contextlib.suppress(ProcessLookupError):
             server.terminate()

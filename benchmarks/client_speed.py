@@ -3,7 +3,7 @@
     python benchmarks/client_speed.py [--kind arrays files] [--images N] [--rounds R]
 
 The embedded server serves LeNet-5 (untrained, as `serve_models.py` exports it) on the
-CPUs that it shares with the client. The ways take turns, each asks about all images in
+CPUs that it shares with the client. The ways take turns, each classifies all images in
 a process of its own that is running already. Two inputs: uint8 arrays of 28x28x1, and
 as many PNG files of that size on disk. The loops over the official stubs are those of
 TensorFlow Serving's examples: `tf.make_tensor_proto`, then `stub.Predict`, one image a
@@ -29,7 +29,7 @@ import serve_processes as processes
 ROOT = Path(__file__).resolve().parents[1]
 HERE = Path(__file__).resolve().parent
 MODEL, BATCH = "lenet5", 64
-WARM_UP = 500  # images that are asked about before the turns
+WARM_UP = 500  # images that are classified before the turns
 WAYS = ("fovea", "official, one by one", "official, batches of 64")
 
 
@@ -44,55 +44,57 @@ def main() -> None:
     parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:
-        work(*args.worker)
+        measure(*args.worker)
         return
     print(f"{platform.platform()}, Python {platform.python_version()}, ", end="")
     print(f"{len(os.sched_getaffinity(0))} CPUs; {args.images:,} images, ", end="")
     print(f"{args.rounds} turns of each way, median (minimum to maximum)\n")
     with tempfile.TemporaryDirectory() as directory:
-        room = Path(directory)
-        models = (args.models or room / "models").resolve()
+        folder = Path(directory)
+        models = (args.models or folder / "models").resolve()
         if not (models / MODEL).is_dir():
             command = [sys.executable, HERE / "serve_models.py", models]
             subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
-        write_images(room, args.images)
+        write_images(folder, args.images)
         server = processes.fovea(models)
         with processes.stopping(server):
             server.wait()
             for kind in args.kind:
-                compare(kind, room, server.address, args.rounds)
+                compare(kind, folder, server.address, args.rounds)
 
 
-def write_images(room: Path, count: int) -> None:
+def write_images(folder: Path, count: int) -> None:
     """The same random digits' worth of pixels, as an array and as files."""
     from PIL import Image
 
     images = np.random.default_rng(0).integers(0, 256, (count, 28, 28, 1), np.uint8)
-    np.save(room / "images.npy", images)
-    (room / "files").mkdir()
+    np.save(folder / "images.npy", images)
+    (folder / "files").mkdir()
     for number, image in enumerate(images):
-        Image.fromarray(image[..., 0]).save(room / "files" / f"{number:06}.png")
+        Image.fromarray(image[..., 0]).save(folder / "files" / f"{number:06}.png")
 
 
-def compare(kind: str, room: Path, address: str, rounds: int) -> None:
+def compare(kind: str, folder: Path, address: str, rounds: int) -> None:
     """Print the table of one input."""
     workers = {
-        way: processes.Worker("client_speed.py", "--worker", way, room / kind, address)
+        way: processes.Worker(
+            "client_speed.py", "--worker", way, folder / kind, address
+        )
         for way in WAYS
     }
     rates: dict[str, list[float]] = {way: [] for way in WAYS}
     megabytes: dict[str, tuple[float, float]] = {}
     with processes.stopping(*workers.values()):
-        answers = set()
+        seen = set()
         for turn in range(rounds + 1):
             for way, worker in workers.items():
                 count = None if turn else WARM_UP
-                rate, labels, before, after = worker.ask(count)
+                rate, labels, before, after = worker.request(count)
                 megabytes[way] = before, after
                 if turn:
                     rates[way].append(rate)
-                    answers.add(labels)
-    assert len(answers) == 1, "the ways do not agree on the labels"
+                    seen.add(labels)
+    assert len(seen) == 1, "the ways do not agree on the labels"
     print(f"| {kind} | images/s | fovea's rate to it | peak memory of the client |")
     print("|---|---|---|---|")
     for way in WAYS:
@@ -110,21 +112,21 @@ def spread(values: list[float], digits: int) -> str:
     return f"{middle:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})"
 
 
-def work(way: str, source: str, address: str) -> None:
+def measure(way: str, source: str, address: str) -> None:
     """Ask about so many images (null: all) for each line that comes in."""
     import json
 
     sys.path.insert(0, str(ROOT))
     make = fovea_way if way == "fovea" else official_way
-    ask = make(address, 1 if "one by one" in way else BATCH)
+    classify = make(address, 1 if "one by one" in way else BATCH)
     before = peak_megabytes()
     for line in sys.stdin:
         images = load(source)[: json.loads(line)]
         started = time.perf_counter()
-        labels = ask(images)
+        labels = classify(images)
         rate = len(labels) / (time.perf_counter() - started)
-        told = hash(tuple(map(int, labels)))
-        print(json.dumps([rate, told, before, peak_megabytes()]), flush=True)
+        digest = hash(tuple(map(int, labels)))
+        print(json.dumps([rate, digest, before, peak_megabytes()]), flush=True)
 
 
 def load(source: str) -> "np.ndarray | list[Path]":
@@ -140,11 +142,11 @@ def fovea_way(address: str, batch: int) -> Callable:
 
     client = Client(address, timeout=60)
 
-    def ask(images: "np.ndarray | list[Path]") -> list[str]:
-        answers = client.predict_each(images, model=MODEL, batch_size=batch)
-        return [answer.label for answer in answers]
+    def classify(images: "np.ndarray | list[Path]") -> list[str]:
+        predictions = client.predict_each(images, model=MODEL, batch_size=batch)
+        return [prediction.label for prediction in predictions]
 
-    return ask
+    return classify
 
 
 def official_way(address: str, batch: int) -> Callable:
@@ -163,7 +165,7 @@ def official_way(address: str, batch: int) -> Callable:
     def read(path: Path) -> np.ndarray:
         return np.asarray(Image.open(path))[..., None]
 
-    def ask(images: "np.ndarray | list[Path]") -> list[bytes]:
+    def classify(images: "np.ndarray | list[Path]") -> list[bytes]:
         labels: list[bytes] = []
         for start in range(0, len(images), batch):
             part = images[start : start + batch]
@@ -176,7 +178,7 @@ def official_way(address: str, batch: int) -> Callable:
             labels += tf.make_ndarray(response.outputs["label"]).tolist()
         return labels
 
-    return ask
+    return classify
 
 
 def peak_megabytes() -> float:

@@ -1,9 +1,9 @@
-"""What explanations look like, and what they cost beside plain answers.
+"""What explanations look like, and what they cost beside plain predictions.
 
     python benchmarks/explain.py RUN... [--data-dir DIR] [--picture FILE.png]
 
 Each run is exported with explanations by the method that suits it. Its signatures
-explain and serving_default answer the same test images in turn, one and 32 at a time;
+explain and serving_default process the same test images in turn, one and 32 at a time;
 prints the ratio of the medians. Then six images of each run's test set, of different
 classes, are explained and drawn on one sheet.
 """
@@ -65,7 +65,7 @@ def exported(run: Path, data_dir):
 
 
 def ratio(functions, images) -> float:
-    """Return how many times as long as an answer an explained answer takes."""
+    """Return how many times as long a prediction with a heat map takes."""
     import tensorflow as tf
 
     batch = tf.constant(images)

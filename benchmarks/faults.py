@@ -37,19 +37,19 @@ class Server:
     process: subprocess.Popen
     address: str
     base_path: Path
-    room: Path
+    work: Path
 
     def megabytes(self, what: str = "VmRSS") -> float:
-        """Its memory now, or the most that it ever was (VmHWM)."""
+        """Return its memory now, or its peak (VmHWM), in MiB."""
         text = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(text.partition(f"{what}:")[2].split()[0]) / 1024
 
     def log(self) -> str:
-        """What it has said."""
+        """Return what it has logged."""
         return (self.base_path / "log").read_text()
 
     def load(self, request: str, **options: float | str) -> subprocess.Popen:
-        """Begin to ask; the process prints what came of it when it ends."""
+        """Start a load; the process prints the outcome when it ends."""
         process = subprocess.Popen(
             LOAD,
             cwd=ROOT,
@@ -57,7 +57,7 @@ class Server:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-        job = {"target": self.address, "request": str(self.room / request)}
+        job = {"target": self.address, "request": str(self.work / request)}
         assert process.stdin is not None
         process.stdin.write(json.dumps(job | options).encode() + b"\n")
         process.stdin.flush()
@@ -72,13 +72,13 @@ def outcome(load: subprocess.Popen) -> dict:
 
 
 @contextlib.contextmanager
-def server(room: Path, kind: str, *flags: str) -> Iterator[Server]:
+def server(work: Path, kind: str, *flags: str) -> Iterator[Server]:
     """A server on version 1 of a network."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    base_path = Path(tempfile.mkdtemp(dir=room))
-    publish(room / kind / "1", base_path / "1")
+    base_path = Path(tempfile.mkdtemp(dir=work))
+    publish(work / kind / "1", base_path / "1")
     with (base_path / "log").open("wb") as log:
         command = [PYTHON, "-m", "fovea.serving.server", f"--port={port}"]
         command += ["--model_name=toy", f"--model_base_path={base_path}", *flags]
@@ -89,7 +89,7 @@ def server(room: Path, kind: str, *flags: str) -> Iterator[Server]:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
             time.sleep(0.05)
-        yield Server(process, f"127.0.0.1:{port}", base_path, room)
+        yield Server(process, f"127.0.0.1:{port}", base_path, work)
     finally:
         process.kill()
         process.wait()
@@ -102,23 +102,23 @@ def publish(source: Path, target: Path) -> None:
     hidden.rename(target)
 
 
-def write_nets(room: Path) -> None:
+def write_nets(work: Path) -> None:
     """The networks and the requests, by a process that ends: TensorFlow is large."""
-    command = [PYTHON, "-m", "tests.server.reliability.nets", room]
+    command = [PYTHON, "-m", "tests.server.reliability.nets", work]
     subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
 
 
-# The rows. Each yields "what was done | what came of it".
+# The rows. Each yields "what was done | the outcome".
 
 
-def swaps(room: Path) -> Iterator[str]:
+def swaps(work: Path) -> Iterator[str]:
     """Replies that failed or came from the wrong version, 20 swaps in 60 s."""
-    with server(room, "lenet5", "--grpc_max_threads=64") as running:
+    with server(work, "lenet5", "--grpc_max_threads=64") as running:
         load = running.load("lenet5.1", clients=6, seconds=60, output="version")
         second = running.base_path / "2"
         for _ in range(10):
             time.sleep(2.5)
-            publish(room / "lenet5" / "2", second)
+            publish(work / "lenet5" / "2", second)
             time.sleep(2.5)
             shutil.rmtree(second)
         tally = outcome(load)
@@ -133,11 +133,11 @@ def swaps(room: Path) -> Iterator[str]:
     )
 
 
-def sigterm(room: Path) -> Iterator[str]:
+def sigterm(work: Path) -> Iterator[str]:
     """Accepted requests that a SIGTERM under load leaves unanswered, five times."""
     lost, of, codes, exits = 0, 0, Counter[str](), Counter[int]()
     for _ in range(5):
-        with server(room, "lenet5", "--grpc_max_threads=64") as running:
+        with server(work, "lenet5", "--grpc_max_threads=64") as running:
             loop = running.load("lenet5.1", clients=4, seconds=30)
             flight = running.load("lenet5.256", clients=8, seconds=0.01)
             time.sleep(0.1)
@@ -165,14 +165,14 @@ def sigterm(room: Path) -> Iterator[str]:
     )
 
 
-def overload(room: Path) -> Iterator[str]:
+def overload(work: Path) -> Iterator[str]:
     """Goodput at 1x, 3x and 10x of the capacity, requests of 16 images, 1 s each."""
     for kind, flags in (
         ("cifar", ()),
         ("cifar", ("--grpc_max_threads=64",)),
         ("lenet5", ()),
     ):
-        with server(room, kind, *flags) as running:
+        with server(work, kind, *flags) as running:
             yield goodput(running, kind, flags)
 
 
@@ -186,7 +186,7 @@ def goodput(running: Server, kind: str, flags: Sequence[str]) -> str:
     for factor in (1, 3, 10):
         rate = factor * capacity
         tally = outcome(running.load(request, rate=rate, seconds=5, timeout=1))
-        # A generator that is late reads good answers late, which are no less good.
+        # A generator that is late reads good responses late; they count all the same.
         good.append(tally["codes"].get("OK", 0) / tally["lasted"])
         offered.append(f"{tally['sent'] / tally['seconds']:.0f}")
     peak = max(capacity, *good)
@@ -198,13 +198,13 @@ def goodput(running: Server, kind: str, flags: Sequence[str]) -> str:
     )
 
 
-def memory(room: Path) -> Iterator[str]:
+def memory(work: Path) -> Iterator[str]:
     """Resident memory over 100 swaps of LeNet-5, without load."""
     flags = ("--file_system_poll_wait_seconds=0.05",)
-    with server(room, "lenet5", *flags) as running:
+    with server(work, "lenet5", *flags) as running:
         seen = []
         for number in range(2, 122):
-            publish(room / "lenet5" / "2", running.base_path / str(number))
+            publish(work / "lenet5" / "2", running.base_path / str(number))
             while (
                 f"Unloaded servable version {{name: toy version: {number - 1}}}"
                 not in (running.log())
@@ -220,9 +220,9 @@ def memory(room: Path) -> Iterator[str]:
         )
 
 
-def connections(room: Path) -> Iterator[str]:
+def connections(work: Path) -> Iterator[str]:
     """1,000 connections that say nothing."""
-    with server(room, "lenet5") as running, contextlib.ExitStack() as stack:
+    with server(work, "lenet5") as running, contextlib.ExitStack() as stack:
         outcome(running.load("lenet5.1", clients=2, seconds=1))
         before = running.megabytes()
         host, port = running.address.split(":")
@@ -249,17 +249,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     names = [row.__name__ for row in ROWS]
     parser.add_argument("--only", default=",".join(names), help=",".join(names))
-    parser.add_argument("--room", type=Path, help="networks that were written before")
+    parser.add_argument("--work", type=Path, help="networks that were written before")
     args = parser.parse_args()
     print(f"{platform.platform()}, Python {platform.python_version()}, ", end="")
     print(f"{len(os.sched_getaffinity(0))} CPUs\n\n| test | result |\n|---|---|")
     with tempfile.TemporaryDirectory() as directory:
-        room = args.room or Path(directory)
-        if not args.room:
-            write_nets(room)
+        work = args.work or Path(directory)
+        if not args.work:
+            write_nets(work)
         for row in ROWS:
             if row.__name__ in args.only.split(","):
-                for text in row(room):
+                for text in row(work):
                     print(f"| {text} |", flush=True)
 
 

@@ -64,7 +64,7 @@ RATES = {"lenet5": (500, 1000, 2000, 3000), "cifar": (100, 200, 300, 400)}
 
 @dataclass
 class Turns:
-    """What the turns of one way came to."""
+    """The results of the turns of one way."""
 
     rates: list[float]
     p50: list[float]
@@ -91,7 +91,7 @@ class Bench:
 
     Args:
         directory: Has the models and the requests.
-        models: Those that are asked for.
+        models: Those to measure.
         target: A server that runs already; None for fovea's own, both ways.
         rounds: Turns of each way.
         seconds: Length of a turn.
@@ -186,12 +186,12 @@ class Bench:
             "clients": row.concurrency,
             "warm_up": min(1.0, self._seconds / 3),
         }
-        turns.add(self._load.ask(job), row.images)
+        turns.add(self._load.request(job), row.images)
 
     def open(self) -> Iterable[str]:
         """The lines of the table with so many requests per second."""
         yield (
-            "| model | requests/s offered | way | answered/s | p50 ms | p99 ms "
+            "| model | requests/s offered | way | completed/s | p50 ms | p99 ms "
             "| longest ms |"
         )
         yield "|---|---|---|---|---|---|---|"
@@ -199,7 +199,7 @@ class Bench:
             for rate in RATES[model]:
                 for way, target in self._targets.items():
                     outcomes = [
-                        self._load.ask(
+                        self._load.request(
                             {
                                 "target": target,
                                 "method": PREDICT,
@@ -227,8 +227,8 @@ def open_line(what: str, outcomes: list[dict]) -> str:
         for code, count in outcome["codes"].items():
             if code != "OK":
                 failed[code] = failed.get(code, 0) + count
-    told = "".join(f" {count} {code}" for code, count in failed.items())
-    return f"{what} {' | '.join(cells)} |{told}"
+    notes = "".join(f" {count} {code}" for code, count in failed.items())
+    return f"{what} {' | '.join(cells)} |{notes}"
 
 
 class Ceiling:
@@ -246,12 +246,12 @@ class Ceiling:
             for count in threads
         }
         for worker in self._workers.values():
-            worker.answer()
+            worker.response()
         rates = {}
         for count, worker in self._workers.items():
             for size in (1, 32, 256):
                 for callers in sorted({1, CPUS}):
-                    found = worker.ask([size, callers, seconds])
+                    found = worker.request([size, callers, seconds])
                     rates[found] = (count, size, callers)
         self._count, self._size, self._callers = rates[max(rates)]
         self.best = (
@@ -261,7 +261,7 @@ class Ceiling:
     def turn(self, seconds: float) -> float:
         """Images per second in the best way."""
         worker = self._workers[self._count]
-        return worker.ask([self._size, self._callers, seconds])
+        return worker.request([self._size, self._callers, seconds])
 
     def stop(self) -> None:
         """End its processes."""
@@ -290,7 +290,7 @@ def start(directory: Path, rounds: int) -> Iterable[str]:
 
 
 def main() -> None:
-    """Print what the command line asks for."""
+    """Print the tables that the command line selects."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
     parts = ["closed", "open", "start"]
@@ -305,7 +305,7 @@ def main() -> None:
         args.part = parts[:2] if args.target else parts
     if args.target and "start" in args.part:
         parser.error("--part start starts fovea's own server: leave --target out.")
-    if args.target and not processes.answers(args.target):
+    if args.target and not processes.is_serving(args.target):
         parser.error(f"--target must be a gRPC server. Received: {args.target}")
     print(f"{platform.platform()}, Python {platform.python_version()}, ", end="")
     print(f"{CPUS} CPUs; {args.rounds} turns of {args.seconds:g} s,")

@@ -2,7 +2,7 @@
 
     python benchmarks/serve_echo.py PORT THREADS SIZE...
 
-The n-th method /echo/N answers any bytes with the n-th number of bytes.
+The n-th method /echo/N responds to any bytes with the n-th number of bytes.
 """
 
 import sys

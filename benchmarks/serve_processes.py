@@ -19,7 +19,7 @@ START_SECONDS = 120
 
 
 class Worker:
-    """A script of this directory, or a module of the project by `-mNAME`, that answers
+    """A script of this directory, or a module of the project by `-mNAME`, that responds
     each line of JSON with another.
     """
 
@@ -34,13 +34,13 @@ class Worker:
             text=True,
         )
 
-    def ask(self, question: Any) -> Any:
+    def request(self, message: Any) -> Any:
         """Send a line and wait for the next."""
-        self._process.stdin.write(json.dumps(question) + "\n")
+        self._process.stdin.write(json.dumps(message) + "\n")
         self._process.stdin.flush()
-        return self.answer()
+        return self.response()
 
-    def answer(self) -> Any:
+    def response(self) -> Any:
         """Wait for a line."""
         line = self._process.stdout.readline()
         if not line:
@@ -119,7 +119,7 @@ def wait_until_serving(address: str) -> None:
             time.sleep(0.02)
 
 
-def answers(address: str, seconds: float = 10) -> bool:
+def is_serving(address: str, seconds: float = 10) -> bool:
     """Whether a gRPC server can be reached there."""
     with grpc.insecure_channel(address) as channel:
         try:

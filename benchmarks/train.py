@@ -65,7 +65,7 @@ def main() -> None:
     print(f"{platform.platform()}, Python {platform.python_version()}, ", end="")
     print(f"{len(os.sched_getaffinity(0))} CPUs, matrix product ", end="")
     print(f"{matrix_peak():.0f} GFLOP/s; {args.rounds} turns of {STEPS} steps,")
-    print(f"batch {BATCH} of 32x32x3 where nothing else is said\n")
+    print(f"batch {BATCH} of 32x32x3 unless stated otherwise\n")
     print("| way | images/s, median (minimum to maximum) | ratio to PyTorch |")
     print("|---|---|---|")
     reference = start(REFERENCE, WAYS[REFERENCE])

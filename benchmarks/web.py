@@ -1,4 +1,4 @@
-"""How long `fovea web` takes to start and to answer, and what its page loads.
+"""How long `fovea web` takes to start and to respond, and what its page loads.
 
     fovea export pretrained:mnist --to exported/digits
     fovea serve --model_name digits --model_base_path $PWD/exported/digits --port 8500
@@ -82,7 +82,7 @@ def print_page(url: str) -> None:
             json.loads(entry["message"])["message"]
             for entry in browser.get_log("performance")
         ]
-    asked = [
+    requested = [
         event["params"]["request"]["url"]
         for event in events
         if event["method"] == "Network.requestWillBeSent"
@@ -92,10 +92,10 @@ def print_page(url: str) -> None:
         for event in events
         if event["method"] == "Network.loadingFinished"
     )
-    web = [each for each in asked if each.startswith("http")]
+    web = [each for each in requested if each.startswith("http")]
     others = {urlsplit(each).hostname for each in web} - {"127.0.0.1"}
     print(f"page: {len(web)} requests, {received / 1000:,.0f} kB")
-    print(f"other hosts asked: {', '.join(sorted(others)) or 'none'}")
+    print(f"requests to other hosts: {', '.join(sorted(others)) or 'none'}")
 
 
 def print_answers(args: argparse.Namespace, url: str) -> None:
@@ -127,7 +127,7 @@ def asker(url: str, model: str, png: bytes):
 
 
 def gradio_asker(url: str, png: bytes):
-    """As Gradio's own page asks: upload, join the queue, read the stream of events."""
+    """As Gradio's own page does: upload, join the queue, read the stream of events."""
     head = 'Content-Disposition: form-data; name="files"; filename="a.png"'
     part = f"--cut\r\n{head}\r\nContent-Type: image/png\r\n\r\n".encode()
     form = {"Content-Type": "multipart/form-data; boundary=cut"}

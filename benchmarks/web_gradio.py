@@ -1,4 +1,4 @@
-"""What `fovea web` is measured beside: as little of Gradio as draws and answers.
+"""What `fovea web` is measured beside: the least Gradio that draws and classifies.
 
 python web_gradio.py SERVER MODEL PORT, with gradio, grpcio and protobuf installed.
 """
@@ -27,8 +27,8 @@ def main() -> None:
     def answer(path: "str | dict") -> dict:
         # The sketch pad gives layers; the benchmark a file.
         path = path["composite"] if isinstance(path, dict) else path
-        question = from_drawing(Path(path).read_bytes(), servable)
-        result = client.predict({"images": question.pixels[None]}, model=model)
+        prepared = from_drawing(Path(path).read_bytes(), servable)
+        result = client.predict({"images": prepared.pixels[None]}, model=model)
         probabilities = result.outputs["probabilities"][0]
         return dict(zip(labels, map(float, probabilities), strict=True))
 

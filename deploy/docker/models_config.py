@@ -2,7 +2,7 @@
 
     python3 deploy/docker/models_config.py exported
 
-Each model's newest version is served, and can be asked for by the label `stable`. The
+Each model's newest version is served, and has the label `stable`. The
 file says where the models are in the container: below /models. Python alone is needed.
 """
 
