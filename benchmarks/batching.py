@@ -105,7 +105,8 @@ def futures(runner: BatchingRunner, waiting: int, seconds: float) -> str:
             submitted += 1
         pending.popleft().result()
         completed += 1
-    return f"{completed / seconds:8.0f} requests/s, submit {spent / submitted * 1e6:.1f} us"
+    rate, submit = completed / seconds, spent / submitted * 1e6
+    return f"{rate:8.0f} requests/s, submit {submit:.1f} us"
 
 
 def request(runner: Runner) -> tuple[dict[str, np.ndarray], list[str]]:

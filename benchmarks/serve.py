@@ -109,7 +109,7 @@ class Bench:
         self._models = models
         self._rounds = rounds
         self._seconds = seconds
-        self._load = processes.Worker("-mserving.client.load")
+        self._load = processes.Worker("-mfovea.serving.client.loadtest.generator")
         self._servers: dict[str, processes.Server] = {}
         if target is None:
             parameters = directory / "batching.config"

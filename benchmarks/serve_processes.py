@@ -19,7 +19,7 @@ START_SECONDS = 120
 
 
 class Worker:
-    """A script of this directory, or a module of the project by `-mNAME`, that responds
+    """A script of this directory, or a module of the project by `-mNAME`, that answers
     each line of JSON with another.
     """
 
@@ -96,7 +96,7 @@ def fovea(directory: Path, *flags: str) -> Server:
         if d.is_dir()
     ]
     config.write_text(f"model_config_list {{ {' '.join(entries)} }}")
-    command = ["-mserving.server", f"--model_config_file={config}", *flags]
+    command = ["-mfovea.serving.server", f"--model_config_file={config}", *flags]
     return Server(command, "--port={}")
 
 
