@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test test-all test-container fidelity bench-train bench-serve bench-faults lint format clean
+.PHONY: help setup demo test test-all test-grpcio test-container fidelity bench-train bench-serve bench-faults lint format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,11 +29,25 @@ test: $(READY) ## Run the tests
 test-all: $(READY) ## Run the tests and the whole matrix of models, in hours
 	$(BIN)/python -m pytest -m ""
 
+# "grpcio>=LOWEST,<2", as pyproject.toml has it, and the lowest version of that.
+GRPCIO := $(shell sed -nE 's/^ *"(grpcio>=[^"]*)",/\1/p' pyproject.toml)
+LOWEST_GRPCIO := $(shell echo '$(GRPCIO)' | sed -E 's/>=([^,]*),.*/==\1/')
+
+test-grpcio: ## Run the contract with grpcio on its lowest and its highest version
+	@directory=$$(mktemp -d) && trap 'rm -rf "$$directory"' EXIT && \
+	for version in '$(LOWEST_GRPCIO)' '$(GRPCIO)'; do \
+		$(PYTHON) -m venv --clear $$directory && \
+		$$directory/bin/pip install --quiet "$$version" pytest pytest-timeout && \
+		$$directory/bin/pip list 2>/dev/null | grep '^grpcio ' && \
+		$$directory/bin/python -m pytest --noconftest tests/server/rpc/test_threads.py \
+			|| exit 1; \
+	done
+
 test-container: $(READY) ## Build and run every image, as root, with debootstrap and buildah
 	$(BIN)/python -m pytest --override-ini python_files='check_*.py' --timeout 1200 \
 		tests/container
 
-fidelity: $(READY) ## Ask the server at TARGET (and REST) what the original was asked
+fidelity: $(READY) ## Compare the server at TARGET (and REST) with TensorFlow Serving
 	$(BIN)/python -m tests.server.fidelity --grpc $(TARGET) $(if $(REST),--rest $(REST)) \
 		$(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(MODELS),--models $(MODELS))
 

@@ -29,7 +29,7 @@ from fovea.serving.server.lifecycle.status import status
 from fovea.serving.server.rpc.calls import answering
 from fovea.serving.server.rpc.deferred_predict import PredictLater
 from fovea.serving.server.rpc.own_threads import in_own_threads
-from fovea.serving.server.rpc.threads import never_waits
+from fovea.serving.server.rpc.threads import non_blocking
 from fovea.serving.server.saved_model.interface import LoadedModel
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         if batching:
             # In the place of the method below, which keeps its thread.
             later = PredictLater(manager, tensor_content, threads)
-            self.Predict = never_waits(later)  # type: ignore[method-assign]
+            self.Predict = non_blocking(later)  # type: ignore[method-assign]
         self._predict = functools.partial(predict, tensor_content=tensor_content)
 
     @answering

@@ -1,71 +1,63 @@
-"""The threads of the gRPC server, which are not woken before there is something to do.
+"""The threads of the gRPC server, which are woken only when there is work to do.
 
-grpcio wakes a thread for each call, which asks for the request and sleeps until it is
-there. Here the request is asked for at once, by the thread that looks after the
-connections, and a thread is woken when it has come. For a small request to a method
-that is marked as one that never waits, no thread is woken at all: it is called there
-and then, and is answered by whoever has what it asked for.
+grpcio wakes a thread for each call; the thread requests the message and sleeps until it
+has arrived. Here the thread that serves the connections requests the message, and
+another thread is woken once the message is there. A small request to a method marked
+`non_blocking` wakes no thread: the method is called at once, and the thread that
+produces the result sends the response.
 
-grpcio has no public way to this: the module uses functions of ``grpc._server`` and
-leaves everything to them where they are not as it knows them. tests/server/
-test_grpc_threads.py is its contract.
+grpcio has no public interface for this. The module uses functions of `grpc._server`, if
+they have the signatures that `grpc_private` records; otherwise grpcio handles every
+call in its own way, and a warning in the log says what is lost by that.
+tests/server/rpc/test_threads.py is the contract.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Protocol
 
 import grpc
-from grpc import _server
 
 from fovea.serving.server.admission import Pool
 from fovea.serving.server.batching.turns import wait_turn
 from fovea.serving.server.errors import ServingError
+from fovea.serving.server.rpc import grpc_private
+from fovea.serving.server.rpc.grpc_private import server as _server
+
+log = logging.getLogger(__name__)
 
 _NO_FLAGS = 0
 
-# The words of grpcio's own limit, which counts all methods alike.
+# The text of grpcio's own limit, which counts the calls of all methods.
 _FULL = b"Concurrent RPC limit exceeded!"
 
-# What is larger takes long to read, and would keep all others waiting.
-AT_ONCE_BYTES = 2**16
-
-try:
-    _UNARY = _server._unary_response_in_pool
-    _message = _server._serialized_request
-    _receive_message = _server._receive_message
-    _RECEIVE_MESSAGE = _server._RECEIVE_MESSAGE_TOKEN
-    _is_active = _server._is_rpc_state_active
-    _call_behavior = _server._call_behavior
-    _serialize = _server._serialize_response
-    _send = _server._status
-    _abort = _server._abort
-    _cygrpc = _server.cygrpc
-except AttributeError:  # another grpcio
-    _UNARY = None
+# Parsing a larger request takes long, and all other connections would wait for it.
+INLINE_BYTES = 2**16
 
 
 class Reply(Protocol):
-    """Where a method that never waits puts its answer: one of the two, once."""
+    """The receiver of a non-blocking method's result: one of the two calls, once."""
 
     def send(self, response: Any) -> None:
-        """Answer."""
+        """Send the response."""
 
     def fail(self, error: ServingError) -> None:
-        """Tell the client of an error."""
+        """End the call with an error."""
 
 
-def never_waits(method: Callable[[Any, Any, Reply], None]) -> Callable[..., Any]:
-    """Mark a method that returns at once, and answers when it can.
+def non_blocking(method: Callable[[Any, Any, Reply], None]) -> Callable[..., Any]:
+    """Mark a method that returns at once and sends its response later.
 
     Args:
-        method: Takes a request, gRPC's context and a Reply.
+        method: Takes a request, gRPC's context and a `Reply`.
 
     Returns:
-        What to register with the gRPC server.
+        The method to register with the gRPC server. In another pool, or with an
+        unknown grpcio, it blocks until the response is there.
     """
 
     def call(
@@ -73,16 +65,16 @@ def never_waits(method: Callable[[Any, Any, Reply], None]) -> Callable[..., Any]
     ) -> Any:
         if reply is not None:
             return method(request, context, reply)
-        awaited = _Awaited()  # for another grpcio, or another pool
-        method(request, context, awaited)
-        return awaited.result(context)
+        blocking = _BlockingReply()
+        method(request, context, blocking)
+        return blocking.result(context)
 
-    call.never_waits = True  # type: ignore[attr-defined]
+    call.non_blocking = True  # type: ignore[attr-defined]
     return call
 
 
-class _Awaited:
-    """A Reply that a thread waits for."""
+class _BlockingReply:
+    """A `Reply` whose result a thread waits for."""
 
     def __init__(self) -> None:
         self._future: Future[Any] = Future()
@@ -97,59 +89,90 @@ class _Awaited:
 
 
 class GrpcThreads(Pool):
-    """What to give ``grpc.server`` as its thread pool.
+    """The thread pool to pass to `grpc.server`.
 
-    Methods that have threads of their own are not counted, so that health can be asked
-    for whatever else waits.
+    Methods with a thread pool of their own are not counted, so that health checks are
+    served however many other calls wait.
 
     Args:
         count: How many methods run at the same time.
-        limit: How many calls may be accepted, those that wait included; more are
-            refused, before their request is read.
+        limit: How many calls may be accepted, including those that wait; further calls
+            are refused before their message is read.
 
     Attributes:
-        maximum_concurrent_rpcs: What to give ``grpc.server`` under this name.
+        maximum_concurrent_rpcs: The argument of this name for `grpc.server`.
     """
 
     def __init__(self, count: int, limit: int) -> None:
         super().__init__(count, "grpc")
-        self.maximum_concurrent_rpcs = limit if _UNARY is None else None
+        difference = grpc_private.difference(_server)
+        self._is_known = difference is None
+        if difference is not None:
+            log.warning(
+                "grpcio %s is not a version that this server knows (%s), so grpcio "
+                "handles all calls in its own way. Not protected then: a call occupies "
+                "a thread while its message arrives and while its batch waits, and "
+                "health checks count towards the limit of %d concurrent calls and are "
+                "refused beyond it",
+                getattr(grpc, "__version__", ""),
+                difference,
+                limit,
+            )
+        self.maximum_concurrent_rpcs = None if self._is_known else limit
         self._limit = limit
         self._accepted = 0
         self._lock = threading.Lock()
 
     def submit(self, function: Any, /, *args: Any, **kwargs: Any) -> Any:
-        """Take a call from grpcio."""
-        if _UNARY is None or len(args) != 7 or args[0] is not _UNARY:
+        """Accept a call from grpcio, or refuse it."""
+        if not self._is_known or not _is_unary(args):
             return super().submit(function, *args, **kwargs)
-        event, state, method, thunk, read, write = args[1:]
-        if not thunk.__qualname__.startswith("_unary_request."):
-            return super().submit(function, *args, **kwargs)
+        event, state, method, _, read, write = args[1:]
         with self._lock:
             accepted = self._accepted < self._limit
             self._accepted += accepted
         if accepted:
-            _Call(event, state, method, read, write, self._ended).receive(self._begin)
+            call = _Call(event, state, method, read, write, self._ended)
+            call.receive(self._begin)
         else:
             with state.condition:
-                _abort(state, event.call, _cygrpc.StatusCode.resource_exhausted, _FULL)
-        return None  # nothing that grpcio would have to count
+                exhausted = _server.cygrpc.StatusCode.resource_exhausted
+                _server._abort(state, event.call, exhausted, _FULL)
+        return None  # no future: grpcio's own counter is switched off
 
     def _ended(self) -> None:
         with self._lock:
             self._accepted -= 1
 
     def _begin(self, call: _Call) -> None:
-        if call.size <= AT_ONCE_BYTES and getattr(call.method, "never_waits", False):
-            call.answer()
+        if call.size <= INLINE_BYTES and call.is_non_blocking:
+            call.run()
         else:
-            super().submit(call.answer)
+            super().submit(call.run)
+
+
+def _is_unary(args: tuple[Any, ...]) -> bool:
+    """Return whether grpcio submits a method with one request and one response."""
+    return (
+        len(args) == 7
+        and args[0] is _server._unary_response_in_pool
+        and args[4].__qualname__.startswith("_unary_request.")
+    )
 
 
 class _Call:
     """One call of a method with one request and one response."""
 
-    __slots__ = ("_ended", "_event", "_read", "_state", "_write", "method", "size")
+    __slots__ = (
+        "_ended",
+        "_event",
+        "_method",
+        "_read",
+        "_state",
+        "_write",
+        "is_non_blocking",
+        "size",
+    )
 
     def __init__(
         self,
@@ -161,19 +184,19 @@ class _Call:
         ended: Callable[[], None],
     ) -> None:
         self._event, self._state = event, state
-        self._read, self._write = read, write
+        self._method, self._read, self._write = method, read, write
         self._ended = ended
-        self.method = method
+        self.is_non_blocking = getattr(method, "non_blocking", False)
         self.size = 0
 
     def receive(self, begin: Callable[[_Call], None]) -> None:
-        """Ask for the request; ``begin`` is called when it has come."""
+        """Request the message, and call `begin` when it has arrived."""
         state, call = self._state, self._event.call
-        receive_message = _receive_message(state, call, self._read)
+        receive_message = _server._receive_message(state, call, self._read)
 
         def received(event: Any) -> Any:
             wait_turn()
-            self.size = len(_message(event) or b"")
+            self.size = len(_server._serialized_request(event) or b"")
             result = receive_message(event)
             if state.request is not None:
                 begin(self)
@@ -182,48 +205,51 @@ class _Call:
                 if not state.statused and state.client is _server._CLOSED:
                     name = self._event.call_details.method
                     text = f'"{name}" requires exactly one request message.'
-                    _abort(state, call, _cygrpc.StatusCode.unimplemented, text.encode())
+                    unimplemented = _server.cygrpc.StatusCode.unimplemented
+                    _server._abort(state, call, unimplemented, text.encode())
             self._ended()
             return result
 
         with state.condition:
-            if not _is_active(state):
+            if not _server._is_rpc_state_active(state):
                 self._ended()
                 return
-            operations = (_cygrpc.ReceiveMessageOperation(_NO_FLAGS),)
+            operations = (_server.cygrpc.ReceiveMessageOperation(_NO_FLAGS),)
             call.start_server_batch(operations, received)
-            state.due.add(_RECEIVE_MESSAGE)
+            state.due.add(_server._RECEIVE_MESSAGE_TOKEN)
 
-    def answer(self) -> None:
-        """Call the method and send what it returns, now or when that is there."""
-        later = self if getattr(self.method, "never_waits", False) else None
+    def run(self) -> None:
+        """Call the method; send its result, unless the method does so itself."""
+        reply = self if self.is_non_blocking else None
         try:
             request, self._state.request = self._state.request, None
-            response, proceed = _call_behavior(
-                self._event, self._state, self.method, request, self._read, later
+            response, proceed = _server._call_behavior(
+                self._event, self._state, self._method, request, self._read, reply
             )
         except BaseException:
             self._ended()
             raise
         if not proceed:
             self._ended()
-        elif later is None:
+        elif reply is None:
             self.send(response)
 
     def send(self, response: Any) -> None:
         try:
-            raw = _serialize(self._event, self._state, response, self._write)
+            raw = _server._serialize_response(
+                self._event, self._state, response, self._write
+            )
             if raw is not None:
-                _send(self._event, self._state, raw)
+                _server._status(self._event, self._state, raw)
         finally:
             self._ended()
 
     def fail(self, error: ServingError) -> None:
         state = self._state
         with state.condition:
-            if _is_active(state):
+            if _server._is_rpc_state_active(state):
                 state.code = error.code
                 state.details = error.details.encode()
-                unknown = _cygrpc.StatusCode.unknown
-                _abort(state, self._event.call, unknown, b"RPC Aborted")
+                unknown = _server.cygrpc.StatusCode.unknown
+                _server._abort(state, self._event.call, unknown, b"RPC Aborted")
         self._ended()

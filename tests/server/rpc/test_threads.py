@@ -1,22 +1,25 @@
-"""The contract of grpcio's server with the threads that this one gives it."""
+"""The contract of grpcio's server with the thread pool that it is given."""
 
+import contextlib
 import logging
 import threading
+import types
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
 
 from fovea.serving.server.errors import invalid_argument
-from fovea.serving.server.rpc import threads
+from fovea.serving.server.rpc import grpc_private
 from fovea.serving.server.rpc.own_threads import in_own_threads
-from fovea.serving.server.rpc.threads import GrpcThreads, never_waits
+from fovea.serving.server.rpc.threads import GrpcThreads, non_blocking
 
 SECONDS = 30
+REFUSED = grpc.StatusCode.INVALID_ARGUMENT, "no good"
 
 
 class Service:
-    """Methods of every kind, of bytes to bytes."""
+    """Methods of every type, of bytes to bytes."""
 
     def __init__(self):
         self.later = []
@@ -49,14 +52,8 @@ def no_text(raw):
     return raw.decode("ascii").encode()  # fails on what is not ASCII
 
 
-@pytest.fixture
-def service():
-    return Service()
-
-
-@pytest.fixture
-def call(service):
-    server = grpc.server(GrpcThreads(2, limit=8))
+def started(service, pool, **arguments):
+    server = grpc.server(pool, **arguments)
     handlers = {
         name: grpc.unary_unary_rpc_method_handler(method, no_text)
         for name, method in (
@@ -64,8 +61,9 @@ def call(service):
             ("thread", service.thread),
             ("abort", service.abort),
             ("broken", service.broken),
-            ("wait", never_waits(service.wait)),
-            ("refuse", never_waits(service.refuse)),
+            ("wait", non_blocking(service.wait)),
+            ("refuse", non_blocking(service.refuse)),
+            ("echo", non_blocking(service.echo)),
             ("apart", in_own_threads(service.upper, 1, "apart")),
         )
     }
@@ -74,9 +72,27 @@ def call(service):
     )
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
+    return server, port
+
+
+@contextlib.contextmanager
+def serving(service, pool, **arguments):
+    """A server with the methods of a service; yields what calls them by name."""
+    server, port = started(service, pool, **arguments)
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield lambda name: channel.unary_unary(f"/test/{name}")
     server.stop(0).wait(SECONDS)
+
+
+@pytest.fixture
+def service():
+    return Service()
+
+
+@pytest.fixture
+def call(service):
+    with serving(service, GrpcThreads(2, limit=8)) as call:
+        yield call
 
 
 def failure(function, *arguments):
@@ -85,8 +101,67 @@ def failure(function, *arguments):
     return error.value.code(), error.value.details()
 
 
-def test_this_grpcio_is_known():
-    assert threads._UNARY is not None
+def test_this_grpcio_is_known(caplog):
+    assert grpc_private.difference(grpc_private.server) is None
+    assert GrpcThreads(1, limit=8).maximum_concurrent_rpcs is None
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("name", grpc_private.SIGNATURES)
+def test_another_signature_is_a_difference(monkeypatch, name):
+    monkeypatch.setattr(grpc_private.server, name, lambda state, more: None)
+    found = grpc_private.difference(grpc_private.server)
+    assert found.startswith(f"{name} has the parameters (state, more), not (")
+    monkeypatch.delattr(grpc_private.server, name)
+    found = grpc_private.difference(grpc_private.server)
+    assert found == f"there is no function {name}"
+
+
+def test_other_missing_parts_are_differences():
+    known = vars(grpc_private.server)
+
+    def without(name, **others):
+        rest = {key: value for key, value in known.items() if key != name}
+        return grpc_private.difference(types.SimpleNamespace(**(rest | others)))
+
+    assert without("") is None
+    assert without("_CLOSED") == "there is no _CLOSED"
+    assert without("cygrpc") == "there is no ReceiveMessageOperation"
+    assert without("_RPCState").startswith("_RPCState cannot be made")
+    empty = types.SimpleNamespace
+    assert without("_RPCState", _RPCState=empty) == "_RPCState has no client"
+    assert grpc_private.difference(None) == "there is no module grpc._server"
+
+
+def test_an_unknown_grpcio_handles_calls_in_its_own_way(service, monkeypatch, caplog):
+    abort = grpc_private.server._abort
+
+    def changed(state, call, code, details, trailers=()):
+        abort(state, call, code, details)
+
+    monkeypatch.setattr(grpc_private.server, "_abort", changed)
+    pool = GrpcThreads(8, limit=2)
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    text = record.getMessage()
+    assert "\n" not in text
+    assert "_abort has the parameters (state, call, code, details, trailers=())" in text
+    assert "limit of 2 concurrent calls" in text
+    limit = pool.maximum_concurrent_rpcs
+    assert limit == 2
+    with serving(service, pool, maximum_concurrent_rpcs=limit) as call:
+        assert call("upper")(b"a", timeout=SECONDS) == b"A"
+        assert call("echo")(b"a", timeout=SECONDS) == b"a"
+        assert failure(call("refuse"), b"") == REFUSED
+        waiting = [call("wait").future(b"", timeout=SECONDS) for _ in range(2)]
+        for _ in waiting:
+            assert service.came.acquire(timeout=SECONDS)
+        code, _ = failure(call("apart"), b"a")  # counted, in spite of its own threads
+        assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+        for _, reply in service.later:
+            reply.send(b"")
+        assert [c.result() for c in waiting] == [b""] * 2
+    assert len(caplog.records) == 1
 
 
 def test_a_method_runs_in_one_of_the_threads(call):
@@ -94,7 +169,7 @@ def test_a_method_runs_in_one_of_the_threads(call):
     assert call("thread")(b"", timeout=SECONDS).startswith(b"grpc_")
 
 
-def test_what_a_method_raises_is_told_as_ever(call, caplog):
+def test_exceptions_of_a_method_are_reported_as_by_grpcio(call, caplog):
     caplog.set_level(logging.CRITICAL, "grpc")
     assert failure(call("abort"), b"") == (grpc.StatusCode.NOT_FOUND, "there is none")
     code, details = failure(call("broken"), b"")
@@ -106,7 +181,7 @@ def test_what_a_method_raises_is_told_as_ever(call, caplog):
     assert call("upper")(b"a", timeout=SECONDS) == b"A"
 
 
-def test_calls_that_wait_take_no_threads_and_are_answered_in_any_order(call, service):
+def test_calls_that_wait_occupy_no_threads_and_may_end_in_any_order(call, service):
     calls = [call("wait").future(f"{n}".encode(), timeout=SECONDS) for n in range(6)]
     for _ in calls:
         assert service.came.acquire(timeout=SECONDS)
@@ -116,27 +191,14 @@ def test_calls_that_wait_take_no_threads_and_are_answered_in_any_order(call, ser
     assert [c.result() for c in calls] == [f"{n}{n}".encode() for n in range(6)]
 
 
-def test_an_error_is_told(call):
-    told = grpc.StatusCode.INVALID_ARGUMENT, "no good"
-    assert failure(call("refuse"), b"") == told
+def test_an_error_reaches_the_client(call):
+    assert failure(call("refuse"), b"") == REFUSED
 
 
-def test_a_method_that_never_waits_is_waited_for_in_another_pool(service):
-    server = grpc.server(ThreadPoolExecutor(1))
-    handlers = {
-        name: grpc.unary_unary_rpc_method_handler(never_waits(method))
-        for name, method in (("echo", service.echo), ("refuse", service.refuse))
-    }
-    server.add_generic_rpc_handlers(
-        [grpc.method_handlers_generic_handler("test", handlers)]
-    )
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        assert channel.unary_unary("/test/echo")(b"a", timeout=SECONDS) == b"a"
-        told = grpc.StatusCode.INVALID_ARGUMENT, "no good"
-        assert failure(channel.unary_unary("/test/refuse"), b"") == told
-    server.stop(0).wait(SECONDS)
+def test_a_non_blocking_method_blocks_in_another_pool(service):
+    with serving(service, ThreadPoolExecutor(1)) as call:
+        assert call("echo")(b"a", timeout=SECONDS) == b"a"
+        assert failure(call("refuse"), b"") == REFUSED
 
 
 def test_calls_that_wait_count_as_calls(call, service):
@@ -153,7 +215,7 @@ def test_calls_that_wait_count_as_calls(call, service):
     assert call("upper")(b"a", timeout=SECONDS) == b"A"
 
 
-def test_who_has_gone_is_not_answered_and_keeps_nobody(call, service):
+def test_a_cancelled_call_gets_no_response_and_blocks_no_other(call, service):
     gone = call("wait").future(b"", timeout=SECONDS)
     assert service.came.acquire(timeout=SECONDS)
     gone.cancel()
@@ -163,18 +225,12 @@ def test_who_has_gone_is_not_answered_and_keeps_nobody(call, service):
         assert call("upper")(b"a", timeout=SECONDS) == b"A"
 
 
-def test_a_call_without_a_message_is_refused(call, service):
+def test_a_call_without_a_message_is_refused(service):
     # A client of streams can leave the message out.
     def none():
         yield from ()
 
-    server = grpc.server(GrpcThreads(1, limit=8))
-    handler = grpc.unary_unary_rpc_method_handler(service.upper)
-    server.add_generic_rpc_handlers(
-        [grpc.method_handlers_generic_handler("test", {"upper": handler})]
-    )
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
+    server, port = started(service, GrpcThreads(1, limit=8))
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         code, details = failure(channel.stream_unary("/test/upper"), none())
     assert code is grpc.StatusCode.UNIMPLEMENTED
