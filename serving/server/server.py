@@ -1,4 +1,4 @@
-"""The server: models, manager, gRPC services and REST put together."""
+"""The server: models, manager, gRPC services and REST."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fovea.serving.server.batching.scheduler import Scheduler
 from fovea.serving.server.cpus import usable_cpus
 from fovea.serving.server.errors import ServingError, invalid_argument
 from fovea.serving.server.flags import Flags
-from fovea.serving.server.lifecycle.configured import Models
+from fovea.serving.server.lifecycle.configured import ConfiguredModels
 from fovea.serving.server.lifecycle.manager import Manager
 from fovea.serving.server.lifecycle.model_config import read_config
 from fovea.serving.server.lifecycle.periodic import Periodic
@@ -29,11 +29,12 @@ from fovea.serving.server.lifecycle.states import Retries
 from fovea.serving.server.lifecycle.versions import AspiredVersion
 from fovea.serving.server.rest.gateway import Gateway
 from fovea.serving.server.rest.handler import Handler
-from fovea.serving.server.rpc.drain import Refusal
+from fovea.serving.server.rpc.drain import DrainInterceptor
 from fovea.serving.server.rpc.health import Health
 from fovea.serving.server.rpc.reflection import Reflection
 from fovea.serving.server.rpc.services import ModelService, PredictionService
 from fovea.serving.server.rpc.threads import GrpcThreads
+from fovea.serving.server.saved_model.files import missing_part
 from fovea.serving.server.saved_model.interface import LoadedModel
 from fovea.serving.server.saved_model.session_config import session_config
 from fovea.serving.server.saved_model.session_runner import Runner
@@ -44,20 +45,20 @@ log = logging.getLogger(__name__)
 
 MAX_MESSAGE_BYTES = 2**31 - 1
 
-# Calls that may be accepted per thread: one that runs and the rest in the queue.
-# Beyond it a call is refused (RESOURCE_EXHAUSTED) rather than left to wait.
+# Accepted calls per thread: one that runs, the others in the queue. Further calls are
+# refused with RESOURCE_EXHAUSTED.
 CALLS_PER_THREAD = 8
 
 
 class Server:
-    """Serves models: ``load``, ``open``, and in the end ``drain``.
+    """The embedded server: call `load`, `open`, and in the end `drain`.
 
     Args:
         flags: The command line, checked.
 
     Raises:
-        ServingError: The file of the sessions' configuration cannot be read, or the
-            threads that run batches cannot be had.
+        ServingError: A configuration file cannot be read, or the threads that run
+            batches cannot be started.
     """
 
     def __init__(self, flags: Flags) -> None:
@@ -70,8 +71,9 @@ class Server:
             )
         self._scheduler: Scheduler | None = None
         if flags.enable_batching:
-            pool = batching_parameters.pool_options(self._batching_parameters)
-            self._scheduler = Scheduler(pool)
+            self._scheduler = Scheduler(
+                batching_parameters.pool_options(self._batching_parameters)
+            )
         self._health = Health()
         self._reflection = Reflection()
         self._manager = Manager(
@@ -81,22 +83,23 @@ class Server:
             max(1, flags.num_load_threads),
             max(1, flags.num_unload_threads),
         )
-        self._models = Models(
+        self._models = ConfiguredModels(
             self._manager,
+            missing_part,
             flags.file_system_poll_wait_seconds,
             flags.allow_version_labels_for_unavailable_models,
         )
         self._config_poll: Periodic | None = None
         self._rest: Gateway | None = None
         threads = flags.grpc_max_threads or 4 * usable_cpus()
-        self._refusal = Refusal()
-        accepting = GrpcThreads(threads, threads * CALLS_PER_THREAD)
+        self._drain_interceptor = DrainInterceptor()
+        pool = GrpcThreads(threads, threads * CALLS_PER_THREAD)
         self._grpc = grpc.server(
-            accepting,
-            interceptors=[self._refusal],
-            maximum_concurrent_rpcs=accepting.maximum_concurrent_rpcs,
+            pool,
+            interceptors=[self._drain_interceptor],
+            maximum_concurrent_rpcs=pool.maximum_concurrent_rpcs,
             options=[
-                # Else a second server would get half of the connections, not an error.
+                # Otherwise a second server on the port would share its connections.
                 ("grpc.so_reuseport", 0),
                 ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
                 ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -119,10 +122,10 @@ class Server:
         self._reflection.register(self._grpc)
 
     def load(self, config: model_server_config_pb2.ModelServerConfig) -> None:
-        """Load the models, and keep looking for new versions and a new config.
+        """Load the models, and poll for new versions and a new config from then on.
 
-        Blocks until each model has a version that serves: an empty base path is
-        waited for.
+        Blocks until each model has an available version, also while a base path is
+        empty.
 
         Args:
             config: The models.
@@ -136,7 +139,7 @@ class Server:
             self._config_poll = Periodic("Config", self._read_config_again, seconds)
 
     def _read_config_again(self) -> None:
-        """Like the original, whether the file has changed or not."""
+        """Apply the config file, changed or not, as TensorFlow Serving does."""
         try:
             config = read_config(self._flags)
         except ServingError as error:
@@ -151,13 +154,13 @@ class Server:
             )
 
     def open(self, credentials: grpc.ServerCredentials | None = None) -> None:
-        """Listen, and answer from now on.
+        """Listen for gRPC calls and serve them from now on.
 
         Args:
             credentials: For TLS; None for plain text.
 
         Raises:
-            ServingError: The port or the socket cannot be had.
+            ServingError: The port or the socket cannot be bound.
         """
         addresses = []
         if self._flags.port:
@@ -176,12 +179,13 @@ class Server:
         self._grpc.start()
 
     def open_rest(self) -> bool:
-        """Listen for REST requests too, if the flags say so.
+        """Listen for REST requests too, if a flag sets their port.
 
-        Like the original, go on without when the port cannot be had.
+        If the port cannot be bound, log an error and serve gRPC alone, as TensorFlow
+        Serving does.
 
         Returns:
-            Whether REST requests are answered.
+            Whether REST requests are served.
         """
         flags = self._flags
         if not flags.rest_api_port:
@@ -205,13 +209,13 @@ class Server:
         return True
 
     def drain(self, seconds: float) -> bool:
-        """Refuse new calls, answer the accepted ones, unload.
+        """Refuse new calls, finish the accepted ones, and unload all versions.
 
         Args:
-            seconds: How long all of this may take.
+            seconds: The time limit for all of this.
 
         Returns:
-            Whether every accepted call was answered and everything unloaded.
+            Whether every accepted call has ended and all versions are unloaded.
         """
         end = time.monotonic() + seconds
         self._health.drain()
@@ -220,11 +224,11 @@ class Server:
         if self._config_poll is not None:
             self._config_poll.stop()
         self._models.stop()
-        self._refusal.start()
-        stopped = self._grpc.stop(grace=seconds)  # longer than is waited for it
-        self._refusal.answer()
-        answered = self._rest is None or self._rest.drain(seconds)
-        if not stopped.wait(max(0.0, end - time.monotonic())) or not answered:
+        self._drain_interceptor.refuse_new_calls()
+        stopped = self._grpc.stop(grace=seconds)  # longer than the wait below
+        self._drain_interceptor.send_refusals()
+        rest_ended = self._rest is None or self._rest.drain(seconds)
+        if not stopped.wait(max(0.0, end - time.monotonic())) or not rest_ended:
             return False
         if not self._manager.close(max(0.0, end - time.monotonic())):
             return False
@@ -259,7 +263,7 @@ class Server:
         return runner
 
     def _loaded(self, path: Path) -> LoadedModel:
-        """A version that answers; warm-up requests are put together like any others."""
+        """Load a version; with batching, warm-up requests are batched as well."""
         options = None
         if self._scheduler is not None:
             options = batching_parameters.version_options(

@@ -1,1 +1,1 @@
-"""Which versions are served: config, versions on disk, policy, labels, manager."""
+"""The versions that are served: config, versions on disk, policy, labels, manager."""

@@ -1,6 +1,6 @@
-"""The models that are configured: a config -> version sources, labels, the manager.
+"""The configured models: a config -> version sources, labels, the manager.
 
-Start, config file and HandleReloadConfigRequest all come through ``apply``.
+The start, the config file and HandleReloadConfigRequest all use `apply`.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ from fovea.serving.server.lifecycle.model_config import local_path, validate
 from fovea.serving.server.lifecycle.periodic import Periodic
 from fovea.serving.server.lifecycle.policy import version_policy
 from fovea.serving.server.lifecycle.versions import VersionSource
-from fovea.serving.server.saved_model.files import missing_part
 
 log = logging.getLogger(__name__)
 
 
-class Models:
-    """Keeps the configured models, and only them, in a manager.
+class ConfiguredModels:
+    """Keeps the configured models, and no others, in a manager.
 
     Args:
-        manager: Is told the aspired versions of each model.
-        poll_seconds: The pause between two looks for versions; 0: look once, when a
-            config comes; negative: never.
-        allow_unavailable: Let labels mean versions that are not available yet.
-        missing_part: Tells what a version directory still lacks.
+        manager: Receives the aspired versions of each model.
+        missing_part: Returns the file that a version directory still lacks, or None.
+        poll_seconds: The pause between two polls for versions; 0: poll once per config;
+            negative: never.
+        allow_unavailable: Whether a label may be assigned to a version that is not
+            available yet.
     """
 
     def __init__(
         self,
         manager: Manager[Any],
+        missing_part: Callable[[Path], str | None],
         poll_seconds: float = 1,
         allow_unavailable: bool = False,
-        missing_part: Callable[[Path], str | None] = missing_part,
     ) -> None:
         self._manager = manager
         self._poll_seconds = poll_seconds
@@ -50,7 +50,7 @@ class Models:
         self._config = model_server_config_pb2.ModelConfigList()
         self._sources: dict[str, VersionSource] = {}
         self._applying = threading.Lock()
-        self._looking = threading.Lock()
+        self._polling = threading.Lock()
         self._poll: Periodic | None = None
 
     def apply(
@@ -59,16 +59,17 @@ class Models:
         called: str = "model",
         still_wanted: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Serve the models of a config in place of all others.
+        """Serve the models of a config instead of all others.
 
-        The steps and their order are those of TF Serving: labels are looked at before
-        any version of the new config is loaded, and only models that were not listed
-        before are waited for, however long that takes. One config at a time.
+        The steps and their order are those of TensorFlow Serving: labels are checked
+        before any version of the new config is loaded, and only models that were not
+        listed before are waited for, without a time limit. Configs are applied one
+        after the other.
 
         Args:
-            config: The config, with a ``model_config_list``.
-            called: What the error text calls a model that cannot be loaded.
-            still_wanted: Whether the caller still waits for the outcome.
+            config: The config, with a `model_config_list`.
+            called: The error text's word for a model that cannot be loaded.
+            still_wanted: Returns whether the caller still waits for the result.
 
         Raises:
             ServingError: The config is refused, or a new model cannot be loaded.
@@ -100,8 +101,8 @@ class Models:
     def _replace_sources(
         self, models: Sequence[model_server_config_pb2.ModelConfig]
     ) -> list[str]:
-        """Look at the configured base paths from now on; return the new models."""
-        with self._looking:
+        """Poll the configured base paths from now on; return the new models."""
+        with self._polling:
             before = self._sources
             self._sources = {}
             for model in models:
@@ -110,13 +111,13 @@ class Models:
             for name in before.keys() - self._sources.keys():
                 self._manager.aspire(name, [])
             if self._poll is None and self._poll_seconds > 0:
-                self._poll = Periodic("Looking", self._look, self._poll_seconds)
+                self._poll = Periodic("Polling", self._poll_all, self._poll_seconds)
             return [name for name in self._sources if name not in before]
 
     def _source(
         self, model: model_server_config_pb2.ModelConfig, before: VersionSource | None
     ) -> VersionSource:
-        """The source of a model, which has looked already if anything is new."""
+        """Return the source of a model, already polled if anything is new."""
         path, policy = local_path(model), version_policy(model)
         if before is not None and (before.base_path, before.policy) == (path, policy):
             return before
@@ -128,7 +129,7 @@ class Models:
             self._missing_part,
             policy,
         )
-        # One that looks again keeps what it knows of directories that are changing.
+        # A source that is polled again remembers which directories are changing.
         if before is not None and before.base_path == path and self._poll_seconds > 0:
             source = before
             source.policy = policy
@@ -136,15 +137,15 @@ class Models:
             source.poll()
         return source
 
-    def _look(self) -> None:
-        with self._looking:
+    def _poll_all(self) -> None:
+        with self._polling:
             for source in self._sources.values():
                 try:
                     source.poll()
-                except Exception:  # the other models are not to suffer
-                    log.exception("Looking for versions of %s failed", source.model)
+                except Exception:  # must not affect the other models
+                    log.exception("Polling for versions of %s failed", source.model)
 
     def stop(self) -> None:
-        """Look for versions no more."""
+        """Stop polling for versions."""
         if self._poll is not None:
             self._poll.stop()

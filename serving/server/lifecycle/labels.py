@@ -1,4 +1,4 @@
-"""Version labels: names such as ``stable`` that requests use in place of numbers."""
+"""Version labels: names such as `stable` that requests use instead of numbers."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from fovea.serving.server.errors import ServingError, invalid_argument
 
 
 class Labels:
-    """Which version each label of each model means; none before the first ``assign``.
+    """The version of each label of each model; empty before the first `assign`.
 
-    The maps are replaced as a whole, so that readers need no lock.
+    The map is replaced as a whole, so that readers need no lock.
     """
 
     def __init__(self) -> None:
         self._versions: dict[str, dict[str, int]] | None = None
 
     def version(self, model: str, label: str) -> int:
-        """The version that a label means.
+        """Return the version that a label is assigned to.
 
         Raises:
-            ServingError: INVALID_ARGUMENT for a label that is not assigned.
+            ServingError: INVALID_ARGUMENT for a label that is not assigned, UNAVAILABLE
+                before the first `assign`.
         """
         versions = self._versions
         if versions is None:
@@ -43,23 +44,23 @@ class Labels:
         is_available: Callable[[str, int], bool],
         allow_unavailable: bool,
     ) -> None:
-        """Take the labels of a config in place of all that were there.
+        """Replace all labels by those of a config.
 
         Args:
             models: The config.
-            is_available: Whether a version of a model can be used now.
-            allow_unavailable: Let a label mean a version that is not available,
-                unless it means another one already.
+            is_available: Returns whether a version of a model is available.
+            allow_unavailable: Whether a label may be assigned to a version that is not
+                available, unless it is assigned to another one already.
 
         Raises:
-            ServingError: FAILED_PRECONDITION; all labels stay as they were.
+            ServingError: FAILED_PRECONDITION; no label is changed then.
         """
         before = self._versions or {}
         after: dict[str, dict[str, int]] = {}
         for model in models:
             for label, version in sorted(model.version_labels.items()):
-                meant = before.get(model.name, {}).get(label, version)
-                allowed = allow_unavailable and meant == version
+                current = before.get(model.name, {}).get(label, version)
+                allowed = allow_unavailable and current == version
                 if not allowed and not is_available(model.name, version):
                     raise ServingError(
                         grpc.StatusCode.FAILED_PRECONDITION,

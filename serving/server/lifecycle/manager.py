@@ -1,11 +1,11 @@
-"""The manager: aspired versions -> loaded ones, without a gap and without a drop.
+"""The manager: aspired versions -> loaded versions, without failing a request.
 
-Its policy preserves availability: a new version is loaded before the old one is let go,
-and a version is unloaded when the last request that uses it has been answered. A load
-that fails changes nothing for the version that serves; it is tried again a few times
-and, later, whenever its files have changed.
+Its policy preserves availability: a new version is loaded before the old one is
+unloaded, and a version is unloaded when the last request that uses it has ended. A
+failed load does not affect the version that serves; it is retried a few times and,
+later, whenever its files have changed.
 
-Some threads load and some unload; what they do next is decided under one lock.
+Some threads load and some unload; one lock guards the choice of their next task.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from fovea.serving.server.lifecycle.versions import AspiredVersion
 
 log = logging.getLogger(__name__)
 
-# A caller that went away is noticed after so long.
-_PATIENCE_SECONDS = 0.5
+# The interval at which `still_wanted` is checked.
+_CHECK_SECONDS = 0.5
 
 
 class Loan(Generic[S]):
@@ -71,15 +71,15 @@ class Manager(Generic[S]):
     """Keeps the aspired versions loaded and lends them to requests.
 
     Args:
-        load: Makes a servable of a version directory; a ServingError is a failed load.
-        on_availability: Is told a model's name and whether any version of it can be
-            used, whenever that may have changed. It must not call the manager.
-        retries: What to do about loads that fail.
+        load: Loads a version directory; raises a ServingError if that fails.
+        on_availability: Called with a model's name and whether any version of it is
+            available, whenever that has changed. It must not call the manager.
+        retries: How failed loads are retried.
         load_threads: How many versions may be loaded at the same time.
         unload_threads: How many may be unloaded at the same time.
 
     Attributes:
-        labels: Names for versions.
+        labels: The version labels of all models.
     """
 
     def __init__(
@@ -98,8 +98,8 @@ class Manager(Generic[S]):
         self._changed = threading.Condition(self._lock)
         self._aspired: dict[str, dict[int, AspiredVersion]] = {}
         self._versions: dict[str, dict[int, Version[S]]] = {}
-        self._told: dict[str, bool] = {}
-        self._waiting_is_over = False
+        self._reported: dict[str, bool] = {}
+        self._waiting_ended = False
         self._closing = False
         work = [self._load_until_closed] * load_threads
         work += [self._unload_until_closed] * unload_threads
@@ -112,7 +112,7 @@ class Manager(Generic[S]):
             thread.start()
 
     def aspire(self, model: str, versions: Sequence[AspiredVersion]) -> None:
-        """Say which versions of a model should be served from now on."""
+        """Set the versions of a model that should be served from now on."""
         with self._changed:
             aspired = {version.version: version for version in versions}
             self._aspired[model] = aspired
@@ -122,7 +122,7 @@ class Manager(Generic[S]):
             for number in aspired.keys() - known.keys():
                 known[number] = Version(model, aspired[number])
             self._retire_replaced(model)
-            self._tell_availability(model)
+            self._report_availability(model)
             self._changed.notify_all()
 
     def servable(self, model: str, version: int | None = None) -> Loan[S]:
@@ -136,7 +136,7 @@ class Manager(Generic[S]):
             ServingError: NOT_FOUND when it is not available.
         """
         with self._lock:
-            lent = self._available(model, version)
+            lent = self._find(model, version)
             lent.users += 1
         return Loan(lent, self._give_back)
 
@@ -146,7 +146,7 @@ class Manager(Generic[S]):
             if lent.users == 0 and lent.state is State.UNLOADING:
                 self._changed.notify_all()
 
-    def _available(self, model: str, version: int | None) -> Version[S]:
+    def _find(self, model: str, version: int | None) -> Version[S]:
         known = self._versions.get(model, {})
         ready = [v for v in known if known[v].state is State.AVAILABLE]
         if version is None:
@@ -160,19 +160,24 @@ class Manager(Generic[S]):
             )
         return known[wanted]
 
-    def models(self) -> list[str]:
-        """Every model that ever had a version."""
+    def available(self) -> list[tuple[str, int]]:
+        """Return the available versions: models by name, the highest number first."""
         with self._changed:
-            return sorted(self._versions)
+            return [
+                (model, number)
+                for model in sorted(self._versions)
+                for number in sorted(self._versions[model], reverse=True)
+                if self._versions[model][number].state is State.AVAILABLE
+            ]
 
     def statuses(self, model: str) -> list[VersionStatus]:
-        """Every version of a model ever seen, the ended ones too, highest first."""
+        """Return the status of every version that a model ever had, highest first."""
         with self._changed:
             known = self._versions.get(model, {})
             return [known[number].status for number in sorted(known, reverse=True)]
 
     def is_available(self, model: str, version: int) -> bool:
-        """Whether a version can be used now."""
+        """Return whether a version is available for requests."""
         with self._changed:
             known = self._versions.get(model, {}).get(version)
             return known is not None and known.state is State.AVAILABLE
@@ -183,30 +188,30 @@ class Manager(Generic[S]):
         called: str = "servable",
         still_wanted: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Block until a version of each model serves, however long that takes.
+        """Block until each model has an available version, without a time limit.
 
         Args:
             models: The models' names.
-            called: What the error text calls them.
-            still_wanted: Whether the caller still waits for the outcome.
+            called: The error text's word for them.
+            still_wanted: Returns whether the caller still waits for the result.
 
         Raises:
-            ServingError: UNKNOWN when every aspired version of a model has failed to
-                load; UNAVAILABLE when the server ends.
+            ServingError: UNKNOWN if every aspired version of a model has failed to
+                load; UNAVAILABLE if the server shuts down.
         """
         models = list(models)
 
         def over() -> bool:
             return (
-                self._waiting_is_over
+                self._waiting_ended
                 or all(self._is_served(m) or self._failed(m) for m in models)
                 or not still_wanted()
             )
 
         with self._changed:
-            while not self._changed.wait_for(over, _PATIENCE_SECONDS):
+            while not self._changed.wait_for(over, _CHECK_SECONDS):
                 pass
-            if self._waiting_is_over:
+            if self._waiting_ended:
                 raise ServingError(
                     grpc.StatusCode.UNAVAILABLE, "The server is shutting down"
                 )
@@ -223,7 +228,7 @@ class Manager(Generic[S]):
         return any(version.state is State.AVAILABLE for version in known)
 
     def _failed(self, model: str) -> Version[S] | None:
-        """The highest aspired version, if all aspired ones have failed."""
+        """Return the highest aspired version if all aspired ones have failed."""
         aspired = self._aspired.get(model)
         if not aspired or self._is_served(model):
             return None
@@ -233,19 +238,19 @@ class Manager(Generic[S]):
         return None
 
     def end_waiting(self) -> None:
-        """Let go whoever waits for models, now and later: the server ends."""
+        """End all calls of `wait_until_available`, now and later."""
         with self._changed:
-            self._waiting_is_over = True
+            self._waiting_ended = True
             self._changed.notify_all()
 
     def close(self, timeout: float) -> bool:
-        """Unload everything.
+        """Unload all versions.
 
         Args:
-            timeout: Seconds to wait for requests and loads that are under way.
+            timeout: Seconds to wait for running requests and loads.
 
         Returns:
-            Whether all was unloaded in time.
+            Whether all versions were unloaded in time.
         """
         end = time.monotonic() + timeout
         for model in list(self._aspired):
@@ -257,14 +262,14 @@ class Manager(Generic[S]):
             thread.join(max(0.0, end - time.monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
 
-    def _tell_availability(self, model: str) -> None:
+    def _report_availability(self, model: str) -> None:
         served = self._is_served(model)
-        if self._told.get(model) is not served:
-            self._told[model] = served
+        if self._reported.get(model) is not served:
+            self._reported[model] = served
             self._on_availability(model, served)
 
     def _retire_replaced(self, model: str) -> None:
-        """The availability-preserving policy: let go what is no longer needed."""
+        """Unload what is not needed, by the availability-preserving policy."""
         known, aspired = self._versions[model], self._aspired[model]
         while True:
             ready = [n for n in sorted(known) if known[n].state is State.AVAILABLE]
@@ -276,7 +281,7 @@ class Manager(Generic[S]):
 
     def _load_until_closed(self) -> None:
         while (version := self._next_to_load()) is not None:
-            self._bring_up(version)
+            self._load_version(version)
 
     def _next_to_load(self) -> Version[S] | None:
         with self._changed:
@@ -300,7 +305,7 @@ class Manager(Generic[S]):
         ]
         return max(0.0, min(moments) - time.monotonic()) if moments else None
 
-    def _bring_up(self, version: Version[S]) -> None:
+    def _load_version(self, version: Version[S]) -> None:
         log.info("Loading servable version %s", version.name)
         try:
             servable = self._load(version.aspired)
@@ -313,7 +318,7 @@ class Manager(Generic[S]):
         with self._changed:
             version.loaded(servable)
             self._retire_replaced(version.model)
-            self._tell_availability(version.model)
+            self._report_availability(version.model)
             self._changed.notify_all()
         log.info("Successfully loaded servable version %s", version.name)
 

@@ -1,4 +1,4 @@
-"""ModelServerConfig: the models to serve, as flags or a file or a request say."""
+"""ModelServerConfig: the models to serve, from flags, a file or a request."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PLATFORM = "tensorflow"
 
 
 def read_config(flags: Flags) -> model_server_config_pb2.ModelServerConfig:
-    """What the command line says to serve; a config file wins over a single model.
+    """Return the config of the command line; a file wins over a single model.
 
     Raises:
         ServingError: The file cannot be read.
@@ -37,14 +37,14 @@ def validate(
     new: model_server_config_pb2.ModelConfigList,
     old: model_server_config_pb2.ModelConfigList | None = None,
 ) -> None:
-    """Refuse a list of models that cannot be served.
+    """Check that a list of models can be served.
 
     Args:
         new: The list.
         old: The list that it replaces, if any.
 
     Raises:
-        ServingError: The first rule that is broken.
+        ServingError: It names the first rule that is broken.
     """
     seen = set()
     for model in new.config:
@@ -73,10 +73,10 @@ def validate(
 
 
 def local_path(model: model_server_config_pb2.ModelConfig) -> Path:
-    """The directory that holds a model's versions.
+    """Return the directory that holds a model's versions.
 
     Raises:
-        ServingError: A relative path, or one that is not on this machine.
+        ServingError: The path is relative, or of a file system that is not mounted.
     """
     base_path = model.base_path
     if base_path.startswith("/"):

@@ -1,4 +1,4 @@
-"""ModelSpec: which model, and which version of it, a request means."""
+"""ModelSpec: the model and the version that a request names."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from fovea.serving.server.lifecycle.labels import Labels
 
 
 def spec_of(request: Any) -> model_pb2.ModelSpec:
-    """The ModelSpec of a request, which must have one.
+    """Return the ModelSpec of a request.
 
     Raises:
-        ServingError: INVALID_ARGUMENT.
+        ServingError: INVALID_ARGUMENT if the request has none.
     """
     if not request.HasField("model_spec"):
         raise invalid_argument("Missing ModelSpec")
@@ -22,14 +22,14 @@ def spec_of(request: Any) -> model_pb2.ModelSpec:
 
 
 def resolve(spec: model_pb2.ModelSpec, labels: Labels) -> tuple[str, int | None]:
-    """The model's name and the version, None for the latest.
+    """Return the model's name and the version, None for the latest.
 
     Args:
-        spec: What the request says.
-        labels: What the labels mean now.
+        spec: The ModelSpec of the request.
+        labels: The labels that are assigned now.
 
     Raises:
-        ServingError: No name, or a label that means nothing.
+        ServingError: INVALID_ARGUMENT without a name or for an unknown label.
     """
     if not spec.name:
         raise invalid_argument("ModelSpec has no name specified.")

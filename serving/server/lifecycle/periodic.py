@@ -1,4 +1,4 @@
-"""Do something again and again in a thread of its own."""
+"""A function that a thread calls at regular intervals."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ log = logging.getLogger(__name__)
 
 
 class Periodic:
-    """Calls a function every so many seconds, whatever it raises.
+    """Calls a function at regular intervals, even after it has raised.
 
     Args:
-        name: What it does, for the log.
-        act: The function.
+        name: The name of the task, for the log.
+        function: The function.
         seconds: The pause between two calls.
     """
 
-    def __init__(self, name: str, act: Callable[[], None], seconds: float) -> None:
-        self._name, self._act, self._seconds = name, act, seconds
+    def __init__(self, name: str, function: Callable[[], None], seconds: float) -> None:
+        self._name, self._function, self._seconds = name, function, seconds
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -27,11 +27,11 @@ class Periodic:
     def _run(self) -> None:
         while not self._stop.wait(self._seconds):
             try:
-                self._act()
-            except Exception:  # one that died in silence would serve old models
+                self._function()
+            except Exception:  # a dead thread would leave old models in service
                 log.exception("%s failed", self._name)
 
     def stop(self) -> None:
-        """Call no more, and wait for a call that is under way."""
+        """Stop calling, and wait for a running call."""
         self._stop.set()
         self._thread.join()

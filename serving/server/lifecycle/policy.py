@@ -1,4 +1,4 @@
-"""The version policy: which of the versions on disk are to be served."""
+"""The version policy: which of the versions on disk to serve."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from tensorflow_serving.config import model_server_config_pb2
 
 @dataclass(frozen=True)
 class VersionPolicy:
-    """The newest few versions, all of them, or certain ones.
+    """The newest versions, all versions, or specific versions.
 
     Attributes:
-        count: How many at most, the highest numbers first; None for any number.
-        only: The versions that may be served; None for every one.
+        count: How many versions to serve, the highest first; None for all.
+        only: The versions that may be served; None for every version.
     """
 
     count: int | None = 1
     only: frozenset[int] | None = None
 
     def candidates(self, versions: Collection[int]) -> list[int]:
-        """The versions that may be served, in the order of preference."""
+        """Return the versions that may be served, the preferred ones first."""
         wanted = versions if self.only is None else self.only.intersection(versions)
         return sorted(wanted, reverse=True)
 
     def absent(self, versions: Collection[int]) -> list[int]:
-        """The versions that are named but not there."""
+        """Return the versions that the policy names and the disk lacks."""
         return sorted((self.only or frozenset()).difference(versions))
 
 
 def version_policy(model: model_server_config_pb2.ModelConfig) -> VersionPolicy:
-    """The policy of a model; an unset one is ``latest`` with one version."""
+    """Return the policy of a model; the default is `latest` with one version."""
     proto = model.model_version_policy
     choice = proto.WhichOneof("policy_choice")
     if choice == "all":

@@ -1,4 +1,4 @@
-"""The life of one version: its states, as GetModelStatus tells them, and its record."""
+"""The life cycle of a version: its states, as in GetModelStatus, and its record."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fovea.serving.server.lifecycle.versions import AspiredVersion, Fingerprint
 
 
 class State(enum.IntEnum):
-    """Where a version is; the numbers are those of ``ModelVersionStatus.State``."""
+    """The state of a version, with the numbers of `ModelVersionStatus.State`."""
 
     START = 10
     LOADING = 20
@@ -23,7 +23,7 @@ class State(enum.IntEnum):
 
 @dataclass(frozen=True)
 class VersionStatus:
-    """What GetModelStatus tells of one version."""
+    """The status of a version, as GetModelStatus reports it."""
 
     version: int
     state: State
@@ -31,10 +31,10 @@ class VersionStatus:
 
 
 class Servable(Protocol):
-    """A loaded version, as far as the manager knows it."""
+    """A loaded version, as the manager sees it."""
 
     def close(self) -> None:
-        """Release what loading took."""
+        """Release the resources of the version."""
 
 
 S = TypeVar("S", bound=Servable)
@@ -42,7 +42,7 @@ S = TypeVar("S", bound=Servable)
 
 @dataclass(frozen=True)
 class Retries:
-    """How often a load that failed is tried again, and after how long."""
+    """How often a failed load is retried, and the seconds before each retry."""
 
     count: int = 0
     seconds: float = 60.0
@@ -53,15 +53,16 @@ NO_RETRIES = Retries()
 
 @dataclass
 class Version(Generic[S]):
-    """What the manager knows of a version; it changes only under the manager's lock.
+    """The manager's record of a version; it changes only under the manager's lock.
 
     Attributes:
-        error: Of the last attempt to load it.
-        users: How many requests hold it.
-        closing: A thread is unloading it.
-        tried: The files of the attempts that failed.
-        failures: How many attempts failed with these files.
-        retry_at: LOADING, but waiting for this moment.
+        error: The error of the last attempt to load it.
+        users: The number of requests that use it.
+        closing: Whether a thread is unloading it.
+        tried: The fingerprint of the files whose load failed.
+        failures: The number of failed loads of these files.
+        retry_at: The time of the next load, on the monotonic clock, while a failed one
+            waits to be retried; the state is LOADING then.
     """
 
     model: str
@@ -82,17 +83,17 @@ class Version(Generic[S]):
 
     @property
     def name(self) -> str:
-        """Model and version, as texts of TF Serving show them."""
+        """The model and the version as TensorFlow Serving's texts show them."""
         return f"{{name: {self.model} version: {self.number}}}"
 
     @property
     def status(self) -> VersionStatus:
-        """What clients are told; an error only when it is final."""
+        """The status for clients, with an error only if it is final."""
         final = self.error if self.state is State.END else None
         return VersionStatus(self.number, self.state, final)
 
     def is_due(self, files: Fingerprint) -> bool:
-        """Whether to load it now, given that it is aspired with these files."""
+        """Return whether to load the version now, if it is aspired with these files."""
         if self.state is State.LOADING:
             return self.retry_at is not None and (
                 self.tried != files or self.retry_at <= time.monotonic()
@@ -100,12 +101,12 @@ class Version(Generic[S]):
         return self.state in (State.START, State.END) and self.tried != files
 
     def loaded(self, servable: S) -> None:
-        """It can be used from now on."""
+        """Record that the version is available."""
         self.servable, self.state = servable, State.AVAILABLE
         self.error, self.tried, self.failures = None, None, 0
 
     def failed(self, error: ServingError, retries: Retries) -> None:
-        """It could not be loaded; wait for the next try, or end when there is none."""
+        """Record a failed load; wait for the next retry, or end if there is none."""
         files = self.aspired.fingerprint
         self.failures = self.failures + 1 if self.tried == files else 1
         self.error, self.tried = error, files
@@ -115,7 +116,7 @@ class Version(Generic[S]):
             self.retry_at = time.monotonic() + retries.seconds
 
     def unaspire(self) -> None:
-        """Load it no more; when it comes back it is tried again."""
+        """Do not load the version unless it becomes aspired again."""
         self.tried, self.failures = None, 0
         if self.state is State.START or self.retry_at is not None:
             self.state, self.retry_at = State.END, None

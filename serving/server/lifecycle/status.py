@@ -1,4 +1,4 @@
-"""GetModelStatus: the versions of a model and where each is in its life."""
+"""GetModelStatus: the versions of a model and their states."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from fovea.serving.server.lifecycle.states import VersionStatus
 def status(
     spec: model_pb2.ModelSpec, versions: list[VersionStatus]
 ) -> get_model_status_pb2.GetModelStatusResponse:
-    """Tell of one version or of all; like the original, ignore a version label.
+    """Return the status of one version or of all.
+
+    A version label is ignored, as by TensorFlow Serving.
 
     Args:
-        spec: The model and perhaps the version that the request names.
-        versions: What the manager knows of that model.
+        spec: The model and, optionally, the version that the request names.
+        versions: The status of each version of that model.
 
     Raises:
-        ServingError: NOT_FOUND when it never had that version, or any.
+        ServingError: NOT_FOUND if the model never had that version, or any.
     """
     if spec.WhichOneof("version_choice") == "version":
         number = spec.version.value

@@ -1,10 +1,9 @@
-"""The version source: what lies under a base path -> the versions that are aspired.
+"""The version source: the directories of a base path -> the aspired versions.
 
-A version is a child directory whose name is a number. Which of them are aspired is the
-policy's choice among those that are complete. A directory is complete when nothing that
-its graph names is missing and, for one that appeared or changed while the server runs,
-when two looks found the same files: a version that is still being copied is never
-loaded.
+A version is a child directory whose name is a number. The policy chooses the aspired
+ones from those that are complete. A directory is complete when no file that its graph
+names is missing and, if it appeared or changed while the server runs, when two polls
+found the same files: a version that is still being copied is never loaded.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ class AspiredVersion:
     Attributes:
         version: The number.
         path: Its directory.
-        fingerprint: Names, sizes and times of its files: it differs when any changed.
+        fingerprint: The names, sizes and modification times of its files.
     """
 
     version: int
@@ -39,14 +38,14 @@ class AspiredVersion:
 
 @dataclass
 class VersionSource:
-    """Looks under one base path for versions.
+    """Polls one base path for versions.
 
     Args:
         model: The model's name, for the log.
         base_path: The directory that holds the versions.
-        publish: Is told the aspired versions after each look that found out.
-        missing_part: Tells what a version directory still lacks, None for nothing.
-        policy: Which versions to aspire to.
+        publish: Called with the aspired versions after each poll that determined them.
+        missing_part: Returns the file that a version directory still lacks, or None.
+        policy: Which versions are aspired.
     """
 
     model: str
@@ -56,20 +55,20 @@ class VersionSource:
     policy: VersionPolicy = field(default_factory=VersionPolicy)
     _seen: dict[int, Fingerprint] = field(default_factory=dict)
     _aspired: dict[int, AspiredVersion] = field(default_factory=dict)
-    _waiting_for: list[tuple[int, str]] = field(default_factory=list)
-    _looked: bool = False
-    _away: bool = False
+    _waiting: list[tuple[int, str]] = field(default_factory=list)
+    _was_polled: bool = False
+    _is_absent: bool = False
     _absences: int = 0
 
     def poll(self) -> None:
-        """Look once, and publish when it is known what to aspire to."""
+        """Read the base path, and publish the aspired versions if they are known."""
         found = numbered_children(self.model, self.base_path)
         if found is None:
-            self._looked = True
-            self._absences += not self._away
-            self._away = True
+            self._was_polled = True
+            self._absences += not self._is_absent
+            self._is_absent = True
             return
-        self._away = False
+        self._is_absent = False
         candidates = self.policy.candidates(found)
         for number in self.policy.absent(found):
             log.warning(
@@ -80,8 +79,8 @@ class VersionSource:
                 self.model,
             )
         complete = self._complete(candidates, found)
-        self._looked = True
-        if not complete and candidates:  # still being copied: keep what there is
+        self._was_polled = True
+        if not complete and candidates:  # still being copied: keep the aspired versions
             return
         self._aspired = {version.version: version for version in complete}
         self.publish(complete)
@@ -89,27 +88,27 @@ class VersionSource:
     def _complete(
         self, candidates: Sequence[int], found: dict[int, Path]
     ) -> list[AspiredVersion]:
-        """The first candidates that are complete, as many as the policy wants."""
+        """Return the first complete candidates, as many as the policy serves."""
         self._forget_all_but(found)
         complete: list[AspiredVersion] = []
         waiting = []
         for number in candidates:
-            looked_at = self._look_at(number, found[number])
-            if isinstance(looked_at, str):
-                waiting.append((number, looked_at))
+            version = self._examine(number, found[number])
+            if isinstance(version, str):
+                waiting.append((number, version))
                 continue
-            complete.append(looked_at)
+            complete.append(version)
             if len(complete) == self.policy.count:
                 break
         for number, missing in waiting:
-            if (number, missing) not in self._waiting_for:
+            if (number, missing) not in self._waiting:
                 log.info(
                     "Version %d of %s is not loaded yet: waiting for %s",
                     number,
                     self.model,
                     missing,
                 )
-        self._waiting_for = waiting
+        self._waiting = waiting
         return complete
 
     def _forget_all_but(self, found: Collection[int]) -> None:
@@ -117,12 +116,12 @@ class VersionSource:
             number: self._seen[number] for number in self._seen if number in found
         }
 
-    def _look_at(self, number: int, path: Path) -> AspiredVersion | str:
-        """The version in a directory, or what it is waiting for."""
-        # With an absence of the base path, so that what failed to load meanwhile is
-        # tried again although its files are the same.
+    def _examine(self, number: int, path: Path) -> AspiredVersion | str:
+        """Return the version in a directory, or what it is waiting for."""
+        # The number of absences of the base path is part of the fingerprint, so that a
+        # failed version is loaded again after one although its files are the same.
         fingerprint = (*_fingerprint(path), ("", self._absences, 0))
-        settled = not self._looked or self._seen.get(number) == fingerprint
+        settled = not self._was_polled or self._seen.get(number) == fingerprint
         self._seen[number] = fingerprint
         aspired = self._aspired.get(number)
         if not settled:
@@ -132,14 +131,14 @@ class VersionSource:
         missing = self.missing_part(path)
         if missing is None:
             return AspiredVersion(number, path, fingerprint)
-        return aspired or missing  # once complete: what is loaded needs no file
+        return aspired or missing  # a version that is loaded needs no file
 
 
 def numbered_children(model: str, base_path: Path) -> dict[int, Path] | None:
-    """The directories of a model's versions; a warning when there are none.
+    """Return the directories of a model's versions; log a warning if there are none.
 
     Returns:
-        Paths by version, or None when the base path cannot be read.
+        Paths by version, or None if the base path cannot be read.
     """
     try:
         children = sorted(base_path.iterdir())
@@ -164,7 +163,7 @@ def numbered_children(model: str, base_path: Path) -> dict[int, Path] | None:
                 continue
             if number in found:
                 log.warning(
-                    "Duplicate version %d of servable %s: %s is left alone",
+                    "Duplicate version %d of servable %s: %s is ignored",
                     number,
                     model,
                     child,
@@ -187,7 +186,7 @@ def _fingerprint(path: Path) -> Fingerprint:
             file = Path(folder, name)
             try:
                 status = file.stat()
-            except OSError:  # went away between the two calls
+            except OSError:  # removed between the two calls
                 continue
             files.append(
                 (str(file.relative_to(path)), status.st_size, status.st_mtime_ns)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import re
 import time
@@ -79,7 +78,7 @@ class Handler:
         self._timeout = timeout
         self._cors = cors
         self._metrics_path = metrics_path
-        self._usual_metrics = metrics_pages.conventional(manager)
+        self._usual_metrics = metrics_pages.conventional(manager.available)
 
     def __call__(self, request: Request) -> Reply:
         """Answer; whatever happens, the client gets a reply."""
@@ -122,7 +121,7 @@ class Handler:
     def _metrics(self, target: str) -> Reply:
         headers = [("Content-Type", "text/plain")]
         if target == self._metrics_path:
-            return Reply(200, headers, metrics_pages.original())
+            return Reply(200, headers, metrics_pages.tf_serving())
         wrong = f"Unexpected path: {target}. Should be {self._metrics_path}"
         return Reply(400, headers, wrong.encode())
 
@@ -130,11 +129,10 @@ class Handler:
         """The status and the body of a request to the API, counted."""
         method = _METHODS[wanted.action]
         watch = metrics.Watch("REST", method, wanted.spec.name)
-        record = functools.partial(access_log.rest, method, wanted.spec, request)
         try:
             body = self._answer(wanted, request)
             watch.done(grpc.StatusCode.OK)
-            record(grpc.StatusCode.OK)
+            _log(method, wanted, request, grpc.StatusCode.OK)
             return 200, body
         except ServingError as error:
             failure = error
@@ -142,7 +140,7 @@ class Handler:
             log.exception("%s %s failed unexpectedly", request.method, request.target)
             failure = ServingError(grpc.StatusCode.INTERNAL, str(error))
         watch.done(failure.code)
-        record(failure.code)
+        _log(method, wanted, request, failure.code)
         return http_status(failure.code), error_body(failure.message)
 
     def _answer(self, wanted: Route, request: Request) -> bytes:
@@ -165,3 +163,19 @@ class Handler:
         waited = time.monotonic() - request.arrived
         if self._timeout is not None and waited > self._timeout:
             raise ServingError(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
+
+
+def _log(method: str, wanted: Route, request: Request, code: grpc.StatusCode) -> None:
+    """Log a request that has ended, its wait for a thread included."""
+    spec = wanted.spec
+    access_log.add(
+        "REST",
+        method,
+        model=spec.name,
+        version=spec.version.value if spec.HasField("version") else None,
+        code=code,
+        seconds=time.monotonic() - request.arrived,
+        peer=request.peer,
+        request_bytes=len(request.body),
+        traceparent=request.headers.get("traceparent", ""),
+    )

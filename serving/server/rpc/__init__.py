@@ -1,1 +1,1 @@
-"""The gRPC side: services, threads, health, reflection, TLS, draining."""
+"""The gRPC interface: services, threads, health, reflection, TLS, draining."""

@@ -19,16 +19,16 @@ Method = Callable[[Any, Any, grpc.ServicerContext], Any]
 
 
 class Call:
-    """A call, from its making to ``answered`` or ``failed``.
+    """A call from its arrival to `succeeded` or `failed`.
 
     Args:
         service: The name of the service, without its package.
         method: The name of the method.
-        request: What the client sent.
-        context: gRPC's.
+        request: The client's message.
+        context: The context that gRPC passes to the method.
     """
 
-    __slots__ = ("_came", "_context", "_method", "_request", "_span", "_watch")
+    __slots__ = ("_context", "_end_span", "_method", "_request", "_started", "_watch")
 
     def __init__(
         self, service: str, method: str, request: Any, context: grpc.ServicerContext
@@ -36,19 +36,20 @@ class Call:
         self._method = method
         self._request = request
         self._context = context
-        self._came = time.perf_counter()
-        self._watch = metrics.Watch("GRPC", method, _model(request))
-        self._span = tracing.of_call(service, method, context)
+        self._started = time.perf_counter()
+        spec = _spec(request)
+        self._watch = metrics.Watch("GRPC", method, spec.name if spec else "")
+        self._end_span = tracing.grpc_span(service, method, context)
 
-    def answered(self, response: Any) -> None:
-        """It ends with this response."""
+    def succeeded(self, response: Any) -> None:
+        """Record that the call ended with this response."""
         self._end(grpc.StatusCode.OK, response)
 
     def failed(self, error: BaseException) -> ServingError:
-        """It ends with an error.
+        """Record that the call ended with an error.
 
         Returns:
-            What the client is to be told of it.
+            The error to send to the client.
         """
         if not isinstance(error, ServingError):
             log.error("%s failed unexpectedly", self._method, exc_info=error)
@@ -57,35 +58,56 @@ class Call:
         return error
 
     def _end(self, code: grpc.StatusCode, response: Any) -> None:
-        if self._span is not None:
-            self._span(code, self._request, response)
+        if self._end_span is not None:
+            self._end_span(code, self._request, response)
         self._watch.done(code)
-        seconds = time.perf_counter() - self._came
-        access_log.call(
-            self._method, self._request, response, code, seconds, self._context
+        if access_log.is_on():
+            self._log(code, response)
+
+    def _log(self, code: grpc.StatusCode, response: Any) -> None:
+        requested = _spec(self._request)
+        spec = _spec(response) or requested
+        version = signature = None
+        if spec is not None:
+            version = spec.version.value if spec.HasField("version") else None
+            signature = spec.signature_name or None
+        metadata = dict(self._context.invocation_metadata())
+        access_log.add(
+            "GRPC",
+            self._method,
+            model=requested.name if requested is not None else "",
+            version=version,
+            signature=signature,
+            code=code,
+            seconds=time.perf_counter() - self._started,
+            peer=self._context.peer(),
+            # No request_bytes: counting them would serialise the request once more.
+            traceparent=metadata.get("traceparent", ""),
         )
 
 
-def answering(method: Method) -> Method:
-    """Let a method raise ServingError, and no client see any other exception."""
+def reporting_errors(method: Method) -> Method:
+    """Let a method raise ServingError, and hide any other exception from clients."""
 
     @functools.wraps(method)
-    def answer(self: Any, request: Any, context: grpc.ServicerContext) -> Any:
+    def call_method(self: Any, request: Any, context: grpc.ServicerContext) -> Any:
         call = Call(type(self).__name__, method.__name__, request, context)
         try:
             response = method(self, request, context)
         except Exception as error:
             failure = call.failed(error)
         else:
-            call.answered(response)
+            call.succeeded(response)
             return response
         return context.abort(failure.code, failure.details)
 
-    return answer
+    return call_method
 
 
-def _model(request: Any) -> str:
-    """The model that a request of any kind names first, "" if none."""
-    tasks = getattr(request, "tasks", None)
-    spec = getattr(tasks[0] if tasks else request, "model_spec", None)
-    return spec.name if spec is not None else ""
+def _spec(message: Any) -> Any:
+    """Return the first ModelSpec in a message, None without one."""
+    for field in ("tasks", "results"):  # of MultiInference
+        several = getattr(message, field, None)
+        if several:
+            message = several[0]
+    return getattr(message, "model_spec", None)

@@ -21,7 +21,7 @@ from fovea.serving.server.saved_model.interface import LoadedModel
 from fovea.serving.server.telemetry import metrics
 
 
-class PredictLater:
+class DeferredPredict:
     """Predict, answered by the thread that ran the batch.
 
     To wake a thread for each answer takes longer than to write it.
@@ -115,7 +115,7 @@ class _Later:
             self._fail(error)
         else:
             self._loan.give_back()
-            self._call.answered(response)
+            self._call.succeeded(response)
             self._reply.send(response)
 
     def _fail(self, error: BaseException) -> None:

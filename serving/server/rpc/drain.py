@@ -1,9 +1,10 @@
-"""Refuse new calls while the accepted ones are answered.
+"""Refuse new calls while the accepted ones end.
 
-``grpc.Server.stop`` drops the calls that have arrived but are not yet handled: their
-clients see CANCELLED, which nobody retries. So before it is called, every new call is
-answered UNAVAILABLE, until none comes any more or a moment has passed. The answers are
-held back until ``stop`` was called: clients that try again at once would keep coming.
+`grpc.Server.stop` cancels the calls that have arrived but are not handled yet: their
+clients receive CANCELLED, which no client retries. So before it is called, every new
+call is refused with UNAVAILABLE, until no more calls arrive or a second has passed. The
+refusals are sent only after `stop` was called, because a client that retries at once
+would otherwise keep new calls arriving.
 """
 
 from __future__ import annotations
@@ -17,24 +18,24 @@ from typing import Any
 import grpc
 
 QUIET_SECONDS = 0.05
-PATIENCE_SECONDS = 1.0
+MAX_SECONDS = 1.0
 
 
-class Refusal(grpc.ServerInterceptor):
-    """Lets every call through until ``start``; from then on only health checks."""
+class DrainInterceptor(grpc.ServerInterceptor):
+    """Passes every call until `refuse_new_calls`, and then only health checks."""
 
     def __init__(self) -> None:
         self._refusing = False
         self._refused = 0
-        self._answering = threading.Event()
-        # A pool of its own: a refusal must not wait behind the calls that run.
+        self._may_send = threading.Event()
+        # An own pool: a refusal must not wait for the calls that run.
         pool = ThreadPoolExecutor(1, "refusal")
 
         def refuse(request: Any, context: grpc.ServicerContext) -> None:
-            self._answering.wait(2 * PATIENCE_SECONDS)
+            self._may_send.wait(2 * MAX_SECONDS)
             context.abort(grpc.StatusCode.UNAVAILABLE, "The server is shutting down")
 
-        # Where gRPC looks for a method's pool; its stubs do not know that.
+        # gRPC reads the pool of a method from here, which its stubs do not declare.
         refuse.experimental_thread_pool = pool  # type: ignore[attr-defined]
         self._handler = grpc.unary_unary_rpc_method_handler(refuse)
 
@@ -49,23 +50,25 @@ class Refusal(grpc.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Any],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
+        """Return the handler of a call."""
         if self._refusing and not handler_call_details.method.startswith(
             "/grpc.health.v1.Health/"
         ):
             self._refused += 1
             return self._handler
-        # gRPC for Python has words for a method that does not exist, the original none.
+        # For a method that does not exist, gRPC for Python sends a text and TensorFlow
+        # Serving sends none.
         return continuation(handler_call_details) or self._unknown
 
-    def start(self) -> None:
-        """Refuse from now on; return when no more calls come, or after a second."""
+    def refuse_new_calls(self) -> None:
+        """Refuse calls from now on; return once none arrives, or after a second."""
         self._refusing = True
-        end = time.monotonic() + PATIENCE_SECONDS
+        end = time.monotonic() + MAX_SECONDS
         before = -1
         while before != self._refused and time.monotonic() < end:
             before = self._refused
             time.sleep(QUIET_SECONDS)
 
-    def answer(self) -> None:
-        """Tell those who were refused: no new call is taken any more."""
-        self._answering.set()
+    def send_refusals(self) -> None:
+        """Send the refusals; to be called when the server accepts no more calls."""
+        self._may_send.set()

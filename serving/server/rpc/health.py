@@ -1,8 +1,9 @@
 """gRPC health v1: the whole server, its services and each model.
 
-The names ``""``, ``PredictionService`` and ``ModelService`` are the original's; the
-full service names and ``model/NAME`` are ours. The whole server is SERVING from the
-moment its port opens until it drains; a model as long as a version can be used.
+The names `""`, `PredictionService` and `ModelService` are TensorFlow Serving's; the
+full service names and `model/NAME` are ours. The whole server is SERVING from the
+moment its port opens until it drains; a model is SERVING while a version of it is
+available.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _SERVER_NAMES = (
 
 
 class Health:
-    """The health of a server that is ready or not, and of its models.
+    """The health of a server and of its models.
 
     Attributes:
         servicer: The official servicer, to be registered with a gRPC server.
@@ -42,16 +43,16 @@ class Health:
         self.servicer.set(name, status.SERVING if serving else status.NOT_SERVING)
 
     def server_ready(self) -> None:
-        """Everything that was configured at the start is loaded and warm."""
+        """Set the whole server to SERVING."""
         for name in _SERVER_NAMES:
             self._set(name, True)
 
     def model(self, name: str, available: bool) -> None:
-        """Whether any version of a model can be used."""
+        """Set a model to SERVING if any version of it is available."""
         self._set(f"model/{name}", available)
 
     def drain(self) -> None:
-        """NOT_SERVING for every name and for good; whoever watches is let go."""
+        """Set every name to NOT_SERVING for good, and end all watches."""
         self.servicer.enter_graceful_shutdown()
         self.servicer.end_watches()
 
@@ -60,12 +61,12 @@ class _Servicer(health.HealthServicer):
     """The official servicer with watches that can be ended: a drain waits for them."""
 
     def __init__(self) -> None:
-        # Non-blocking: a client that watches must not keep a thread of the server.
+        # Non-blocking: a client that watches must not occupy a thread of the server.
         super().__init__(
             experimental_non_blocking=True,
             experimental_thread_pool=ThreadPoolExecutor(1, "health"),
         )
-        # Who asks whether the server lives must not wait behind those that it serves.
+        # A health check must not wait for the calls that are served.
         self.Check = in_own_threads(super().Check, 1, "health")
         self._watches: set[Callable[[Any], None]] = set()
         self._watches_lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""Threads of its own for a method that would keep those of the others waiting."""
+"""A thread pool of its own for a method that would block the other methods."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Any
 def in_own_threads(
     method: Callable[..., Any], count: int, name: str
 ) -> Callable[..., Any]:
-    """Let a method of a gRPC service run in other threads than the rest.
+    """Run a method of a gRPC service in other threads than the other methods.
 
     Args:
         method: The bound method.
         count: How many calls of it run at the same time.
-        name: What the threads are called.
+        name: The prefix of the threads' names.
 
     Returns:
-        What to register with the gRPC server in place of the method.
+        The method to register with the gRPC server instead.
     """
 
     def call(*arguments: Any) -> Any:
         return method(*arguments)
 
-    # gRPC looks for the pool of a method here, and its stubs do not know that.
+    # gRPC reads the pool of a method from here, which its stubs do not declare.
     call.experimental_thread_pool = (  # type: ignore[attr-defined]
         ThreadPoolExecutor(count, name)
     )

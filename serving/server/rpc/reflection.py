@@ -1,4 +1,4 @@
-"""gRPC server reflection: what services there are, for grpcurl and the like."""
+"""gRPC server reflection: the list of services, for grpcurl and similar tools."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SERVICES = (
     reflection.SERVICE_NAME,
 )
 
-# Streams that stay open take a thread each, so they get a few of their own.
+# An open stream occupies a thread, so streams have a few threads of their own.
 STREAMS = 4
 
 
@@ -34,7 +34,7 @@ class Reflection(reflection.ReflectionServicer):
         self.ServerReflectionInfo = in_own_threads(self._info, STREAMS, "reflection")
 
     def register(self, server: grpc.Server) -> None:
-        """Answer on a server that does not listen yet."""
+        """Add the service to a server that does not listen yet."""
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(self, server)
 
     def _info(

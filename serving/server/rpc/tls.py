@@ -1,4 +1,4 @@
-"""TLS for the gRPC port: ``--ssl_config_file``, a text SSLConfig with PEM inside."""
+"""TLS for the gRPC port: `--ssl_config_file`, a text SSLConfig with PEM inside."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ SSLConfig = message_type(
 
 
 def server_credentials(path: str) -> grpc.ServerCredentials:
-    """The credentials that a file describes.
+    """Read the server's credentials from a file.
 
-    With ``client_verify`` a client must show a certificate that ``custom_ca`` signed.
+    With `client_verify` a client must present a certificate that `custom_ca` signed.
 
     Args:
         path: The file.
@@ -36,8 +36,8 @@ def server_credentials(path: str) -> grpc.ServerCredentials:
     config = read_text_proto(path, SSLConfig())
     if config.client_verify and not config.custom_ca:
         raise invalid_argument(
-            f"{path}: client_verify needs custom_ca, the certificates of who signs "
-            "the clients' certificates"
+            f"{path}: client_verify needs custom_ca, the certificates of the "
+            "authorities that sign the clients' certificates"
         )
     credentials = grpc.ssl_server_credentials(
         [(config.server_key.encode(), config.server_cert.encode())],
@@ -47,13 +47,16 @@ def server_credentials(path: str) -> grpc.ServerCredentials:
     if not _usable(credentials):
         raise invalid_argument(
             f"{path}: server_key, server_cert and custom_ca must be in PEM form, and "
-            "the key that of the certificate"
+            "server_key must belong to server_cert"
         )
     return credentials
 
 
 def _usable(credentials: grpc.ServerCredentials) -> bool:
-    """gRPC looks at the contents only when it listens: let it, where nobody asks."""
+    """Return whether gRPC can listen with the credentials.
+
+    gRPC reads their contents only then, so a server listens on an unused port.
+    """
     probe = grpc.server(ThreadPoolExecutor(1))
     try:
         with native_stderr_quiet(), contextlib.suppress(RuntimeError):

@@ -1,7 +1,7 @@
-"""The access log: one JSON object a line for each request that was answered.
+"""The access log: one JSON object per line for each request that has ended.
 
-A request only leaves a record in a queue; a thread writes what has gathered, a few
-times a second. So a slow disk slows no request down, a full one fails none: records
+A request only puts a record into a queue; a thread writes the queued records a few
+times a second. So a slow disk delays no request and a full one fails none: records
 that cannot be kept are dropped, and the next line that can be written counts them.
 """
 
@@ -17,13 +17,12 @@ from collections import deque
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import grpc
 import orjson
 
 from fovea.serving.server.errors import ServingError
-from fovea.serving.server.rest import messages as rest_messages
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +33,7 @@ _TRACE_ID = slice(3, 35)  # of a traceparent: 00-<32 digits>-<16 digits>-<2 digi
 
 
 class Record(NamedTuple):
-    """What is told of one request; None for what is not known."""
+    """The fields of one line, in their order; None for what is not known."""
 
     time: float
     entrypoint: str
@@ -50,10 +49,10 @@ class Record(NamedTuple):
 
 
 class AccessLog:
-    """Writes records, on a thread of its own, until ``close``.
+    """A file of records with the thread that writes it, until `close`.
 
     Args:
-        path: A file, which is opened again when it was moved away; "-" is stderr.
+        path: A file, which is created again when it has been moved away; "-" is stderr.
 
     Raises:
         ServingError: The file cannot be written.
@@ -75,14 +74,14 @@ class AccessLog:
         self._thread.start()
 
     def add(self, record: Record) -> None:
-        """Have a record written soon; never blocks."""
+        """Queue a record; never block."""
         if len(self._records) < MAX_RECORDS:
             self._records.append(record)
         else:
             self._dropped += 1
 
     def close(self) -> None:
-        """Write what has gathered, and end."""
+        """Write the queued records and close the file."""
         self._closed.set()
         self._thread.join(2)
         if not self._thread.is_alive():
@@ -112,7 +111,7 @@ class AccessLog:
 
 
 class _File:
-    """A file without a buffer, begun anew when it was moved away; "-" is stderr."""
+    """A file without a buffer, created again when it was moved away; "-" is stderr."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -124,7 +123,7 @@ class _File:
         return io.FileIO(self._path, "ab")
 
     def write(self, lines: bytes) -> None:
-        """Write all of it."""
+        """Write all of the lines."""
         if self._path != "-" and self._moved():
             self._file.close()
             self._file = self._open()
@@ -140,7 +139,7 @@ class _File:
         return not os.path.samestat(now, os.fstat(self._file.fileno()))
 
     def close(self) -> None:
-        """Leave it."""
+        """Close the file."""
         self._file.close()
 
 
@@ -158,7 +157,7 @@ _current: AccessLog | None = None
 
 @contextlib.contextmanager
 def writing(path: str) -> Iterator[None]:
-    """Log the requests of this process inside a ``with`` block; none without a path."""
+    """Log the requests of this process inside a `with` block; none without a path."""
     global _current
     if not path:
         yield
@@ -171,85 +170,57 @@ def writing(path: str) -> Iterator[None]:
         _current = None
 
 
-def call(
+def is_on() -> bool:
+    """Return whether requests are logged now."""
+    return _current is not None
+
+
+def add(
+    entrypoint: str,
     method: str,
-    request: Any,
-    reply: Any,
+    *,
+    model: str,
+    version: int | None,
+    signature: str | None = None,
     code: grpc.StatusCode,
     seconds: float,
-    context: grpc.ServicerContext,
+    peer: str,
+    request_bytes: int | None = None,
+    traceparent: str | bytes = "",
 ) -> None:
-    """Leave a record of a gRPC call that has just ended and took so long."""
-    if _current is not None:
-        began = time.time() - seconds
-        _current.add(_record(began, method, request, reply, code, seconds, context))
+    """Log a request that has just ended, if requests are logged.
 
-
-def _record(
-    began: float,
-    method: str,
-    request: Any,
-    reply: Any,
-    code: grpc.StatusCode,
-    seconds: float,
-    context: grpc.ServicerContext,
-) -> Record:
-    asked = _spec(request)
-    told = _spec(reply) or asked
-    version = signature = None
-    if told is not None:
-        version = told.version.value if told.HasField("version") else None
-        signature = told.signature_name or None
-    metadata = dict(context.invocation_metadata())
-    return Record(
-        began,
-        "GRPC",
-        method,
-        asked.name if asked is not None else "",
-        version,
-        signature,
-        code.name,
-        1000 * seconds,
-        context.peer(),
-        None,  # to count them would be to serialise the request once more
-        trace_id(metadata.get("traceparent", "")),
-    )
-
-
-def _spec(message: Any) -> Any:
-    """The first ModelSpec in a message, None without one."""
-    for field in ("tasks", "results"):  # of MultiInference
-        several = getattr(message, field, None)
-        if several:
-            message = several[0]
-    return getattr(message, "model_spec", None)
-
-
-def rest(
-    method: str, spec: Any, request: rest_messages.Request, code: grpc.StatusCode
-) -> None:
-    """Leave a record of a REST request, its wait for a thread included."""
+    Args:
+        entrypoint: "GRPC" or "REST".
+        method: The gRPC method, or the one that a REST request stands for.
+        model: The model's name, "" without one.
+        version: The version that served the request, else the requested one.
+        signature: The signature's name.
+        code: The outcome.
+        seconds: How long the request took.
+        peer: The client's address.
+        request_bytes: The size of the request's body.
+        traceparent: W3C's header with the trace that the request belongs to.
+    """
     if _current is None:
         return
-    seconds = time.monotonic() - request.arrived
     _current.add(
         Record(
             time.time() - seconds,
-            "REST",
+            entrypoint,
             method,
-            spec.name,
-            spec.version.value if spec.HasField("version") else None,
-            None,
+            model,
+            version,
+            signature,
             code.name,
             1000 * seconds,
-            request.peer,
-            len(request.body),
-            trace_id(request.headers.get("traceparent", "")),
+            peer,
+            request_bytes,
+            _trace_id(traceparent),
         )
     )
 
 
-def trace_id(traceparent: str | bytes) -> str | None:
-    """The id of the trace that a W3C ``traceparent`` names."""
+def _trace_id(traceparent: str | bytes) -> str | None:
     text = traceparent if isinstance(traceparent, str) else ""
     return text[_TRACE_ID] if len(text) >= 55 else None

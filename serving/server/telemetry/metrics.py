@@ -1,8 +1,8 @@
-"""What is counted, under TF Serving's names and under conventional ones.
+"""The server's metrics, under TensorFlow Serving's names and under conventional ones.
 
-Dashboards made for TF Serving find its names, units and buckets; new ones should use
-the conventional ones, which also tell of failures, of what is in flight and of the
-process. metrics_pages.py writes the two pages.
+Dashboards made for TensorFlow Serving find its names, units and buckets; new ones
+should use the conventional names, which also cover failures, requests in flight and the
+process. `metrics_pages` renders the two pages.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from prometheus_client import (
 
 INFERENCES = {"Predict", "Classify", "Regress", "MultiInference"}
 
-# A client chooses the name of the model that it asks for: do not remember them all.
+# Clients choose the model names in their requests, so the labels must be bounded.
 MAX_NAMES = 1000
 
-disable_created_metrics()  # a time for each label set, which nobody asks for
+disable_created_metrics()  # no creation time for each set of labels
 CONVENTIONAL = CollectorRegistry()
-_ORIGINAL = CollectorRegistry()  # never shown as a whole: see ORIGINAL_NAMES
+_TF_SERVING = CollectorRegistry()  # never rendered as a whole: see TF_SERVING_METRICS
 
-ORIGINAL_NAMES: dict[str, Counter | Gauge | Histogram] = {}
+TF_SERVING_METRICS: dict[str, Counter | Gauge | Histogram] = {}
 
 
 def _exponential(scale: float, growth: float, count: int) -> list[float]:
@@ -47,7 +47,7 @@ _SIZES = _exponential(1, 2, 14)
 
 
 class _Histogram(Histogram):
-    """The library's, which looks at one bucket after the other, with a search."""
+    """The library's histogram with a binary search for the bucket."""
 
     def observe(self, amount: float, exemplar: dict[str, str] | None = None) -> None:
         self._sum.inc(amount)
@@ -55,22 +55,22 @@ class _Histogram(Histogram):
 
 
 def _counter(name: str, *labels: str) -> Counter:
-    counter = Counter(name, name, labels, registry=_ORIGINAL)
-    ORIGINAL_NAMES[name] = counter
+    counter = Counter(name, name, labels, registry=_TF_SERVING)
+    TF_SERVING_METRICS[name] = counter
     return counter
 
 
 def _histogram(name: str, bounds: list[float], *labels: str) -> Histogram:
-    # The original's buckets end below their bounds, the library's with them; on the
-    # page, which shows six digits, they are the same.
+    # TensorFlow Serving's buckets exclude their upper bound, the library's include it;
+    # on the page, which shows six digits, the bounds are the same.
     buckets = [math.nextafter(bound, 0) for bound in bounds]
-    histogram = _Histogram(name, name, labels, registry=_ORIGINAL, buckets=buckets)
-    ORIGINAL_NAMES[name] = histogram
+    histogram = _Histogram(name, name, labels, registry=_TF_SERVING, buckets=buckets)
+    TF_SERVING_METRICS[name] = histogram
     return histogram
 
 
 def _gauge(name: str) -> None:
-    ORIGINAL_NAMES[name] = Gauge(name, name, registry=_ORIGINAL)
+    TF_SERVING_METRICS[name] = Gauge(name, name, registry=_TF_SERVING)
 
 
 LOAD_ATTEMPTS = _counter(
@@ -131,22 +131,22 @@ RUNTIME_LATENCY = _histogram(
     "runtime",
 )
 
-ANSWERED = Counter(
+ENDED = Counter(
     "fovea_server_requests",
-    "Requests that were answered, by the canonical status code.",
+    "Requests that have ended, by the canonical status code.",
     ["method", "entrypoint", "code"],
     registry=CONVENTIONAL,
 )
 DURATION = _Histogram(
     "fovea_server_request_duration_seconds",
-    "Time from a request's arrival in its thread to its answer.",
+    "Time from a request's arrival in its thread to its response.",
     ["method", "entrypoint"],
     buckets=_exponential(0.0005, 2, 17),
     registry=CONVENTIONAL,
 )
 IN_FLIGHT = Gauge(
     "fovea_server_requests_in_flight",
-    "Requests that are being answered.",
+    "Requests that are being handled.",
     ["entrypoint"],
     registry=CONVENTIONAL,
 )
@@ -157,7 +157,7 @@ _names: set[str] = set()
 
 
 def _bounded(model: str) -> str:
-    """A model's name as a label; "" when clients have made up too many of them."""
+    """Return a model's name as a label, "" after too many different names."""
     if model not in _names:
         if len(_names) >= MAX_NAMES:
             return ""
@@ -167,12 +167,12 @@ def _bounded(model: str) -> str:
 
 @functools.cache
 def _child(metric: Any, *labels: str) -> Any:
-    """What counts for some labels: the metric itself takes long to find it."""
+    """Return the child of a metric for some labels; `labels` itself is slow."""
     return metric.labels(*labels)
 
 
 class Watch:
-    """Counts one request, from its making to ``done``.
+    """Counts and times one request, from construction to `done`.
 
     Args:
         entrypoint: "GRPC" or "REST".
@@ -190,14 +190,14 @@ class Watch:
         _child(IN_FLIGHT, entrypoint).inc()
 
     def done(self, code: grpc.StatusCode) -> None:
-        """The request has been answered with this code."""
+        """Count the request, which has ended with this code."""
         seconds = time.perf_counter() - self._started
         _child(IN_FLIGHT, self._entrypoint).dec()
         model = _bounded(self._model) if self._method in INFERENCES else ""
-        answered, duration, requests, latency = _of_request(
+        ended, duration, requests, latency = _request_metrics(
             self._method, self._entrypoint, model, code.name
         )
-        answered.inc()
+        ended.inc()
         duration.observe(seconds)
         if requests is not None:
             requests.inc()
@@ -206,19 +206,19 @@ class Watch:
 
 
 @functools.cache
-def _of_request(
+def _request_metrics(
     method: str, entrypoint: str, model: str, code: str
 ) -> tuple[Any, Any, Any, Any]:
-    """What counts a request: answers, seconds, the original's requests and latency."""
+    """Return the metrics of a request: ours, then TensorFlow Serving's or None."""
     requests = latency = None
     if method in INFERENCES:
         requests = REQUESTS.labels(model, code)
         if code == grpc.StatusCode.OK.name:
-            # The original spells the methods of REST as in their paths.
+            # TensorFlow Serving writes the methods of REST as in their paths.
             api = method.lower() if entrypoint == "REST" else method
             latency = LATENCY.labels(model, api, entrypoint)
     return (
-        ANSWERED.labels(method, entrypoint, code),
+        ENDED.labels(method, entrypoint, code),
         DURATION.labels(method, entrypoint),
         requests,
         latency,
@@ -226,14 +226,14 @@ def _of_request(
 
 
 def ran(method: str, model: str, started: float) -> None:
-    """The graph has run for a request since ``started``, and succeeded."""
+    """Record that the graph has run for a request since `started`, and succeeded."""
     taken = _microseconds(time.perf_counter() - started)
     _child(RUNTIME_LATENCY, _bounded(model), method, "TF1").observe(taken)
 
 
 @contextlib.contextmanager
 def runtime(method: str, model: str) -> Iterator[None]:
-    """Measure how long the graph runs for a request; only if it succeeds."""
+    """Measure how long the graph runs for a request, if it succeeds."""
     started = time.perf_counter()
     yield
     ran(method, model, started)
@@ -241,7 +241,7 @@ def runtime(method: str, model: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def loading(path: str) -> Iterator[None]:
-    """Measure how long it takes to load a version directory, or count the failure."""
+    """Measure how long loading a version directory takes, or count its failure."""
     started = time.perf_counter()
     try:
         yield
@@ -254,7 +254,7 @@ def loading(path: str) -> Iterator[None]:
 
 
 def warmed_up(path: str, records: int, seconds: float) -> None:
-    """The warm-up requests of a version directory were replayed."""
+    """Record that the warm-up requests of a version directory were replayed."""
     if records == 0:
         return
     WARMUP_RECORDS.labels(path, "OK").inc(records)
@@ -262,37 +262,37 @@ def warmed_up(path: str, records: int, seconds: float) -> None:
 
 
 def session_ran() -> None:
-    """A graph was run once."""
+    """Count a run of a graph."""
     _SESSION_RUNS.inc()
     _GRAPH_RUNS.inc()
 
 
 def examples(model: str, count: int) -> None:
-    """A request had this many tf.Examples."""
+    """Record the number of tf.Examples in a request."""
     EXAMPLES.labels(_bounded(model)).observe(count)
     EXAMPLES_TOTAL.labels(_bounded(model)).inc(count)
 
 
 def batch_asked(rows: int, tensors: int) -> None:
-    """Somebody asks for a run of so many rows, with so many tensors to feed."""
+    """Record a request for a batched run: its rows and its number of input tensors."""
     for _ in range(tensors):
         _INPUT_BATCH_SIZE.observe(rows)
 
 
 def batch_waited(seconds: float) -> None:
-    """A run, or a part of it, was taken from its queue after so long."""
-    # The original leaves the name of the threads out.
+    """Record how long a run, or a part of it, was in its queue."""
+    # TensorFlow Serving leaves the name of the thread pool empty.
     _child(_QUEUING_LATENCY, "").observe(_microseconds(seconds))
 
 
 def batch_filled(rows: int, size: int) -> None:
-    """A batch of so many rows was formed, and padded to the size."""
+    """Record the rows of a batch and the size that it was padded to."""
     _child(_PADDING_SIZE, str(size)).observe(size - rows)
     _PROCESSED_BATCH_SIZE.observe(size)
 
 
 def batch_ran() -> None:
-    """A graph was run for a batch."""
+    """Count a run of a graph for a batch."""
     _WRAPPED_RUNS.inc()
 
 

@@ -1,8 +1,8 @@
-"""The two pages of metrics: TF Serving's text, and the usual one."""
+"""The two pages of metrics: TensorFlow Serving's text, and Prometheus's usual one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -10,15 +10,17 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
-from fovea.serving.server.lifecycle.manager import Manager, State
-from fovea.serving.server.telemetry.metrics import CONVENTIONAL, ORIGINAL_NAMES
+from fovea.serving.server.telemetry.metrics import CONVENTIONAL, TF_SERVING_METRICS
+
+# Returns the available versions of each model as pairs of a name and a number.
+Available = Callable[[], Iterable[tuple[str, int]]]
 
 
-def original() -> bytes:
-    """TF Serving's page: types without help, counters without ``_total``."""
+def tf_serving() -> bytes:
+    """Return TensorFlow Serving's page: no help texts, counters without `_total`."""
     lines = []
-    for name in sorted(ORIGINAL_NAMES):
-        for family in ORIGINAL_NAMES[name].collect():
+    for name in sorted(TF_SERVING_METRICS):
+        for family in TF_SERVING_METRICS[name].collect():
             lines.append(f"# TYPE {name} {family.type}")
             lines.extend(_lines(name, family))
     return ("\n".join(lines) + "\n").encode()
@@ -32,7 +34,7 @@ def _lines(name: str, family: Metric) -> Iterator[str]:
     for values in sorted(groups):
         samples = groups[values]
         if not values and not any(sample.value for sample in samples):
-            continue  # one that has no labels is there only once it counts something
+            continue  # a metric without labels is shown once it has counted something
         if family.type != "histogram":
             yield f"{name}{_labels(samples[0])} {int(samples[0].value)}"
             continue
@@ -53,30 +55,32 @@ def _labels(sample: Sample) -> str:
     return f"{{{','.join(pairs)}}}"
 
 
-class Versions(Collector):
-    """Which versions are loaded, asked of a manager whenever the page is."""
+class _Versions(Collector):
+    """The versions that are loaded, read whenever the page is."""
 
-    def __init__(self, manager: Manager) -> None:
-        self._manager = manager
+    def __init__(self, available: Available) -> None:
+        self._available = available
 
     def collect(self) -> Iterator[Metric]:
-        """One sample for each version that is available."""
+        """Yield a gauge with one sample for each version that is available."""
         family = GaugeMetricFamily(
             "fovea_server_model_version_available",
-            "1 for each version of a model that answers requests.",
+            "1 for each version of a model that is available for requests.",
             labels=["model", "version"],
         )
-        for model in self._manager.models():
-            for known in self._manager.statuses(model):
-                if known.state is State.AVAILABLE:
-                    family.add_metric([model, str(known.version)], 1)
+        for model, version in self._available():
+            family.add_metric([model, str(version)], 1)
         yield family
 
 
-def conventional(manager: Manager) -> Callable[[], bytes]:
-    """What writes the usual page, the versions of a manager included."""
+def conventional(available: Available) -> Callable[[], bytes]:
+    """Return a function that renders the usual page.
+
+    Args:
+        available: Returns the available versions, as pairs of model and number.
+    """
     versions = CollectorRegistry()
-    versions.register(Versions(manager))
+    versions.register(_Versions(available))
 
     def page() -> bytes:
         return generate_latest(CONVENTIONAL) + generate_latest(versions)

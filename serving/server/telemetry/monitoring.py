@@ -1,4 +1,4 @@
-"""``--monitoring_config_file``: whether, and where, TF Serving's page of metrics is.
+"""`--monitoring_config_file`: whether and where TensorFlow Serving's metrics are.
 
 prometheus_config { enable: true path: "/monitoring/prometheus/metrics" }
 """
@@ -15,10 +15,10 @@ MonitoringConfig = message_type(
 
 
 def metrics_path(config_file: str) -> str:
-    """The path of TF Serving's page of metrics, "" if there is none.
+    """Return the path of TensorFlow Serving's page of metrics, "" if it is off.
 
     Args:
-        config_file: A text MonitoringConfig; "" for none.
+        config_file: The path of a text MonitoringConfig; "" for none.
 
     Raises:
         ServingError: There is no such file, or it holds something else.

@@ -1,9 +1,9 @@
-"""A span for each request, when OpenTelemetry is installed and told where to send them.
+"""A span for each request, if OpenTelemetry is installed and configured.
 
-The standard variables decide: ``OTEL_TRACES_EXPORTER`` names an exporter (``otlp``,
-``console`` ...), ``OTEL_EXPORTER_OTLP_ENDPOINT`` alone means ``otlp``, and
-``OTEL_EXPORTER_OTLP_PROTOCOL`` which kind of it (``grpc``). Without either
-nothing is imported. The caller's span comes with ``traceparent`` and ``tracestate``.
+The standard variables decide: `OTEL_TRACES_EXPORTER` names an exporter (`otlp`,
+`console` ...), `OTEL_EXPORTER_OTLP_ENDPOINT` alone means `otlp`, and
+`OTEL_EXPORTER_OTLP_PROTOCOL` chooses its protocol (`grpc`). Without the first two
+nothing is imported. The headers `traceparent` and `tracestate` name the caller's span.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _tracer: Any = None
 
 @contextlib.contextmanager
 def tracing(environment: Mapping[str, str] = os.environ) -> Iterator[None]:
-    """Trace the requests of this process inside a ``with`` block, if so configured."""
+    """Trace the requests of this process inside a `with` block, if so configured."""
     global _tracer
     provider = _provider(environment)
     if provider is None:
@@ -43,7 +43,7 @@ def tracing(environment: Mapping[str, str] = os.environ) -> Iterator[None]:
         yield
     finally:
         _tracer = None
-        provider.shutdown()  # sends what has gathered
+        provider.shutdown()  # sends the queued spans
 
 
 def _provider(environment: Mapping[str, str]) -> Any:
@@ -76,7 +76,7 @@ def _provider(environment: Mapping[str, str]) -> Any:
 
 
 def _otlp(environment: Mapping[str, str]) -> str:
-    """Under which name the exporter of OTLP's protocol is found, as the SDK does it."""
+    """Return the entry point of the exporter for OTLP's protocol, as the SDK does."""
     protocol = (
         environment.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
         or environment.get("OTEL_EXPORTER_OTLP_PROTOCOL")
@@ -87,26 +87,26 @@ def _otlp(environment: Mapping[str, str]) -> str:
     )
 
 
-def of_call(
+def grpc_span(
     service: str, method: str, context: grpc.ServicerContext
 ) -> Callable[[Any, Any, Any], None] | None:
-    """Begin the span of a gRPC call.
+    """Start the span of a gRPC call.
 
     Returns:
-        What ends it, with the code, the request, and the reply or None; None when
-        requests are not traced.
+        A function that ends the span; it takes the code, the request, and the response
+        or None. None if requests are not traced.
     """
     if _tracer is None:
         return None
     service = f"tensorflow.serving.{service}"
-    about = {"rpc.system": "grpc", "rpc.service": service, "rpc.method": method}
+    attributes = {"rpc.system": "grpc", "rpc.service": service, "rpc.method": method}
     headers = dict(context.invocation_metadata())
-    current = _begin(f"{service}/{method}", headers, about)
+    current = _start(f"{service}/{method}", headers, attributes)
 
-    def end(code: Any, request: Any, reply: Any) -> None:
-        spec = getattr(reply, "model_spec", None)
+    def end(code: Any, request: Any, response: Any) -> None:
+        spec = getattr(response, "model_spec", None)
         spec = spec or getattr(request, "model_spec", None)
-        _tell(current, code, "rpc.grpc.status_code", _number(code), spec)
+        _set_outcome(current, code, "rpc.grpc.status_code", _number(code), spec)
         current.end()
 
     return end
@@ -118,35 +118,36 @@ def _number(code: Any) -> int:
 
 @contextlib.contextmanager
 def span(
-    name: str, headers: Mapping[str, Any], about: Mapping[str, Any]
+    name: str, headers: Mapping[str, Any], attributes: Mapping[str, Any]
 ) -> Iterator[Callable[[Any, str, int, Any], None]]:
-    """One span, a child of the one that the headers name.
+    """Keep a span open inside a `with` block, a child of the one that headers name.
 
     Yields:
-        What tells of the end: the code, an attribute with its value, the ModelSpec.
+        A function that sets the outcome; it takes the code, an attribute with its
+        value, and the ModelSpec.
     """
     if _tracer is None:
         yield lambda code, key, value, spec: None
         return
-    current = _begin(name, headers, about)
+    current = _start(name, headers, attributes)
     try:
-        yield functools.partial(_tell, current)
+        yield functools.partial(_set_outcome, current)
     finally:
         current.end()
 
 
-def _begin(name: str, headers: Mapping[str, Any], about: Mapping[str, Any]) -> Any:
+def _start(name: str, headers: Mapping[str, Any], attributes: Mapping[str, Any]) -> Any:
     from opentelemetry import trace
     from opentelemetry.trace.propagation import tracecontext
 
     text = {k: v for k, v in headers.items() if isinstance(v, str)}
     parent = tracecontext.TraceContextTextMapPropagator().extract(text)
     return _tracer.start_span(
-        name, context=parent, kind=trace.SpanKind.SERVER, attributes=about
+        name, context=parent, kind=trace.SpanKind.SERVER, attributes=attributes
     )
 
 
-def _tell(current: Any, code: Any, key: str, value: int, spec: Any) -> None:
+def _set_outcome(current: Any, code: Any, key: str, value: int, spec: Any) -> None:
     from opentelemetry import trace
 
     current.set_attribute(key, value)

@@ -5,7 +5,7 @@ from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
 from fovea.serving.server.errors import ServingError
-from fovea.serving.server.lifecycle.configured import Models
+from fovea.serving.server.lifecycle.configured import ConfiguredModels
 from fovea.serving.server.lifecycle.manager import Manager
 from fovea.serving.server.lifecycle.states import State
 
@@ -21,7 +21,7 @@ class World:
     def __init__(self, root, poll_seconds):
         self.root = root
         self.manager = Manager(lambda aspired: Nothing())
-        self.models = Models(self.manager, poll_seconds, missing_part=lambda path: None)
+        self.models = ConfiguredModels(self.manager, lambda path: None, poll_seconds)
 
     def write(self, *versions, model="m"):
         for version in versions:

@@ -98,7 +98,7 @@ def test_mutual_tls_lets_in_whoever_the_authority_signed(pem, listening, tmp_pat
     ("change", "message"),
     [
         ({"server_key": "no key"}, "must be in PEM form"),
-        ({"server_key": "other.key"}, "and the key that of the certificate"),
+        ({"server_key": "other.key"}, "and server_key must belong to server_cert"),
         ({"server_cert": ""}, "must be in PEM form"),
         ({"custom_ca": "no authority", "client_verify": True}, "must be in PEM form"),
         ({"client_verify": True}, "client_verify needs custom_ca"),
