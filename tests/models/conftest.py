@@ -1,0 +1,5 @@
+"""These tests run networks."""
+
+from tests import tensorflow_start
+
+tensorflow_start.start()
