@@ -26,10 +26,15 @@ LASTING = {
 def checkout(tmp_path_factory):
     """A copy of the project whose .venv is the environment that runs the tests."""
     directory = tmp_path_factory.mktemp("readme") / "fovea"
-    ignored = shutil.ignore_patterns(
-        ".*", "runs", "exported", "tests", "build", "dist", "__pycache__", "*.egg-info"
+    at_the_top = shutil.ignore_patterns(
+        ".*", "runs", "exported", "tests", "build", "dist", "*.egg-info"
     )
-    shutil.copytree(ROOT, directory, ignore=ignored)
+    anywhere = shutil.ignore_patterns("__pycache__")
+
+    def ignored(folder, names):
+        return (at_the_top if Path(folder) == ROOT else anywhere)(folder, names)
+
+    shutil.copytree(ROOT, directory, symlinks=True, ignore=ignored)
     (directory / ".venv").mkdir()
     (directory / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
     (directory / ".venv" / ".ready").touch()
