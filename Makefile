@@ -1,11 +1,24 @@
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c
+
 # One .venv, made when it is missing and re-used afterwards. PYTHON chooses the
 # interpreter it is made from.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# What pip is at, in one line of a terminal; all that it says is in .venv/setup.log.
+PROGRESS := awk '/^Collecting/ { n++; now = n " packages, " $$2 } \
+	/^Installing/ { now = "installing " n " packages" } \
+	"$(MAKE_TERMOUT)" && now != last { printf "\r\033[K%s", last = now; fflush() } \
+	END { if (last) print "" }'
+# Of tests: as many at once as there are CPUs, those of a file in one process, which
+# shares a server; then, alone, those that need the machine for themselves.
+PYTEST := $(BIN)/python -m pytest
+LONG := slow or browser or readme or nightly or matrix
+PARALLEL := -n $(or $(JOBS),auto) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test test-all test-grpcio test-container fidelity bench-train bench-serve bench-faults lint format clean
+.PHONY: help setup demo check test test-nightly test-all test-grpcio test-container fidelity bench-train bench-serve bench-faults lint format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -15,19 +28,30 @@ setup: $(READY) ## Make .venv with everything needed to train, serve, test
 $(READY): pyproject.toml constraints.txt
 	@echo "Installing into $(VENV), which takes a few minutes ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --upgrade pip
-	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet \
-		--constraint constraints.txt --editable '.[all,dev]'
+	@export PYTHONWARNINGS=ignore PIP_DISABLE_PIP_VERSION_CHECK=1; \
+		($(BIN)/python -m pip install --upgrade pip && \
+		$(BIN)/python -m pip install --constraint constraints.txt \
+			--editable '.[all,dev]') 2>&1 | tee $(VENV)/setup.log | $(PROGRESS) \
+		|| { tail -n 20 $(VENV)/setup.log; exit 1; }
 	@touch $@
 
 demo: $(READY) ## Train, export, serve and query LeNet-5 on MNIST
 	$(BIN)/fovea demo
 
-test: $(READY) ## Run the tests
-	$(BIN)/python -m pytest
+check: lint ## Lint, and run the tests that take no time, in a minute and a half
+	$(PYTEST) $(PARALLEL) -m "not ($(LONG) or serial)"
+	$(PYTEST) -m "serial and not ($(LONG))"
+
+test: $(READY) ## Run the tests, in minutes
+	$(PYTEST) $(PARALLEL) --durations 25 -m "not (nightly or matrix or serial)"
+	$(PYTEST) --durations 5 -m "serial and not (nightly or matrix)"
+
+test-nightly: $(READY) ## Run what `make test` leaves out because others prove most of it
+	$(PYTEST) -m "nightly and not matrix"
 
 test-all: $(READY) ## Run the tests and the whole matrix of models, in hours
-	$(BIN)/python -m pytest -m ""
+	$(PYTEST) $(PARALLEL) -m "not serial"
+	$(PYTEST) -m serial
 
 # "grpcio>=LOWEST,<2", as pyproject.toml has it, and the lowest version of that.
 GRPCIO := $(shell sed -nE 's/^ *"(grpcio>=[^"]*)",/\1/p' pyproject.toml)

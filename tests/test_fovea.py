@@ -111,6 +111,7 @@ def test_a_target_that_cannot_be_written_is_named(data_dir, tmp_path, capsys):
     assert error == f"fovea: error: {run} cannot be used: Not a directory\n"
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_seen_enough_is_no_error():
     done = subprocess.run(
         ["bash", "-c", f"'{sys.executable}' -m fovea models --json | head -c 1"],

@@ -16,6 +16,8 @@ import promql_parser
 import pytest
 import yaml
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "deploy" / "docker"
 DASHBOARD = json.loads((ROOT / "deploy/grafana/dashboards/fovea.json").read_text())

@@ -30,6 +30,8 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from tensorflow_serving.apis import prediction_log_pb2
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 NAMES = ["a", "b", "c", "d"]
 

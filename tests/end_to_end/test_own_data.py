@@ -16,6 +16,8 @@ from PIL import Image
 from fovea import Client, cli
 from fovea.training.runs import directory as runs
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 # Not in the order of their digits: sorted by name.
 WORDS = {0: "naught", 1: "one", 7: "seven"}

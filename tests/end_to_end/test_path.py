@@ -21,6 +21,8 @@ from fovea.training.exporting.export import export
 from fovea.training.runs import directory as runs
 from fovea.training.runs.load import load_model
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 FOVEA = [sys.executable, "-m", "fovea"]
 

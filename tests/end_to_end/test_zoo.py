@@ -20,6 +20,8 @@ from fovea import Client, ClientError, models
 from fovea.models.registry import ARCHITECTURES
 from fovea.training.exporting.export import publish, write_version
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 CLASSES = [f"class {index}" for index in range(10)]
 SIZES = {"mnist": (28, 28, 1), "cifar": (32, 32, 3)}

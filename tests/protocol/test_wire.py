@@ -165,6 +165,7 @@ def test_unknown_fields_survive(official):
     assert ours.SerializeToString() == request.SerializeToString()
 
 
+@pytest.mark.slow
 def test_both_live_in_one_process_in_either_order():
     ours = (
         "from fovea import Client; Client('127.0.0.1:1').close();"

@@ -68,6 +68,7 @@ def test_an_address_that_is_not_ours(kit, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_corrupt_model_ends_the_start(kit, tmp_path):
     (tmp_path / "1").mkdir()
     (tmp_path / "1" / "saved_model.pb").write_bytes(b"not a saved model")
@@ -83,6 +84,7 @@ def test_a_corrupt_model_ends_the_start(kit, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_it_waits_for_a_base_path_and_listens_only_when_ready(kit, toys, tmp_path):
     port, base_path, log = kit.free_port(), tmp_path / "late", tmp_path / "log"
     socket_path = tmp_path / "socket"
@@ -131,6 +133,7 @@ def test_it_waits_for_a_base_path_and_listens_only_when_ready(kit, toys, tmp_pat
         server.wait()
 
 
+@pytest.mark.slow
 def test_a_signal_while_starting_ends_at_once(kit, tmp_path):
     command = kit.server_command(
         f"--port={kit.free_port()}", f"--model_base_path={tmp_path}"

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 DATA = Path(__file__).parent / "data"
 RECORDED = [
     json.loads(line) for line in (DATA / "start.jsonl").read_text().splitlines()

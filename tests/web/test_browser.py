@@ -10,6 +10,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
+pytestmark = pytest.mark.browser
+
 # In pixels of the drawing area, from its middle.
 SEVEN = [(-60, -75), (65, -75), (-10, 90)]
 ONE = [(0, -90), (0, 90)]

@@ -16,6 +16,8 @@ from PIL import Image, ImageDraw
 
 from fovea import Client, cli
 
+pytestmark = pytest.mark.slow
+
 SEVEN = [(75, 60), (205, 60), (125, 230)]
 
 

@@ -8,6 +8,8 @@ import pytest
 from fovea import AsyncClient, Client, ServerUnavailable
 from tests.client.faults.replica import images
 
+pytestmark = pytest.mark.serial
+
 ASK = {"model": "numbers", "batch_size": 4}
 
 

@@ -18,6 +18,8 @@ from fovea.serving.client.calls.effects import PREDICT
 from fovea.serving.client.transport.channel import open_channel
 from tests.client.faults.replica import images
 
+pytestmark = pytest.mark.serial
+
 ASK = {"model": "numbers", "batch_size": 4}
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 RECORDED = Path(__file__).parent / "data" / "metrics.txt"
 SECONDS = 60
 

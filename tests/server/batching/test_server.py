@@ -12,6 +12,8 @@ import grpc
 import pytest
 from tensorflow_serving.apis import model_management_pb2
 
+pytestmark = pytest.mark.slow
+
 PATIENT = "batch_timeout_micros { value: 3600000000 } "
 PARAMETERS = {
     "ten": PATIENT + "max_batch_size { value: 10 }",

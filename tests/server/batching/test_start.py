@@ -2,6 +2,10 @@
 
 import subprocess
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 
 def test_batches_need_a_thread(kit, tmp_path):
     parameters = tmp_path / "batching.config"

@@ -9,6 +9,8 @@ import pytest
 
 from tests.server.fidelity.replay import SCENARIOS, Line, Target, differences, recorded
 
+pytestmark = pytest.mark.slow
+
 
 def cases(name: str) -> list[Any]:
     """The lines of a scenario."""

@@ -18,6 +18,8 @@ from tests.server.fidelity.replay import (
     request_of,
 )
 
+pytestmark = pytest.mark.slow
+
 LINES = {line["id"]: line for line in recorded(SCENARIOS["steady"]) if "rpc" in line}
 # INTERNAL is what gRPC itself answers to bytes that it cannot parse, UNIMPLEMENTED
 # what MultiInference answers to a method that it does not know.

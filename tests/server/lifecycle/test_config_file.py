@@ -85,6 +85,7 @@ def test_paths_and_uris(tmp_path, base, path):
         assert str(local_path(model)) == path
 
 
+@pytest.mark.slow
 def test_a_changed_file_is_taken_over_and_a_broken_one_left(kit, toys, tmp_path):
     for version in (1, 2):
         (tmp_path / "toys").mkdir(exist_ok=True)

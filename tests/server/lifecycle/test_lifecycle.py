@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+pytestmark = pytest.mark.slow
+
 AVAILABLE, END = 30, 50
 
 

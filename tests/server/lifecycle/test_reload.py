@@ -13,6 +13,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from tensorflow_serving.apis import model_management_pb2
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def models(kit, toys, tmp_path_factory):

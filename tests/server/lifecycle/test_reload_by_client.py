@@ -9,6 +9,8 @@ import pytest
 
 from fovea import AsyncClient, Client, InvalidRequest, ModelConfig
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def models(kit, toys, tmp_path_factory):

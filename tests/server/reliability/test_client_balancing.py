@@ -6,6 +6,8 @@ import pytest
 from fovea import Client
 from tests.client.faults.replica import Replica
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def other():

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = [pytest.mark.slow, pytest.mark.serial]
+
 ROOT = Path(__file__).parents[3]
 AVAILABLE, END = (30, 0, ""), (50, 0, "")
 

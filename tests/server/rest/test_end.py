@@ -4,6 +4,10 @@ import http.client
 import socket
 import threading
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 SLOW = '{"signature_name": "slow", "inputs": 3000}'
 PREDICT = "/v1/models/toy:predict"
 

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+pytestmark = pytest.mark.slow
+
 MONITORING = 'prometheus_config { enable: true path: "/odd/page" }'
 GOOD = b'{"instances": [1.0]}'
 GOOD_ANSWER = b'{\n    "predictions": [1.5\n    ]\n}'

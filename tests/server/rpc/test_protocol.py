@@ -11,6 +11,8 @@ from tensorflow_serving.apis import (
     predict_pb2,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def failure(call, *args, **kwargs):
     with pytest.raises(grpc.RpcError) as error:

@@ -128,6 +128,7 @@ def test_a_file_that_is_none(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_the_server_speaks_tls_only(kit, pem, toys, tmp_path):
     base_path = tmp_path / "toy"
     base_path.mkdir()

@@ -44,6 +44,7 @@ def lines(kit, server):
     return lines
 
 
+@pytest.mark.slow
 def test_grpc(kit, server, lines):
     predict = server.stubs.prediction.Predict
     predict(kit.predict_request(x=[1.0]), metadata=[("traceparent", PARENT)])
@@ -70,6 +71,7 @@ def test_grpc(kit, server, lines):
     assert (status["method"], status["model"]) == ("GetModelStatus", "toy")
 
 
+@pytest.mark.slow
 def test_rest(server, lines):
     url = f"http://127.0.0.1:{server.rest}/v1/models/toy"
     body = b'{"instances": [1.0]}'
@@ -88,6 +90,7 @@ def test_rest(server, lines):
     ]
 
 
+@pytest.mark.slow
 def test_a_file_that_was_moved_away_is_begun_again(kit, server):
     moved = server.access_log.rename(server.access_log.with_suffix(".1"))
     server.stubs.predict(kit.predict_request(x=[1.0]))

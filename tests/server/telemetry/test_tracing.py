@@ -23,6 +23,7 @@ def spans(log):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batching", ["false", "true"])
 def test_a_span_for_each_request(kit, toys, tmp_path, monkeypatch, batching):
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "console")
@@ -69,6 +70,7 @@ def test_a_span_for_each_request(kit, toys, tmp_path, monkeypatch, batching):
     }
 
 
+@pytest.mark.slow
 def test_spans_reach_a_collector(kit, toys, tmp_path, monkeypatch):
     pytest.importorskip("opentelemetry.exporter.otlp.proto.grpc")
     from opentelemetry.proto.collector.trace.v1 import (

@@ -176,6 +176,7 @@ def test_a_target_that_cannot_be_written_is_told(run_directory, tmp_path):
     assert (tmp_path / "file").read_text() == "in the way"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs a limit on the file size")
 def test_a_full_disk_leaves_no_version(run_directory, tmp_path):
     """The kernel refuses to let a file grow beyond 100 kB, as a full disk does."""

@@ -148,6 +148,8 @@ def test_what_cannot_be_pretrained_is_told(command, rule, data_dir, tmp_path, ca
     assert not run.exists()
 
 
+@pytest.mark.nightly
+@pytest.mark.slow
 def test_a_run_killed_between_blocks_goes_on_with_the_next(data_dir, tmp_path):
     """And ends with the weights that it would have had."""
     ends = []

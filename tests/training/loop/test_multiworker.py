@@ -18,6 +18,8 @@ from fovea.training.recipes.schema import Recipe
 from fovea.training.runs import directory as runs
 from fovea.training.runs.load import load_model
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 # Trains as `fovea train` does, and shows the weights that this worker ends with.
 SCRIPT = """
@@ -141,6 +143,7 @@ def test_two_processes_train_as_one(workers, sample, tmp_path):
     assert runs.read_config(run)["strategy"] == "auto"
 
 
+@pytest.mark.nightly
 def test_a_killed_worker_ends_the_training_and_resume_goes_on(
     workers, data_dir, tmp_path
 ):

@@ -95,6 +95,7 @@ def uninterrupted(data_dir, tmp_path_factory):
     return run
 
 
+@pytest.mark.slow
 def test_killed_three_times(uninterrupted, data_dir, tmp_path):
     run = tmp_path / "run"
     words = ("--run", run, "--save-every", 1)
@@ -124,6 +125,7 @@ def test_killed_three_times(uninterrupted, data_dir, tmp_path):
     assert not [path for path in run.iterdir() if "partial" in path.name]
 
 
+@pytest.mark.slow
 def test_a_run_that_is_complete_is_left_alone(uninterrupted, data_dir):
     before = {path: path.stat().st_mtime_ns for path in uninterrupted.iterdir()}
     words = ["train", "--resume", str(uninterrupted), "--data-dir", str(data_dir)]
@@ -131,6 +133,7 @@ def test_a_run_that_is_complete_is_left_alone(uninterrupted, data_dir):
     assert {p: p.stat().st_mtime_ns for p in uninterrupted.iterdir()} == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -223,6 +223,7 @@ def two_devices(tmp_path_factory):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_two_devices_train_as_one(two_devices):
     """With clipping, weight decay, momentum and averages: the gradients are sums."""
     assert two_devices["replicas"] == 2
@@ -230,10 +231,12 @@ def test_two_devices_train_as_one(two_devices):
     assert two_devices["mirrored"] == pytest.approx(two_devices["single"], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_xla_and_two_devices_are_refused(two_devices):
     assert "Received: xla=True with 2 devices" in two_devices["xla"]
 
 
+@pytest.mark.slow
 def test_each_device_draws_numbers_of_its_own(two_devices):
     first, second = two_devices["alike"]
     assert first == second  # what Keras does by itself
@@ -243,16 +246,19 @@ def test_each_device_draws_numbers_of_its_own(two_devices):
     assert two_devices["apart_again"] == two_devices["apart"]
 
 
+@pytest.mark.slow
 def test_an_image_is_of_the_same_half_on_every_device(two_devices):
     first, second = two_devices["halves"]
     assert first == second and len(set(first)) == 2
 
 
+@pytest.mark.slow
 def test_batch_statistics_are_averaged_over_devices(two_devices):
     # The first device saw zeros, the second 0 to 3; the average began at 0.
     assert two_devices["mean"] == pytest.approx([0.375, 0.375])
 
 
+@pytest.mark.slow
 def test_a_checkpoint_within_an_epoch_holds_the_averages(two_devices):
     alone, together = two_devices["mid_epoch"]
     assert max(map(abs, alone)) > 0.01

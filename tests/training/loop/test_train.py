@@ -286,6 +286,7 @@ def fovea(*words, script="", **environment):
     )
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_run_to_use_and_to_go_on_with(tmp_path, data_dir):
     """Interrupt after the first epoch; what is there can be evaluated."""
     run = tmp_path / "run"
@@ -310,6 +311,7 @@ def test_ctrl_c_leaves_a_run_to_use_and_to_go_on_with(tmp_path, data_dir):
     assert not [path for path in run.iterdir() if "partial" in path.name]
 
 
+@pytest.mark.slow
 def test_without_room_for_a_checkpoint_training_goes_on(tmp_path, data_dir):
     """A limit on the size of files, as soon as the run has begun, is a full disk."""
     run = tmp_path / "run"
