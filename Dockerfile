@@ -1,4 +1,4 @@
-# Three images; README.md, "Deploy", shows how they are used.
+# Three images; docs/guides/deploy.md shows how they are used.
 #
 #   docker build -t fovea .                              exported/ on tensorflow/serving
 #   docker build -t fovea-embedded --target embedded .   exported/ on fovea's own server

@@ -26,7 +26,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="+", metavar="RUN", type=Path)
     parser.add_argument("--data-dir", help="directory with mnist.npz, cifar10.npz")
-    parser.add_argument("--picture", type=Path, default=Path("docs/explain.png"))
+    parser.add_argument("--picture", type=Path, default=Path("docs/images/explain.png"))
     args = parser.parse_args()
     from fovea.models import backend
 

@@ -36,7 +36,9 @@ def main() -> None:
     """Train, measure, print and draw."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-dir", help="directory with mnist.npz")
-    parser.add_argument("--picture", type=Path, default=Path("docs/invariance.png"))
+    parser.add_argument(
+        "--picture", type=Path, default=Path("docs/images/invariance.png")
+    )
     args = parser.parse_args()
     from fovea.models import backend
 

@@ -1,4 +1,8 @@
-"""README.md as a stranger follows it: every command block, in order."""
+"""README.md and the guides as a stranger follows them: every command, in order.
+
+All documents share one checkout. A command that stands in several of them is executed
+once, where it comes first.
+"""
 
 import os
 import re
@@ -11,26 +15,40 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-BLOCKS = re.findall(
-    r"^```(sh|python)\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S
-)
-SECONDS = 600  # of patience with a block: the machine may be busy
-# Blocks beside the path from `make demo` to a picture of a load: tests of their own
-# run these commands within one process.
-ASIDE = (
-    "fovea recipes",
-    "fovea finetune",
-    "fovea evaluate pretrained:",
-    "fovea models",
-    "fovea augment",
-    "fovea inspect",
-)
-FIRST_PATH = [block for block in BLOCKS if not block[1].startswith(ASIDE)]
-# What keeps a terminal busy, and what it says when it can be asked.
+README = ROOT / "README.md"
+GUIDES = [
+    ROOT / "docs" / "getting-started.md",
+    *(
+        ROOT / "docs" / "guides" / f"{name}.md"
+        for name in ("train", "export", "serve", "query", "explain")
+    ),
+]
+SECONDS = 600  # of patience with a command: the machine may be busy
+# Commands beside the path from `make demo` to the web page: tests of their own run
+# them within one process.
+ASIDE = ("fovea models", "fovea describe", "fovea inspect")
+# Commands that keep a terminal busy, and what they print when they are ready.
 LASTING = {
     "fovea serve": "Running gRPC ModelServer",
-    "fovea web": "asks the server at",
+    "fovea web": "http://127.0.0.1:8600",
 }
+
+
+def commands(*documents):
+    """Return (language, code) for each line of a `sh` and for each `python` block."""
+    found = {}  # as an ordered set
+    for document in documents:
+        blocks = re.findall(
+            r"^```(sh|python)\n(.*?)^```$", document.read_text(), re.M | re.S
+        )
+        for language, code in blocks:
+            pieces = code.splitlines() if language == "sh" else [code]
+            found |= {(language, piece): None for piece in pieces}
+    return list(found)
+
+
+ALL = commands(README, *GUIDES)
+FIRST_PATH = [each for each in commands(README) if not each[1].startswith(ASIDE)]
 
 
 @pytest.fixture
@@ -53,10 +71,10 @@ def checkout(tmp_path_factory):
 
 
 def _start(command: str, ready: str, checkout: Path, environment: dict, log: Path):
-    """Start a block that keeps a terminal busy, and wait until it is ready."""
+    """Start a command that keeps a terminal busy, and wait until it is ready."""
     with log.open("w") as file:
         process = subprocess.Popen(
-            ["bash", "-c", f"exec {command.strip()}"],
+            ["bash", "-c", f"exec {command}"],
             cwd=checkout,
             env=environment,
             stdout=file,
@@ -73,19 +91,19 @@ def _start(command: str, ready: str, checkout: Path, environment: dict, log: Pat
 @pytest.mark.readme
 @pytest.mark.timeout(2 * SECONDS)
 def test_the_first_path_works(checkout, data_dir, tmp_path):
-    run_blocks(FIRST_PATH, checkout, data_dir, tmp_path)
+    execute(FIRST_PATH, checkout, data_dir, tmp_path)
 
 
 @pytest.mark.nightly
 @pytest.mark.readme
 @pytest.mark.timeout(4 * SECONDS)
-def test_every_command_block_works(checkout, data_dir, tmp_path):
-    run_blocks(BLOCKS, checkout, data_dir, tmp_path)
+def test_every_command_works(checkout, data_dir, tmp_path):
+    execute(ALL, checkout, data_dir, tmp_path)
     for picture in ("augmented.png", "runs/lenet5/inspect/inspect.html"):
         assert (checkout / picture).stat().st_size > 10_000
 
 
-def run_blocks(blocks, checkout, data_dir, tmp_path):
+def execute(listed, checkout, data_dir, tmp_path):
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -95,7 +113,7 @@ def run_blocks(blocks, checkout, data_dir, tmp_path):
     servers = []
     outputs = {}
     try:
-        for number, (language, code) in enumerate(blocks):
+        for number, (language, code) in enumerate(listed):
             ready = LASTING.get(" ".join(code.split()[:2]))
             if ready:
                 log = tmp_path / f"{number}.log"
@@ -120,20 +138,24 @@ def run_blocks(blocks, checkout, data_dir, tmp_path):
             server.terminate()
         codes = [server.wait(timeout=SECONDS) for server in servers]
     assert codes == [0, 0, 0]
-    demo = outputs["make demo\n"]
+    demo = outputs["make demo"]
     assert "They are equal." in demo and "Next" in demo
     assert (checkout / "runs" / "demo" / "predictions.png").stat().st_size > 10_000
-    asked = next(text for code, text in outputs.items() if "Client(" in code)
-    assert len(asked.splitlines()) == 9
+    predictions = next(text for code, text in outputs.items() if "Client(" in code)
+    assert len(predictions.splitlines()) == 9
     assert (checkout / "why.png").stat().st_size > 10_000
 
 
-def test_there_are_blocks_to_run():
-    assert len(BLOCKS) >= 8
-    assert len(FIRST_PATH) == len(BLOCKS) - len(ASIDE)
+def test_there_are_commands_to_run():
+    assert len(ALL) >= 25
+    assert len(FIRST_PATH) == len(commands(README)) - len(ASIDE)
 
 
-def test_links_and_pictures_exist():
-    text = (ROOT / "README.md").read_text()
-    for target in re.findall(r"\]\(([^)#:]+)\)", text):
-        assert (ROOT / target).exists(), target
+def test_the_readme_is_short():
+    assert len(README.read_text().splitlines()) <= 200
+
+
+def test_what_the_container_tests_run_is_in_the_deploy_guide():
+    blocks = re.findall(r"^```bash\n(.*?)^```$", README.read_text(), re.M | re.S)
+    guide = (ROOT / "docs" / "guides" / "deploy.md").read_text()
+    assert blocks and all(block in guide for block in blocks)

@@ -1,4 +1,4 @@
-"""README.md's section "Deploy", command by command; and what stopping does."""
+"""The guide to deployment, command by command; and what stopping does."""
 
 from __future__ import annotations
 
@@ -22,11 +22,9 @@ from tests.container.machine import (
     is_open,
 )
 
-SECTION = re.search(
-    r"^## Deploy\n(.*?)^## ", (ROOT / "README.md").read_text(), re.M | re.S
-)
-COMMANDS = re.findall(r"^```bash\n(.*?)^```$", SECTION[1], re.M | re.S)
-CONFIG = re.search(r"^```\n(model_config_list.*?)^```$", SECTION[1], re.M | re.S)[1]
+GUIDE = (ROOT / "docs" / "guides" / "deploy.md").read_text()
+COMMANDS = re.findall(r"^```bash\n(.*?)^```$", GUIDE, re.M | re.S)
+CONFIG = re.search(r"^```\n(model_config_list.*?)^```$", GUIDE, re.M | re.S)[1]
 
 
 def lines(block: str) -> list[str]:
@@ -132,5 +130,5 @@ def test_tls(machine, embedded, tmp_path):
             health = health_pb2_grpc.HealthStub(channel)
             reply = health.Check(health_pb2.HealthCheckRequest(), timeout=30)
         assert reply.status == health_pb2.HealthCheckResponse.SERVING
-        # What README.md says of the health check.
+        # What the guide says of the health check.
         assert subprocess.run([HEALTH, "8500"], capture_output=True).returncode == 1

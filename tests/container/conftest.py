@@ -21,8 +21,14 @@ def machine() -> Iterator[Machine]:
         pytest.exit(f"containers cannot be tested here: {missing}", returncode=1)
     made = Machine(Path(tempfile.mkdtemp(prefix="fovea-containers-")))
     try:
-        ignored = shutil.ignore_patterns("exported", "runs", "__pycache__", ".*_cache")
-        shutil.copytree(ROOT, made.checkout, ignore=ignored)
+        generated = shutil.ignore_patterns("__pycache__", ".*_cache")
+
+        def ignored(folder: str, names: list[str]) -> set[str]:
+            # At the top only: fovea/training has a package called runs.
+            at_the_top = {"exported", "runs"} if Path(folder) == ROOT else set()
+            return set(generated(folder, names)) | at_the_top
+
+        shutil.copytree(ROOT, made.checkout, ignore=ignored, symlinks=True)
         _write_digits(made.checkout)
         dataset = "--dataset mnist_sample --epochs 1"
         made.run(f"fovea train lenet5 {dataset} --run runs/lenet5")

@@ -72,8 +72,8 @@ def test_what_cannot_be_served_is_refused(tmp_path, model):
     assert not (tmp_path / "models.config").exists()
 
 
-def test_the_example_in_the_readme_is_taken(tmp_path):
-    text = (ROOT / "README.md").read_text()
+def test_the_example_in_the_guide_is_taken(tmp_path):
+    text = (ROOT / "docs" / "guides" / "deploy.md").read_text()
     start = text.index("```\nmodel_config_list") + 4
     (tmp_path / "models.config").write_text(text[start : text.index("```", start)])
     assert read(tmp_path) == {
