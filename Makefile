@@ -18,7 +18,7 @@ PYTEST := $(BIN)/python -m pytest
 LONG := slow or browser or readme or nightly or matrix
 PARALLEL := -n $(or $(JOBS),auto) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo check test test-nightly test-all test-grpcio test-container fidelity bench-train bench-serve bench-faults lint format clean
+.PHONY: help setup demo check test test-nightly test-all test-grpcio test-container fidelity bench-train bench-serve bench-faults docs coverage duplicates lint format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,7 +31,7 @@ $(READY): pyproject.toml constraints.txt
 	@export PYTHONWARNINGS=ignore PIP_DISABLE_PIP_VERSION_CHECK=1; \
 		($(BIN)/python -m pip install --upgrade pip && \
 		$(BIN)/python -m pip install --constraint constraints.txt \
-			--editable '.[all,dev]') 2>&1 | tee $(VENV)/setup.log | $(PROGRESS) \
+			--editable '.[all]' --group dev) 2>&1 | tee $(VENV)/setup.log | $(PROGRESS) \
 		|| { tail -n 20 $(VENV)/setup.log; exit 1; }
 	@touch $@
 
@@ -84,6 +84,16 @@ bench-faults: $(READY) ## Swaps, signals and overload on a running server, in mi
 
 bench-serve: $(READY) ## Measure the server beside its floor and its ceiling, in minutes
 	$(BIN)/python benchmarks/serve.py $(if $(TARGET),--target $(TARGET))
+
+docs: $(READY) ## Build the documentation site into build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+coverage: $(READY) ## Run the tests, fail below FLOOR per cent of lines covered
+	$(PYTEST) $(PARALLEL) --cov --cov-report=term:skip-covered \
+		--cov-report=xml:build/coverage.xml $(if $(FLOOR),--cov-fail-under=$(FLOOR))
+
+duplicates: $(READY) ## Look for code that stands twice
+	$(BIN)/python tests/duplicates.py
 
 lint: $(READY) ## Check style, types and the Dockerfile
 	$(BIN)/ruff check .
