@@ -241,6 +241,7 @@ class TestAlternatingFlip:
         third = self.flipped(layer, self.x)
         assert 0.4 < (first == third).mean() < 0.6
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("jit", [False, True])
     def test_callback_tells_the_epoch(self, jit, tmp_path):
         inputs = keras.Input((8, 8, 3))

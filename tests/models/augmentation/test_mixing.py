@@ -92,6 +92,7 @@ def test_in_an_input_pipeline(name):
     assert not np.array_equal(first, epochs(2)[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", augmentation.MIXINGS)
 def test_compiles_under_xla(name):
     images, labels = batch()

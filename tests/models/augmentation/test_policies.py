@@ -90,6 +90,7 @@ def test_stays_within_the_value_range(name):
     assert y.min() >= RANGE[0] - 1e-5 and y.max() <= RANGE[1] + 1e-5
 
 
+@pytest.mark.slow
 @each_layer
 def test_compiles_under_xla(name):
     layer = LAYERS[name](seed=1)
@@ -143,6 +144,7 @@ def test_saves_and_loads_within_a_model(name, tmp_path):
     np.testing.assert_array_equal(loaded(x, training=True), model(x, training=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "policy, shape, jit",
     [

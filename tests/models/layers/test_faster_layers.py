@@ -127,6 +127,7 @@ def test_frozen_batch_normalisation_keeps_its_statistics():
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
     [

@@ -80,6 +80,7 @@ def test_survives_save_and_load(case, tmp_path):
     np.testing.assert_array_equal(call(loaded, inputs), call(model, inputs))
 
 
+@pytest.mark.slow
 def test_trains_the_same_under_xla(case):
     make, inputs = case
     model = behind_weights(make, inputs)

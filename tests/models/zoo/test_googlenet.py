@@ -45,6 +45,7 @@ def test_auxiliary_heads_are_further_outputs():
     assert served.count_params() == build().count_params()
 
 
+@pytest.mark.slow
 def test_trains_with_auxiliary_heads():
     model = googlenet((65, 65, 1), 3, auxiliary=True)
     heads = ["logits", "auxiliary1", "auxiliary2"]

@@ -148,6 +148,7 @@ def test_takes_large_images(name):
 # --- knobs -------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "knob"),
     [
@@ -357,6 +358,7 @@ def save_and_load(name, shape, path):
     assert expected.std() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES.values())
 def test_trains_one_step(name):
     if name in ("mlp", "locally_connected", "lenet5"):
@@ -365,6 +367,7 @@ def test_trains_one_step(name):
         train_one_step(name, MNIST, "float32", run_eagerly=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES.values())
 def test_survives_save_and_load(name, tmp_path):
     save_and_load(name, CIFAR, tmp_path / "model.keras")

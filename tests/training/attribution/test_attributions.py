@@ -51,6 +51,7 @@ def test_integrated_gradients_are_a_riemann_sum_of_the_gradient(net, weights, im
         np.testing.assert_allclose(shares.ravel(), expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_shares_of_a_trained_net_add_up_to_its_logit(run_directory, digits):
     """Completeness: the logit less that of a black image."""
     model = load_model(run_directory)

@@ -66,6 +66,7 @@ def test_a_kernel_that_is_not_trained_begins_no_block(sample):
     assert sorted(layers) == sorted(each.name for each in model.layers[1:])
 
 
+@pytest.mark.slow
 def test_each_stage_trains_its_block_alone(digits, capsys):
     """What the first block learns is the same whether another follows or not."""
     task = fit.Task(
@@ -98,6 +99,7 @@ def test_each_stage_trains_its_block_alone(digits, capsys):
     assert losses[-1] < losses[-2]
 
 
+@pytest.mark.slow
 def test_training_starts_from_the_blocks(data_dir, tmp_path, capsys):
     run = tmp_path / "run"
     arguments = ["--dataset", "mnist", "--data-dir", str(data_dir), "--run", str(run)]
@@ -111,6 +113,7 @@ def test_training_starts_from_the_blocks(data_dir, tmp_path, capsys):
     capsys.readouterr()
 
 
+@pytest.mark.slow
 def test_what_was_held_out_is_not_pretrained_on(digits, tmp_path):
     """Labels that are wrong in the held-out part alone change nothing."""
     from fovea.training.datasets import load as data

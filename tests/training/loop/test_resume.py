@@ -175,6 +175,7 @@ def short(digits, tmp_path):
     return tmp_path / "run", few
 
 
+@pytest.mark.slow
 def test_a_schedule_without_an_end_may_go_on(short):
     run, few = short
     metrics = resume(run, few, epochs=4)
@@ -184,6 +185,7 @@ def test_a_schedule_without_an_end_may_go_on(short):
         resume(run, few, epochs=3)
 
 
+@pytest.mark.slow
 def test_what_follows_from_the_checkpoint_is_made_again(short):
     """As if it had been killed after the last checkpoint, before anything else."""
     run, few = short

@@ -9,6 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from fovea import cli
 
 
+@pytest.mark.slow
 def test_events_hold_what_history_holds(tmp_path):
     run = tmp_path / "run"
     words = "train softmax_regression --dataset mnist_sample --epochs 2 --tensorboard"

@@ -34,6 +34,7 @@ def few(digits):
     )
 
 
+@pytest.mark.slow
 def test_a_run_directory_can_be_judged_and_repeated(run_directory, digits):
     assert sorted(path.name for path in run_directory.iterdir()) == [
         "best.keras",
@@ -95,6 +96,7 @@ def test_the_figures_are_those_of_the_model_that_is_left(run_directory, digits):
     assert result["loss"] == pytest.approx(told["loss"], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_augmentation_acts_in_training_only(few, tmp_path):
     first = []
     for policy in ("none", "mnist"):
@@ -134,6 +136,7 @@ def test_the_averaged_weights_are_what_is_judged_and_left(few, tmp_path):
         assert any(np.array_equal(weights, value) for value in kept)
 
 
+@pytest.mark.slow
 def test_the_precision_may_be_forced_but_what_is_left_has_all_digits(few, tmp_path):
     recipe = Recipe(epochs=1, augmentation="none", precision="mixed_float16", ema=0.5)
     train("softmax_regression", few, tmp_path / "run", recipe)
@@ -144,6 +147,7 @@ def test_the_precision_may_be_forced_but_what_is_left_has_all_digits(few, tmp_pa
     assert keras.config.dtype_policy().name == "float32"
 
 
+@pytest.mark.slow
 def test_images_may_grow_during_training(few, tmp_path):
     recipe = Recipe(epochs=2, sizes=[[0, 20], [1, 28]], augmentation="none")
     metrics = train("lenet5", few, tmp_path / "run", recipe)
@@ -176,6 +180,7 @@ def test_early_stopping_leaves_the_best_epoch(few, tmp_path):
     assert resume(run, few) == metrics  # and it stays stopped
 
 
+@pytest.mark.slow
 def test_a_frozen_layer_stays_as_it_was_given(few, tmp_path):
     given = {}
 
@@ -198,6 +203,7 @@ def test_a_frozen_layer_stays_as_it_was_given(few, tmp_path):
         assert np.array_equal(given[name][0], after[0]) == stays
 
 
+@pytest.mark.slow
 def test_an_architecture_is_prepared_from_the_images(sample, tmp_path):
     colour = dataclasses.replace(
         sample,
@@ -249,6 +255,7 @@ def test_no_run_overwrites_another(digits, run_directory):
     assert (run_directory / "model.keras").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_divergence_ends_the_run_with_advice(few, tmp_path):
     run = tmp_path / "run"
     recipe = Recipe(epochs=1, schedule="constant", augmentation="none")
