@@ -25,8 +25,8 @@ class Servicer:
     """PredictionService and ModelService, for a model under several names.
 
     mnist: two versions, typed fields. content: answers in tensor_content. slow: takes
-    2 s. busy: unavailable twice, then answers. plain: a Keras export without our
-    signatures. odd: answers something else.
+    a minute unless its caller leaves. busy: unavailable twice, then answers. plain: a
+    Keras export without our signatures. odd: answers something else.
     """
 
     def __init__(self, official):
@@ -49,7 +49,7 @@ class Servicer:
         if spec.name == "slow":
             gone = threading.Event()
             context.add_callback(gone.set)
-            self.cancelled["slow"] += gone.wait(2)
+            self.cancelled["slow"] += gone.wait(60)
             self.ended["slow"] += 1
         if spec.name == "busy" and self.calls["busy"] % 3:
             context.abort(grpc.StatusCode.UNAVAILABLE, "The batch queue is full")

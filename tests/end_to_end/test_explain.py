@@ -88,12 +88,12 @@ def address(repository):
         yield f"127.0.0.1:{port}"
     finally:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=90) == 0
 
 
 @pytest.fixture(scope="module")
 def client(address):
-    with Client(address, timeout=30) as client:
+    with Client(address, timeout=120) as client:
         yield client
 
 

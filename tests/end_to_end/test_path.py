@@ -35,7 +35,7 @@ def fovea(*words, data_dir=None):
         text=True,
         cwd=ROOT,
         env=environment,
-        timeout=120,
+        timeout=280,
     )
 
 
@@ -81,12 +81,12 @@ def server(repository, port):
     )
     try:
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-            grpc.channel_ready_future(channel).result(timeout=60)
+            grpc.channel_ready_future(channel).result(timeout=120)
         yield process
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-            output, _ = process.communicate(timeout=30)
+            output, _ = process.communicate(timeout=90)
             assert process.returncode == 0, output.decode()
 
 

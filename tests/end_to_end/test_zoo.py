@@ -57,7 +57,7 @@ def client(repository):
             yield client
     finally:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=90) == 0
 
 
 def _publish(repository, model):

@@ -39,7 +39,7 @@ with warnings.catch_warnings():
         prediction_service_pb2_grpc,
     )
 
-START_SECONDS = 60.0  # of patience: the machine may be busy
+START_SECONDS = 120.0  # of patience: the machine may be busy
 
 
 class Toy(tf.Module):

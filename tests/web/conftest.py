@@ -106,7 +106,7 @@ def page_at(target, *words, end=signal.SIGTERM):
         yield Page(process, first.split()[0])
     finally:
         process.send_signal(end)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=90)
     assert (process.returncode, errors) == (0, "")
 
 

@@ -5,9 +5,11 @@ from urllib.parse import urlsplit
 
 import pytest
 from PIL import Image, ImageDraw
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support import expected_conditions
 from selenium.webdriver.support.wait import WebDriverWait
 
 pytestmark = pytest.mark.browser
@@ -15,7 +17,7 @@ pytestmark = pytest.mark.browser
 # In pixels of the drawing area, from its middle.
 SEVEN = [(-60, -75), (65, -75), (-10, 90)]
 ONE = [(0, -90), (0, 90)]
-PATIENCE = 30  # seconds: the machine may be busy
+PATIENCE = 60  # seconds: the machine may be busy
 
 
 @pytest.fixture
@@ -46,7 +48,15 @@ def resize(browser, width, height):
 
 
 def until(browser, condition):
-    return WebDriverWait(browser, PATIENCE, poll_frequency=0.05).until(condition)
+    gone = (StaleElementReferenceException,)  # replaced by the next answer
+    wait = WebDriverWait(browser, PATIENCE, 0.05, ignored_exceptions=gone)
+    return wait.until(condition)
+
+
+def usable(browser, element_id):
+    """Return an element once it is shown and enabled."""
+    there = expected_conditions.element_to_be_clickable((By.ID, element_id))
+    return until(browser, there)
 
 
 def text(browser, element_id):
@@ -67,7 +77,7 @@ def until_ready(browser):
 
 
 def draw(browser, points):
-    canvas = browser.find_element(By.ID, "drawing")
+    canvas = usable(browser, "drawing")
     chain = ActionChains(browser, duration=60)
     chain.move_to_element_with_offset(canvas, *points[0]).click_and_hold()
     for point in points[1:]:
@@ -99,6 +109,7 @@ def test_a_drawn_digit_is_recognised(open_page, artefacts, name, look):
     until_ready(browser)
     draw(browser, SEVEN)
     until_told(browser, "7")
+    until(browser, lambda _: "7, " in announced(browser))  # no answer is under way
     assert "probability" in text(browser, "sure")
     assert text(browser, "version") == "version 1"
     assert text(browser, "grpc").endswith(" ms")
@@ -110,7 +121,6 @@ def test_a_drawn_digit_is_recognised(open_page, artefacts, name, look):
     assert "whitening" in text(browser, "maps-note")
     maps = browser.find_elements(By.CSS_SELECTOR, "#maps canvas")
     assert len(maps) == 8
-    until(browser, lambda _: "7, " in announced(browser))
     overflow = "return document.documentElement.scrollWidth - innerWidth"
     assert browser.execute_script(overflow) <= 0
     screenshot(browser, artefacts / f"web-{name}.png")
@@ -190,7 +200,7 @@ def test_a_chosen_file_is_answered(open_page, tmp_path):
     until_ready(browser)
     browser.find_element(By.ID, "file").send_keys(str(tmp_path / "seven.jpg"))
     until(browser, lambda _: "scaled to the size" in text(browser, "given-note"))
-    browser.find_element(By.ID, "photo").click()
+    usable(browser, "photo").click()
     until(browser, lambda _: "cut out of the photograph" in text(browser, "given-note"))
     until_told(browser, "7")
     (tmp_path / "not.png").write_bytes(b"no picture")
@@ -207,20 +217,20 @@ def test_a_server_that_stops_is_one_sentence(
         start_page(target) as page,
     ):
         browser = open_page(page.url)
-        browser.find_element(By.ID, "model-name").send_keys("plain", Keys.ENTER)
+        usable(browser, "model-name").send_keys("plain", Keys.ENTER)
         until_ready(browser)
         server.drain(5)
         draw(browser, ONE)
         until(browser, lambda _: "No server answers" in text(browser, "error"))
         assert not browser.find_element(By.ID, "answer").is_displayed()
-        browser.find_element(By.ID, "clear").click()
+        usable(browser, "clear").click()
         until(browser, lambda _: text(browser, "error") == "")
 
 
 def test_an_unknown_model_is_one_sentence(open_page, target, start_page):
     with start_page(target) as page:
         browser = open_page(page.url)
-        name = browser.find_element(By.ID, "model-name")
+        name = usable(browser, "model-name")
         name.send_keys("nobody", Keys.ENTER)
         until(browser, lambda _: "no model 'nobody'" in text(browser, "error"))
         name.clear()
