@@ -13,8 +13,10 @@ PROGRESS := awk '/^Collecting/ { n++; now = n " packages, " $$2 } \
 	"$(MAKE_TERMOUT)" && now != last { printf "\r\033[K%s", last = now; fflush() } \
 	END { if (last) print "" }'
 # Of tests: as many at once as there are CPUs, those of a file in one process, which
-# shares a server; then, alone, those that need the machine for themselves.
+# shares a server; then, alone, those that need the machine for themselves (to import
+# the others' files as well would start TensorFlow and Keras for nothing).
 PYTEST := $(BIN)/python -m pytest
+SERIAL := tests/client tests/server
 LONG := slow or browser or readme or nightly or matrix
 PARALLEL := -n $(or $(JOBS),auto) --dist loadfile --no-loadscope-reorder
 
@@ -40,18 +42,18 @@ demo: $(READY) ## Train, export, serve and query LeNet-5 on MNIST
 
 check: lint ## Lint, and run the tests that take no time, in a minute and a half
 	$(PYTEST) $(PARALLEL) -m "not ($(LONG) or serial)"
-	$(PYTEST) -m "serial and not ($(LONG))"
+	$(PYTEST) -m "serial and not ($(LONG))" tests/client
 
 test: $(READY) ## Run the tests, in minutes
 	$(PYTEST) $(PARALLEL) --durations 25 -m "not (nightly or matrix or serial)"
-	$(PYTEST) --durations 5 -m "serial and not (nightly or matrix)"
+	$(PYTEST) --durations 5 -m "serial and not (nightly or matrix)" $(SERIAL)
 
 test-nightly: $(READY) ## Run what `make test` leaves out because others prove most of it
 	$(PYTEST) -m "nightly and not matrix"
 
 test-all: $(READY) ## Run the tests and the whole matrix of models, in hours
 	$(PYTEST) $(PARALLEL) -m "not serial"
-	$(PYTEST) -m serial
+	$(PYTEST) -m serial $(SERIAL)
 
 # "grpcio>=LOWEST,<2", as pyproject.toml has it, and the lowest version of that.
 GRPCIO := $(shell sed -nE 's/^ *"(grpcio>=[^"]*)",/\1/p' pyproject.toml)

@@ -14,23 +14,30 @@ from pathlib import Path
 
 import pytest
 
+from tests import shared
+
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "fovea", "web"]
 PRETRAINED = "pretrained:mnist"
 
 
 @pytest.fixture(scope="session")
-def repository(tmp_path_factory):
+def repository(tf, tmp_path_factory):
     """digits and changing explain themselves; plain is the same net without that."""
     from fovea.training.exporting.export import export
     from fovea.training.runs.pretrained import locate
 
+    def write(directory):
+        run = locate(PRETRAINED)
+        export(run, directory / "digits", with_explain="auto")
+        export(run, directory / "plain")
+        for warmup in directory.rglob("tf_serving_warmup_requests"):
+            warmup.unlink()  # which costs seconds, for requests that are not made here
+
+    exported = shared.directory(tmp_path_factory, "web", write)
     directory = tmp_path_factory.mktemp("web")
-    run = locate(PRETRAINED)
-    export(run, directory / "digits", with_explain="auto")
-    export(run, directory / "plain")
-    for warmup in directory.rglob("tf_serving_warmup_requests"):
-        warmup.unlink()  # which costs seconds, for requests that are not made here
+    for name in ("digits", "plain"):
+        (directory / name).symlink_to(exported / name)
     shutil.copytree(directory / "digits" / "1", directory / "changing" / "1")
     return directory
 
