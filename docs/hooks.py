@@ -75,14 +75,13 @@ def _with_programs(text: str) -> str:
 
 def _flags() -> str:
     """Return a table of the server's flags."""
-    rows = ["| flag | type | default | meaning |", "|---|---|---|---|"]
+    rows = ["| flag | default | meaning |", "|---|---|---|"]
     for flag in dataclasses.fields(Flags):
+        kind = flag.metadata["type"]
         default = f"`{flag.default}`" if flag.default != "" else ""
         meaning = " ".join(textwrap.dedent(flag.metadata["help"]).split())
         meaning = meaning.replace("|", "\\|").replace("<", "&lt;")
-        rows.append(
-            f"| `--{flag.name}` | {flag.metadata['type']} | {default} | {meaning} |"
-        )
+        rows.append(f"| `--{flag.name}` {kind} | {default} | {meaning} |")
     ignored = ", ".join(f"`--{name}`" for name in sorted(WITHOUT_EFFECT))
     return "\n".join(
         [*rows, "", f"Accepted with a warning, without effect: {ignored}."]
