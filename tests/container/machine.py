@@ -47,7 +47,7 @@ def what_is_missing() -> str:
         return f"install Debian's packages {' and '.join(missing)}"
     for port in (8500, 8501):
         if is_open(port):
-            return f"port {port} must be free: README.md's commands publish it"
+            return f"port {port} must be free: the guide's commands publish it"
     return ""
 
 
