@@ -1,7 +1,8 @@
-"""The embedded model server: TF Serving's protocol, flags and behaviour from pip.
+"""The embedded model server: TensorFlow Serving's protocol, flags and behaviour.
 
-Data flows one way: flags -> version source (disk to aspired versions) -> manager
-(aspired to loaded, ref-counted) -> runner (one loaded SavedModel) -> gRPC services.
+Versions: flags and config -> version source (disk -> aspired versions) -> manager
+(aspired -> loaded, reference-counted) -> session runner (one loaded SavedModel).
+Requests: gRPC or REST -> admission -> inference on arrays -> gRPC or REST.
 
     python -m fovea.serving.server --model_name mnist --model_base_path
     /abs/exported/mnist

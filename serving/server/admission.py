@@ -1,10 +1,10 @@
-"""Which requests are let run when more come than can be answered.
+"""Admission: which requests run when more arrive than the machine can serve.
 
-In overload a queue holds requests whose clients are about to give up. To run them in
-their order would spend the machine on answers that come too late, and the next ones
-would be late as well: nobody would be answered in time. So a request may wait for half
-of its time and has the other half to run; one that waited longer is refused. Without
-overload nothing waits for so long.
+In overload a queue holds requests whose deadlines are about to pass. Running them in
+order would spend the machine on responses that arrive too late, and all later requests
+would be late as well. So a request may wait for half of its time, and has the other
+half to run; one that has waited longer is refused. Without overload no request waits
+that long.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ import grpc
 
 from fovea.serving.server.errors import ServingError
 
-# Shorter waits are not overload: threads are not woken at once.
+# Shorter waits are not overload: waking a thread takes time.
 TOLERANCE_SECONDS = 0.05
 
-# Deadlines further off than this are none.
+# Deadlines that are more seconds away than this count as no deadline.
 _FOREVER = 10**7
 
 _thread = threading.local()
 
 
 class Pool(ThreadPoolExecutor):
-    """Threads that know how long the call that they run has waited for them."""
+    """A thread pool whose threads know how long their call was in the queue."""
 
     def submit(
         self, call: Callable[..., Any], /, *args: Any, **kwargs: Any
     ) -> Future[Any]:
-        """Run a call, in the order in which they come."""
+        """Queue a call, first in, first out."""
         return super().submit(_timed, time.monotonic(), call, args, kwargs)
 
 
@@ -46,13 +46,13 @@ def _timed(
 
 
 def check_wait(left: float) -> None:
-    """Refuse what this thread runs when too little of its time is left.
+    """Refuse the call of this thread if it was in the queue for too long.
 
     Args:
-        left: Seconds until the client gives up.
+        left: Seconds until the client's deadline.
 
     Raises:
-        ServingError: RESOURCE_EXHAUSTED.
+        ServingError: RESOURCE_EXHAUSTED if the call has waited for longer than that.
     """
     waited = time.monotonic() - getattr(_thread, "arrived", float("inf"))
     if waited > max(left, TOLERANCE_SECONDS):
@@ -60,10 +60,11 @@ def check_wait(left: float) -> None:
 
 
 def time_left(context: grpc.ServicerContext) -> float | None:
-    """Seconds until the client's deadline, None without one.
+    """Return the seconds until the client's deadline, None without one.
 
     Raises:
-        ServingError: It has passed, or will have: what nobody waits for is not run.
+        ServingError: DEADLINE_EXCEEDED if the deadline has passed; RESOURCE_EXHAUSTED
+            if the call was in the queue for too long.
     """
     left = context.time_remaining()
     if left is None or left > _FOREVER:
@@ -75,7 +76,7 @@ def time_left(context: grpc.ServicerContext) -> float | None:
 
 
 def overloaded() -> ServingError:
-    """The error of a request that is refused to answer others in time."""
+    """Return the error of a request that is refused because of overload."""
     return ServingError(
         grpc.StatusCode.RESOURCE_EXHAUSTED,
         "The server is overloaded: the request waited too long to be run in time",
@@ -83,26 +84,26 @@ def overloaded() -> ServingError:
 
 
 class Gate:
-    """Lets a few runs of a graph go at the same time; more only slow each other down.
+    """Limits the concurrent runs of a graph, since more only slow each other down.
 
     Args:
-        width: How many.
+        width: How many runs may go on at the same time.
     """
 
     def __init__(self, width: int) -> None:
         self._free = threading.Semaphore(width)
 
     def enter(self, timeout: float | None) -> float | None:
-        """Wait for a turn, at most half of the time that there is.
+        """Wait until a run may start, for at most half of the time that is left.
 
         Args:
-            timeout: Seconds until the client gives up, None for never.
+            timeout: Seconds until the client's deadline, None without one.
 
         Returns:
-            How much of them is left.
+            The seconds that are left after the wait.
 
         Raises:
-            ServingError: RESOURCE_EXHAUSTED when no turn came in time.
+            ServingError: RESOURCE_EXHAUSTED if no run ended in time.
         """
         if self._free.acquire(blocking=False):
             return timeout
@@ -115,5 +116,5 @@ class Gate:
         return timeout - (time.monotonic() - began)
 
     def leave(self) -> None:
-        """Let the next one go."""
+        """Let the next run start."""
         self._free.release()

@@ -1,4 +1,4 @@
-"""How many CPUs this process may use: affinity and cgroup quota, not the machine's."""
+"""The number of CPUs that this process may use, by its affinity and cgroup quota."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ CGROUP = Path("/sys/fs/cgroup")
 
 
 def usable_cpus(cgroup: Path = CGROUP) -> int:
-    """CPUs that the scheduler and the container's quota leave to this process.
+    """Return the number of CPUs that affinity and the container's quota allow.
 
-    A container limited to two CPUs on a machine of 64 must not start 64 threads.
+    A container that is limited to two CPUs on a machine with 64 must not start 64
+    threads.
 
     Args:
-        cgroup: Where the control group of this process is mounted.
+        cgroup: The directory of this process's control group.
 
     Returns:
-        At least 1.
+        The number, at least 1.
     """
     if hasattr(os, "sched_getaffinity"):
         count = len(os.sched_getaffinity(0))
@@ -38,7 +39,7 @@ def _quota(cgroup: Path) -> float | None:
         except OSError:
             return None
     try:
-        quota = int(limit) / int(period)  # "max" is no number: no limit
+        quota = int(limit) / int(period)  # "max" is not a number: no limit
     except (ValueError, ZeroDivisionError):
         return None
     return quota if quota > 0 else None

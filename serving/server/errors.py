@@ -1,21 +1,21 @@
-"""The one kind of error that crosses the rooms of the server: a code and a text."""
+"""The error that all packages of the server raise: a status code and a text."""
 
 from __future__ import annotations
 
 import grpc
 
-# TF Serving cuts longer texts, since gRPC carries them in a header.
+# TensorFlow Serving truncates longer texts, since gRPC sends them in a header.
 MESSAGE_LIMIT = 1024
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 class ServingError(Exception):
-    """A failure with a canonical status code, worded for the client or the operator.
+    """A failure with a canonical status code and a text for the client or operator.
 
     Args:
         code: The canonical status code.
-        message: The text, as TF Serving words it where it has the case.
+        message: The text: TensorFlow Serving's, if it reports the same failure.
     """
 
     def __init__(self, code: grpc.StatusCode, message: str) -> None:
@@ -28,12 +28,12 @@ class ServingError(Exception):
 
     @property
     def number(self) -> int:
-        """The code as protobufs carry it (``INVALID_ARGUMENT`` is 3)."""
+        """The code as a number, as in protobufs (`INVALID_ARGUMENT` is 3)."""
         return self.code.value[0]
 
     @property
     def details(self) -> str:
-        """The text as it goes over the wire: at most 1024 bytes of it."""
+        """The text for the wire: at most 1024 bytes of it."""
         raw = self.message.encode()
         if len(raw) <= MESSAGE_LIMIT:
             return self.message
@@ -41,10 +41,10 @@ class ServingError(Exception):
 
 
 def invalid_argument(message: str) -> ServingError:
-    """The most frequent error of all."""
+    """Return an error with the code INVALID_ARGUMENT."""
     return ServingError(grpc.StatusCode.INVALID_ARGUMENT, message)
 
 
 def code_of(number: int) -> grpc.StatusCode:
-    """The status code of a canonical number, UNKNOWN for a number that is none."""
+    """Return the status code of a canonical number, UNKNOWN for any other number."""
     return _CODES.get(number, grpc.StatusCode.UNKNOWN)

@@ -1,4 +1,4 @@
-"""Every flag of ``tensorflow_model_server``, and our own: name, default, help."""
+"""All flags of `tensorflow_model_server` and our own: name, default, help."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def _flag(default: Any, kind: str, text: str) -> Any:
 
 @dataclass(frozen=True)
 class Flags:
-    """The values of the flags that are looked at; the names are the flags' names."""
+    """The values of the flags that have an effect, by the flags' names."""
 
     port: int = _flag(
         8500,
@@ -28,25 +28,25 @@ class Flags:
     bind: str = _flag(
         "127.0.0.1",
         "string",
-        "Address to listen on; 0.0.0.0 lets other machines in. Not a flag of "
-        "tensorflow_model_server, which always listens on 0.0.0.0.",
+        "Address to listen on; 0.0.0.0 accepts connections of other machines. Not a "
+        "flag of tensorflow_model_server, which always listens on 0.0.0.0.",
     )
     rest_api_port: int = _flag(
-        0, "int32", "TCP port of the HTTP/REST API; 0: none. Not that of gRPC."
+        0, "int32", "TCP port of the HTTP/REST API; 0: none. Must differ from --port."
     )
     rest_api_num_threads: int = _flag(
         0, "int32", "REST requests that run at the same time; 0: 4 times the CPUs."
     )
     rest_api_timeout_in_ms: int = _flag(
-        30000, "int32", "Milliseconds after which a REST request is given up."
+        30000, "int32", "Milliseconds after which a REST request times out."
     )
     rest_api_enable_cors_support: bool = _flag(
-        False, "bool", "Let pages of other origins ask the REST API."
+        False, "bool", "Allow pages of other origins to use the REST API (CORS)."
     )
     model_name: str = _flag(
         "default",
         "string",
-        "Name that requests give to the model; ignored with --model_config_file.",
+        "Name of the model in requests; ignored with --model_config_file.",
     )
     model_base_path: str = _flag(
         "",
@@ -60,13 +60,13 @@ class Flags:
         "Text ModelServerConfig protobuf: several models, version policies, labels.",
     )
     model_config_file_poll_wait_seconds: float = _flag(
-        0, "float", "Seconds between two looks into the config file; 0: look once."
+        0, "float", "Seconds between two reads of the config file; 0: read it once."
     )
     file_system_poll_wait_seconds: float = _flag(
         1,
         "float",
-        "Seconds between two looks for new versions; 0: look once, whenever a config "
-        "comes; negative: never.",
+        "Seconds between two polls for new versions; 0: poll once for each config; "
+        "negative: never.",
     )
     num_load_threads: int = _flag(
         0, "int64", "Versions that are loaded at the same time; 0: one."
@@ -75,15 +75,15 @@ class Flags:
         0, "int64", "Versions that are unloaded at the same time; 0: one."
     )
     max_num_load_retries: int = _flag(
-        5, "int32", "How often loading a version is tried again when it fails."
+        5, "int32", "How often the load of a version is retried when it fails."
     )
     load_retry_interval_micros: int = _flag(
-        60_000_000, "int64", "Microseconds between two tries to load a version."
+        60_000_000, "int64", "Microseconds between two attempts to load a version."
     )
     allow_version_labels_for_unavailable_models: bool = _flag(
         False,
         "bool",
-        "Let a new label mean a version that is not available (yet).",
+        "Allow a new label for a version that is not available yet.",
     )
     saved_model_tags: str = _flag(
         "serve", "string", "Comma-separated set of tags of the meta graph to load."
@@ -96,7 +96,9 @@ class Flags:
     num_request_iterations_for_warmup: int = _flag(
         0, "int32", "How often each warm-up request is replayed; 0: once."
     )
-    enable_batching: bool = _flag(False, "bool", "Run requests together.")
+    enable_batching: bool = _flag(
+        False, "bool", "Batch requests that arrive at the same time."
+    )
     batching_parameters_file: str = _flag(
         "", "string", "Text BatchingParameters protobuf; needs --enable_batching."
     )
@@ -113,12 +115,12 @@ class Flags:
         "client_verify: TLS for gRPC.",
     )
     enable_serialization_as_tensor_content: bool = _flag(
-        False, "bool", "Answer Predict with tensors as raw bytes (tensor_content)."
+        False, "bool", "Encode Predict's outputs as raw bytes (tensor_content)."
     )
     enable_signature_method_name_check: bool = _flag(
         False,
         "bool",
-        "Refuse requests to signatures whose method name is of another kind.",
+        "Refuse requests to signatures whose method name is of another method.",
     )
     grpc_max_threads: int = _flag(
         0, "int32", "Requests that run at the same time; 0: 4 times the usable CPUs."
@@ -143,13 +145,13 @@ class Flags:
     tensorflow_session_config_file: str = _flag(
         "",
         "string",
-        "Text ConfigProto protobuf for TensorFlow's sessions; flags win over it.",
+        "Text ConfigProto protobuf for TensorFlow's sessions; flags override it.",
     )
     per_process_gpu_memory_fraction: float = _flag(
-        0, "float", "Share of a GPU's memory to set aside; 0: take what is needed."
+        0, "float", "Fraction of a GPU's memory to reserve; 0: allocate on demand."
     )
     enable_grpc_healthcheck_service: bool = _flag(
-        False, "bool", "Answer grpc.health.v1; it is answered without the flag too."
+        False, "bool", "Serve grpc.health.v1, which is served without the flag too."
     )
     use_alts_credentials: bool = _flag(
         False, "bool", "Google's ALTS: not supported, the server does not start."
@@ -157,20 +159,20 @@ class Flags:
     access_log: str = _flag(
         "",
         "string",
-        "File to which each answered request is told as a line of JSON; - is stderr, "
-        "empty is none. Not a flag of tensorflow_model_server.",
+        "File to log each request to, as a line of JSON; -: stderr; empty: none. Not "
+        "a flag of tensorflow_model_server.",
     )
     drain_seconds: float = _flag(
         20,
         "float",
-        "After SIGTERM or Ctrl-C, seconds that running requests have to finish. "
-        "Not a flag of tensorflow_model_server, which drops them.",
+        "Seconds that accepted requests have to finish after SIGTERM or Ctrl-C. Not "
+        "a flag of tensorflow_model_server, which drops them.",
     )
     version: bool = _flag(False, "bool", "Print the version and exit.")
     help: bool = _flag(False, "bool", "Print this text and exit.")
 
 
-# Flags of tensorflow_model_server that are taken and left alone.
+# Flags of tensorflow_model_server that are accepted and ignored.
 WITHOUT_EFFECT = {
     "flush_filesystem_caches": "bool",
     "enable_profiler": "bool",

@@ -1,4 +1,4 @@
-"""The command line of ``tensorflow_model_server``: its names, syntax and texts."""
+"""The command line of `tensorflow_model_server`: its names, syntax and texts."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _BOOLS = {"true": True, "1": True, "": True, "false": False, "0": False}
 
 
 class FlagError(Exception):
-    """A flag whose value cannot be read; the text is the original's."""
+    """A flag whose value cannot be read; the text is TensorFlow Serving's."""
 
 
 @dataclass(frozen=True)
 class CommandLine:
-    """What the arguments say.
+    """The parsed arguments.
 
     Attributes:
         flags: The flags that have an effect.
         warnings: One line for each flag that is accepted without effect.
-        unknown: The arguments that are no flag of this server.
+        unknown: The arguments that are not flags of this server.
     """
 
     flags: Flags
@@ -38,10 +38,10 @@ class CommandLine:
 
 
 def parse(argv: Sequence[str]) -> CommandLine:
-    """Read the arguments as ``tensorflow_model_server`` does.
+    """Parse the arguments as `tensorflow_model_server` does.
 
-    ``--flag=value`` and ``--flag value``; a bool alone is true. An unknown argument
-    is no error: the original prints its usage and starts all the same.
+    Both `--flag=value` and `--flag value` are accepted; a bool alone is true. An
+    unknown argument is not an error: TensorFlow Serving prints its usage and starts.
 
     Args:
         argv: The arguments without the program's name.
@@ -95,10 +95,10 @@ def _integer(text: str, bits: int) -> int:
 
 
 def check(flags: Flags) -> None:
-    """Refuse flags that cannot be served with, in the original's words and order.
+    """Check that the server can start, with TensorFlow Serving's texts and order.
 
     Raises:
-        ServingError: The first rule that is broken.
+        ServingError: It names the first rule that is broken.
     """
     if flags.port == 0 and not flags.grpc_socket_path:
         raise invalid_argument(
@@ -112,7 +112,7 @@ def check(flags: Flags) -> None:
             "Either use_alts_credentials must be false or ssl_config_file must be "
             "empty."
         )
-    if flags.use_alts_credentials:  # not in the clear what is to be encrypted
+    if flags.use_alts_credentials:  # plain text would not be what the user wants
         raise ServingError(
             grpc.StatusCode.UNIMPLEMENTED, "--use_alts_credentials is not supported"
         )
@@ -139,11 +139,11 @@ def check(flags: Flags) -> None:
         )
 
 
-def without_rest_on_the_port_of_grpc(flags: Flags) -> tuple[Flags, str]:
-    """REST is left out, and gRPC served, when both were to have the same port.
+def without_rest_on_grpc_port(flags: Flags) -> tuple[Flags, str]:
+    """Disable REST if it has the same port as gRPC.
 
     Returns:
-        The flags to serve with, and what to tell the operator: nothing if all is well.
+        The flags to serve with, and an error to log, "" for none.
     """
     if flags.rest_api_port == 0 or flags.rest_api_port != flags.port:
         return flags, ""
@@ -154,7 +154,7 @@ def without_rest_on_the_port_of_grpc(flags: Flags) -> tuple[Flags, str]:
 
 
 def usage(program: str) -> str:
-    """The text of ``--help``, in the original's layout."""
+    """Return the text of `--help`, in TensorFlow Serving's layout."""
     lines = [f"usage: {program}", "Flags:"]
     for flag in dataclasses.fields(Flags):
         default, about = flag.default, flag.metadata

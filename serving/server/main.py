@@ -1,4 +1,4 @@
-"""Start the server, serve until a signal comes, drain, end."""
+"""Start the server, serve until a signal arrives, drain, exit."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from fovea.serving.server.flags import (
     check,
     parse,
     usage,
-    without_rest_on_the_port_of_grpc,
+    without_rest_on_grpc_port,
 )
 from fovea.serving.server.native_stderr import native_stderr_quiet
 from fovea.serving.server.signals import Signals, end_process
 
 log = logging.getLogger("fovea.serving.server")
 
-EXIT_START_FAILED = 255  # the original's -1
+EXIT_START_FAILED = 255  # -1, as TensorFlow Serving's
 
 
 def run(argv: Sequence[str], program: str = "fovea serve") -> int:
-    """Serve with the flags of ``tensorflow_model_server`` until SIGTERM or Ctrl-C.
+    """Serve with the flags of `tensorflow_model_server` until SIGTERM or Ctrl-C.
 
-    For the main thread, since it handles signals.
+    Only the main thread can call this, since it handles signals.
 
     Args:
         argv: The arguments without the program's name.
-        program: The name that the usage text shows.
+        program: The program's name in the usage text.
 
     Returns:
-        The exit code: 0 after a drain, 255 when the server could not start.
+        The exit code: 0 after a drain, 255 if the server could not start.
     """
     try:
         line = parse(argv)
@@ -56,7 +56,7 @@ def run(argv: Sequence[str], program: str = "fovea serve") -> int:
     if line.flags.version:
         print(_versions())
         return 0
-    if line.unknown:  # like the original: tell, and go on
+    if line.unknown:  # TensorFlow Serving prints this and starts as well
         print(f"unknown argument: {line.unknown[0]}\n{usage(program)}", flush=True)
     with _logging(), Signals() as signals:
         try:
@@ -70,10 +70,10 @@ def _serve(line: CommandLine, signals: Signals) -> int:
     for warning in line.warnings:
         log.warning(warning)
     check(line.flags)
-    flags, refused = without_rest_on_the_port_of_grpc(line.flags)
-    if refused:
-        log.error(refused)
-    with _packages():
+    flags, error = without_rest_on_grpc_port(line.flags)
+    if error:
+        log.error(error)
+    with _reporting_missing_packages():
         from fovea.serving.server.telemetry import access_log, tracing
     with access_log.writing(flags.access_log), tracing.tracing():
         return _serve_flags(flags, signals)
@@ -81,11 +81,11 @@ def _serve(line: CommandLine, signals: Signals) -> int:
 
 def _serve_flags(flags: Flags, signals: Signals) -> int:
     with port.reserve(flags.bind, flags.port) as reserved:
-        with _packages():
+        with _reporting_missing_packages():
             from fovea.serving.server.batching import parameters as batching_parameters
             from fovea.serving.server.lifecycle import model_config, versions
             from fovea.serving.server.rpc import tls
-        # What is wrong is told now, not after the seconds that TensorFlow takes.
+        # Report errors now, not after the seconds that TensorFlow needs to start.
         config = model_config.read_config(flags)
         model_config.validate(config.model_config_list)
         for model in config.model_config_list.config:
@@ -96,7 +96,7 @@ def _serve_flags(flags: Flags, signals: Signals) -> int:
         credentials = None
         if flags.ssl_config_file:
             credentials = tls.server_credentials(flags.ssl_config_file)
-        with _packages():
+        with _reporting_missing_packages():
             _start_tensorflow()
             from fovea.serving.server.server import Server
         server = Server(flags)
@@ -108,18 +108,18 @@ def _serve_flags(flags: Flags, signals: Signals) -> int:
         log.info("Exporting HTTP/REST API at:localhost:%d ...", flags.rest_api_port)
     log.info("%s: draining, at most %g s", signals.wait(), flags.drain_seconds)
     if not server.drain(flags.drain_seconds):
-        log.warning("Ended with requests unanswered after %g s", flags.drain_seconds)
+        log.warning("Ended with unfinished requests after %g s", flags.drain_seconds)
         end_process(0)
-    log.info("Drained: every accepted request is answered")
+    log.info("Drained: every accepted request has ended")
     return 0
 
 
 @contextlib.contextmanager
-def _packages() -> Iterator[None]:
-    """Tell what to install when a package is not there.
+def _reporting_missing_packages() -> Iterator[None]:
+    """Turn a missing package into an error that says how to install it.
 
     Raises:
-        ServingError: It names the package.
+        ServingError: FAILED_PRECONDITION; it names the package.
     """
     try:
         yield
@@ -141,10 +141,10 @@ def _announce(flags: Flags) -> None:
 
 
 def _start_tensorflow() -> None:
-    """Import TensorFlow, fast and quiet; variables that are set already win."""
+    """Import TensorFlow without its greeting; environment variables override ours."""
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors reach the client
-    # Serving needs no Keras; without importing it TensorFlow starts 3 s sooner.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # clients receive the errors
+    # Serving needs no Keras, and without it TensorFlow is imported 3 s faster.
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     log.info("Starting TensorFlow")
     started = time.monotonic()
@@ -153,7 +153,7 @@ def _start_tensorflow() -> None:
 
     tf.get_logger().setLevel(logging.ERROR)
     gc.collect()
-    gc.freeze()  # what imports left is never garbage: do not search it again
+    gc.freeze()  # imported modules are never garbage: do not scan them again
     log.info(
         "TensorFlow %s started in %.1f s", tf.__version__, time.monotonic() - started
     )
@@ -174,7 +174,7 @@ def _versions() -> str:
 
 @contextlib.contextmanager
 def _logging() -> Iterator[None]:
-    """One line per event on stderr, ours and gRPC's."""
+    """Log our events and gRPC's to stderr, one line each."""
     line = logging.Formatter("%(asctime)s %(levelname).1s %(message)s")
     handler = logging.StreamHandler()
     handler.setFormatter(line)
@@ -196,6 +196,6 @@ def _logging() -> Iterator[None]:
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:
-    """gRPC logs a traceback for each request that a client garbled; a line will do."""
+    """Drop the traceback that gRPC logs for each malformed request."""
     record.exc_info = record.exc_text = None
     return True

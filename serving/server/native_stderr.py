@@ -12,25 +12,25 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def native_stderr_quiet() -> Iterator[None]:
-    """Hold back what C++ code prints; show it if the block fails.
+    """Capture what C++ code writes to stderr; show it only if the block fails.
 
-    TensorFlow greets with eight lines before it reads any setting that would stop it.
-    Python's own ``sys.stderr`` is held back too. A crash still tells where it was.
+    TensorFlow prints eight lines before it reads any setting that would prevent them.
+    Python's own `sys.stderr` is captured too. A crash still shows where it happened.
     """
     sys.stderr.flush()
-    with tempfile.TemporaryFile() as held, os.fdopen(os.dup(2), "wb") as stderr:
-        watched = faulthandler.is_enabled()
-        if not watched:
+    with tempfile.TemporaryFile() as captured, os.fdopen(os.dup(2), "wb") as stderr:
+        was_enabled = faulthandler.is_enabled()
+        if not was_enabled:
             faulthandler.enable(stderr)
-        os.dup2(held.fileno(), 2)
+        os.dup2(captured.fileno(), 2)
         try:
             yield
         except BaseException:
-            held.seek(0)
-            stderr.write(held.read())
+            captured.seek(0)
+            stderr.write(captured.read())
             raise
         finally:
             sys.stderr.flush()
             os.dup2(stderr.fileno(), 2)
-            if not watched:
+            if not was_enabled:
                 faulthandler.disable()

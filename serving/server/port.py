@@ -1,4 +1,4 @@
-"""The TCP port, before gRPC listens on it."""
+"""The TCP port before gRPC listens on it."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from fovea.serving.server.errors import ServingError
 
 
 def reserve(host: str, port: int) -> socket.socket:
-    """Hold a port from the start, so that one in use is told before any loading.
+    """Bind a port at the start, so that a port in use is an error before any loading.
 
     The socket does not listen: until the server is ready, connections are refused.
 
     Args:
         host: The address or name to bind, an IPv6 address with or without brackets.
-        port: The port; 0 holds any.
+        port: The port; 0 for any free one.
 
     Returns:
-        The bound socket, to be closed right before gRPC takes the port.
+        The bound socket, to be closed right before gRPC binds the port.
 
     Raises:
-        ServingError: The address cannot be had.
+        ServingError: The address cannot be bound.
     """
     try:
         family, kind, _, _, address = socket.getaddrinfo(
@@ -36,7 +36,7 @@ def reserve(host: str, port: int) -> socket.socket:
     holder = socket.socket(family, kind)
     if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):  # Windows, where REUSEADDR steals
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-    else:  # as gRPC does: connections of a former server may still linger
+    else:  # as gRPC does: connections of a former server may still be closing
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         holder.bind(address)
@@ -47,7 +47,7 @@ def reserve(host: str, port: int) -> socket.socket:
 
 
 def cannot_listen(address: str, reason: str) -> ServingError:
-    """The error of an address that is taken or not ours."""
+    """Return the error of an address that is in use or not of this machine."""
     return ServingError(
         grpc.StatusCode.UNAVAILABLE,
         f"cannot listen on {address}: {reason}; stop what uses it or choose another",
@@ -55,6 +55,6 @@ def cannot_listen(address: str, reason: str) -> ServingError:
 
 
 def join(host: str, port: int) -> str:
-    """``host:port``, with the brackets that an IPv6 address needs."""
+    """Return `host:port`, with the brackets that an IPv6 address needs."""
     host = host.strip("[]")
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

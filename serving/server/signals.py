@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: while starting they end the process, while serving they drain."""
+"""SIGTERM and Ctrl-C: they end a process that starts, and drain one that serves."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import NoReturn
 
 
 class Signals:
-    """Handles both signals inside a ``with`` block; for the main thread only.
+    """Handles both signals inside a `with` block; for the main thread only.
 
-    A second signal, or one before ``wait``, ends the process at once.
+    A second signal, or one before `wait`, ends the process at once.
     """
 
     def __init__(self) -> None:
@@ -22,19 +22,20 @@ class Signals:
     def __enter__(self) -> Signals:
         for number in (signal.SIGTERM, signal.SIGINT):
             self._previous[number] = signal.signal(number, self._handle)
-        # A signal may be delivered to any thread. Python's handler runs in this one,
-        # which would sleep on; so the number is also written to a pipe, at once.
-        self._told, self._tell = os.pipe()
-        os.set_blocking(self._tell, False)
-        self._previous_pipe = signal.set_wakeup_fd(self._tell)
+        # The system may deliver a signal to any thread, but Python runs the handler in
+        # the main thread, which may be blocked. So Python also writes the number to a
+        # pipe, which `wait` reads.
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._writer, False)
+        self._previous_pipe = signal.set_wakeup_fd(self._writer)
         return self
 
     def __exit__(self, *exception: object) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
         signal.set_wakeup_fd(self._previous_pipe)
-        os.close(self._told)
-        os.close(self._tell)
+        os.close(self._reader)
+        os.close(self._writer)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if not self._waiting:
@@ -42,21 +43,21 @@ class Signals:
         self._waiting = False
 
     def wait(self) -> str:
-        """Block until the first signal comes.
+        """Block until the first signal arrives.
 
         Returns:
-            Its name.
+            The name of the signal.
         """
         self._waiting = True
-        while (number := os.read(self._told, 1)[0]) not in self._previous:
-            pass  # one that others handle
+        while (number := os.read(self._reader, 1)[0]) not in self._previous:
+            pass  # a signal with another handler
         return signal.Signals(number).name
 
 
 def end_process(code: int) -> NoReturn:
-    """End without waiting for threads that may never return."""
+    """Exit without waiting for threads that may never end."""
     try:
-        # Fails when the signal came in the middle of writing to the same stream.
+        # Fails if the signal interrupted a write to the same stream.
         sys.stdout.flush()
         sys.stderr.flush()
     finally:

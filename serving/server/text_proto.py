@@ -1,4 +1,4 @@
-"""Files in protobuf's text form, which is what TF Serving's config files are."""
+"""Files in protobuf's text format, such as TensorFlow Serving's config files."""
 
 from __future__ import annotations
 
@@ -42,8 +42,9 @@ def read_text_proto(path: str, message: M) -> M:
         The same message.
 
     Raises:
-        ServingError: NOT_FOUND without such a file, INVALID_ARGUMENT when it holds
-            anything else; the log tells where.
+        ServingError: NOT_FOUND if there is no such file, PERMISSION_DENIED or
+            FAILED_PRECONDITION if it cannot be read, INVALID_ARGUMENT if it cannot be
+            parsed; the log then names the line.
     """
     try:
         text = Path(path).read_bytes()
@@ -67,15 +68,15 @@ def read_text_proto(path: str, message: M) -> M:
 
 
 def message_type(name: str, fields: Mapping[str, Any]) -> Any:
-    """A message type that the official stubs lack, in a pool of its own.
+    """Make a message type that the official stubs lack, in a pool of its own.
 
-    For text only: the field numbers are not those of the original.
+    For the text format only: the field numbers are not TensorFlow Serving's.
 
     Args:
-        name: The short name; the package is ``tensorflow.serving``.
-        fields: Types by field name: ``bool``, ``int64`` or ``string``, perhaps after
-            ``repeated``, or one of protobuf's wrappers, such as ``Int64Value``; or the
-            fields of a message inside this one.
+        name: The short name; the package is `tensorflow.serving`.
+        fields: Types by field name: `bool`, `int64` or `string`, optionally after
+            `repeated`, or one of protobuf's wrappers, such as `Int64Value`; or the
+            fields of a nested message.
 
     Returns:
         The message class.

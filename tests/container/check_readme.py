@@ -81,7 +81,7 @@ def test_the_embedded_server_runs_as_nobody_and_drains(machine, embedded, tmp_pa
         assert re.search(r"^CapEff:\s+0+$", status, re.M)
         printed = machine.run(COMMANDS[1].replace("mnist", "digits"))
         assert labels(printed) == list("0123456789")
-    assert "Drained: every accepted request is answered" in log.read_text()
+    assert "Drained: every accepted request has ended" in log.read_text()
 
 
 def test_a_version_is_rolled_out_and_back_while_the_server_runs(

@@ -220,12 +220,12 @@ def is_open(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def until(condition: Callable[[], Any], told: object = "") -> None:
-    """Wait for what must come true; how long it takes is not under test."""
+def until(condition: Callable[[], Any], log: object = "") -> None:
+    """Wait until a condition holds; how long that takes is not under test."""
     end = time.monotonic() + START_SECONDS
     while not condition():
         if time.monotonic() > end:
-            text = told.read_text() if isinstance(told, Path) else told
+            text = log.read_text() if isinstance(log, Path) else log
             pytest.fail(f"waited {START_SECONDS} s in vain: {text}")
         time.sleep(0.02)
 

@@ -7,7 +7,7 @@ from fovea.serving.server.flags import (
     check,
     parse,
     usage,
-    without_rest_on_the_port_of_grpc,
+    without_rest_on_grpc_port,
 )
 
 
@@ -55,7 +55,7 @@ def test_unknown_arguments_are_kept_in_order():
     assert line.flags.port == 7
 
 
-def test_flags_of_the_original_without_effect_are_named_once():
+def test_flags_of_tensorflow_serving_without_effect_are_named_once():
     line = parse(
         [
             "--flush_filesystem_caches",
@@ -72,7 +72,7 @@ def test_flags_of_the_original_without_effect_are_named_once():
     )
 
 
-def test_every_flag_of_the_original_is_known_with_its_default():
+def test_every_flag_of_tensorflow_serving_is_known_with_its_default():
     flags = Flags()
     known = {name: getattr(flags, name) for name in ORIGINAL if hasattr(flags, name)}
     assert known == {name: ORIGINAL[name] for name in known}
@@ -190,16 +190,16 @@ def test_good_flags_pass():
     check(parse(["--model_config_file=/c"]).flags)
 
 
-def test_rest_gives_way_to_grpc():
+def test_rest_is_disabled_on_the_port_of_grpc():
     both = parse(["--port=1", "--rest_api_port=1"]).flags
-    flags, told = without_rest_on_the_port_of_grpc(both)
+    flags, error = without_rest_on_grpc_port(both)
     assert (flags.port, flags.rest_api_port) == (1, 0)
-    assert told.startswith("server_options.http_port cannot be same as grpc_port.")
+    assert error.startswith("server_options.http_port cannot be same as grpc_port.")
     other = parse(["--port=1", "--rest_api_port=2"]).flags
-    assert without_rest_on_the_port_of_grpc(other) == (other, "")
+    assert without_rest_on_grpc_port(other) == (other, "")
 
 
-def test_usage_has_the_layout_of_the_original():
+def test_usage_has_the_layout_of_tensorflow_serving():
     lines = usage("tensorflow_model_server").splitlines()
     assert lines[:4] == [
         "usage: tensorflow_model_server",

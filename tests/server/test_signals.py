@@ -1,4 +1,4 @@
-"""A signal is noticed whichever thread the system delivers it to."""
+"""A signal is noticed in whichever thread the system delivers it."""
 
 import signal
 import subprocess
@@ -10,14 +10,14 @@ CODE = """
 import signal, threading, time
 from fovea.serving.server.signals import Signals
 
-def tell():
+def report():
     while not signals._waiting:
         time.sleep(0.01)
     print("waiting", flush=True)
     threading.Event().wait()
 
 with Signals() as signals:
-    threading.Thread(target=tell, daemon=True).start()
+    threading.Thread(target=report, daemon=True).start()
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT])
     print(signals.wait(), flush=True)
 """

@@ -1,4 +1,4 @@
-"""Starting the real program: what it says and how it ends."""
+"""Starting the real program: its output and its exit code."""
 
 import signal
 import socket
@@ -47,7 +47,7 @@ def test_flags_that_only_print(kit, flag):
     assert done.stdout.startswith(("TensorFlow ModelServer: ", "usage: "))
 
 
-def test_a_port_in_use_is_told_before_tensorflow_starts(kit, tmp_path):
+def test_a_port_in_use_is_reported_before_tensorflow_starts(kit, tmp_path):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -61,7 +61,7 @@ def test_a_port_in_use_is_told_before_tensorflow_starts(kit, tmp_path):
     assert "TensorFlow" not in done.stderr
 
 
-def test_an_address_that_is_not_ours(kit, tmp_path):
+def test_an_address_of_another_machine(kit, tmp_path):
     done = run(kit, "--bind=203.0.113.1", f"--model_base_path={tmp_path}")
     assert done.returncode == 255
     assert "cannot listen on 203.0.113.1:8500" in done.stderr
@@ -148,7 +148,7 @@ def test_a_signal_while_starting_ends_at_once(kit, tmp_path):
     assert b"Traceback" not in rest
 
 
-def test_without_tensorflow_it_says_what_to_install(kit, tmp_path):
+def test_without_tensorflow_the_error_says_what_to_install(kit, tmp_path):
     code = (
         "import sys; sys.modules['tensorflow'] = None\n"
         "from fovea.serving.server.main import run\n"

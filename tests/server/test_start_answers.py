@@ -1,4 +1,4 @@
-"""What a C++ TensorFlow Serving 2.20 said to command lines, and how it ended.
+"""The output and exit code of TensorFlow Serving 2.20 for recorded command lines.
 
 data/start.jsonl holds the recordings without log prefixes and time stamps, and
 data/start the files that its flags name.
@@ -18,9 +18,9 @@ RECORDED = [
     json.loads(line) for line in (DATA / "start.jsonl").read_text().splitlines()
 ]
 
-# The only answers that differ, each for a reason.
+# The only results that differ, each for a reason.
 DIFFERENT = {
-    # The original aborts with a stack trace.
+    # TensorFlow Serving aborts with a stack trace.
     "ssl_missing": (
         255,
         [
@@ -62,7 +62,7 @@ def plain(line):
 
 
 @pytest.mark.parametrize("recorded", RECORDED, ids=lambda recorded: recorded["id"])
-def test_the_start_is_that_of_the_original(kit, places, tmp_path, recorded):
+def test_the_start_is_that_of_tensorflow_serving(kit, places, tmp_path, recorded):
     places = places | {
         "$PORT": str(kit.free_port()),
         "$OTHER_PORT": str(kit.free_port()),

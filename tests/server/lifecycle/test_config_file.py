@@ -1,4 +1,4 @@
-"""--model_config_file: read at the start and again and again, with its labels."""
+"""--model_config_file: read at the start and then periodically, with its labels."""
 
 import grpc
 import pytest
@@ -24,7 +24,7 @@ def write(path, base, name="a", more=""):
     hidden.rename(path)
 
 
-def test_a_file_wins_over_the_flags_of_one_model(tmp_path):
+def test_a_file_overrides_the_flags_of_one_model(tmp_path):
     file = tmp_path / "models.config"
     write(file, "/m/a", more='version_labels { key: "x" value: 3 }')
     flags = Flags(model_name="b", model_base_path="/m/b", model_config_file=str(file))
@@ -86,7 +86,7 @@ def test_paths_and_uris(tmp_path, base, path):
 
 
 @pytest.mark.slow
-def test_a_changed_file_is_taken_over_and_a_broken_one_left(kit, toys, tmp_path):
+def test_a_changed_file_is_applied_and_a_broken_one_ignored(kit, toys, tmp_path):
     for version in (1, 2):
         (tmp_path / "toys").mkdir(exist_ok=True)
         kit.copy_version(toys[version], tmp_path / "toys" / str(version))

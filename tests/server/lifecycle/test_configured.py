@@ -61,7 +61,7 @@ def world(tmp_path):
         assert one.manager.close(30)
 
 
-def test_zero_looks_once_whenever_something_is_configured_anew(world, kit):
+def test_zero_polls_once_for_each_config(world, kit):
     once = world(0)
     once.write(1)
     once.apply("m")
@@ -72,11 +72,11 @@ def test_zero_looks_once_whenever_something_is_configured_anew(world, kit):
     kit.until(lambda: once.served() == {1, 2})
 
 
-def test_negative_never_looks(world):
+def test_negative_never_polls(world):
     never = world(-1)
     never.write(1)
-    asked = iter([True, True, False])
-    never.apply("m", still_wanted=lambda: next(asked, False))
+    wanted = iter([True, True, False])
+    never.apply("m", still_wanted=lambda: next(wanted, False))
     assert never.manager.statuses("m") == []
 
 
@@ -94,7 +94,7 @@ def test_new_versions_and_models_are_found_and_old_ones_dropped(world, kit):
     kit.until(lambda: often.served("n") == set())
 
 
-def test_what_is_no_list_of_models(world):
+def test_a_config_without_a_list_of_models(world):
     some = world(0)
     some.write(1)
     some.apply("m")
@@ -104,14 +104,14 @@ def test_what_is_no_list_of_models(world):
     assert some.served() == {1}
 
 
-def test_what_nobody_waits_for_is_not_begun(world):
+def test_a_reload_whose_caller_has_gone_is_not_started(world):
     some = world(0)
     some.write(1)
     some.apply("m", still_wanted=lambda: False)
     assert some.manager.statuses("m") == []
 
 
-def test_labels_are_looked_at_before_the_versions_of_their_config(world):
+def test_labels_are_checked_before_the_versions_of_their_config(world):
     some = world(0)
     some.write(1)
     label = 'version_labels { key: "x" value: 1 }'

@@ -46,7 +46,7 @@ def test_a_label_may_wait_for_its_version_but_not_leave_another():
         meaning(labels, "stable")
 
 
-def test_the_empty_label_is_one_like_others():
+def test_the_empty_label_is_a_label():
     labels = Labels()
     labels.assign([], lambda *_: True, False)
     with pytest.raises(ServingError, match=r"version label: $"):

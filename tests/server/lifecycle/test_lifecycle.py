@@ -34,18 +34,18 @@ def server(kit, base_path, tmp_path):
 
 
 class Load:
-    """Clients that ask without pause and keep what they were told."""
+    """Clients that send requests without pause and keep the responses."""
 
     def __init__(self, kit, server, request, clients=4):
         self.stubs, self.request = server.stubs, request
         self.versions, self.errors, self.started = [], [], 0
         self.stopping = threading.Event()
-        self.threads = [threading.Thread(target=self.ask) for _ in range(clients)]
+        self.threads = [threading.Thread(target=self.send) for _ in range(clients)]
         for thread in self.threads:
             thread.start()
         kit.until(lambda: len(self.versions) > 20)
 
-    def ask(self):
+    def send(self):
         while not self.stopping.is_set():
             try:
                 reply = self.stubs.predict(self.request)
@@ -79,12 +79,12 @@ def test_versions_come_break_and_go(kit, toys, server, base_path):
     shutil.copytree(toys[1] / "variables", base_path / "3" / "variables")
     kit.until(lambda: status().get(3) == (AVAILABLE, 0, ""), server.log_file)
 
-    # broken: the old version stays, the error is told, the repair is noticed
+    # broken: the old version stays, the error is reported, the repair is noticed
     (base_path / "4").mkdir()
     broken = base_path / "4" / "saved_model.pb"
     broken.write_bytes(b"not a saved model")
-    told = (END, 15, f"Can't parse {broken} as binary proto")
-    kit.until(lambda: status().get(4) == told, server.log_file)
+    failed = (END, 15, f"Can't parse {broken} as binary proto")
+    kit.until(lambda: status().get(4) == failed, server.log_file)
     assert status()[3][0] == AVAILABLE
     shutil.copytree(toys[2], base_path / "4", dirs_exist_ok=True)
     kit.until(lambda: status().get(4) == (AVAILABLE, 0, ""), server.log_file)
@@ -124,15 +124,15 @@ def test_a_signal_under_load_loses_no_accepted_request(kit, server, number):
     assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
     assert server.wait() == 0
     load.stop()
-    # All that had been accepted before the signal are answered ...
+    # All calls that had been accepted before the signal succeed ...
     assert [call.code() for call in done] == [grpc.StatusCode.OK] * len(done)
-    # ... and what came after is refused in a way that clients retry.
+    # ... and later ones are refused in a way that clients retry.
     assert {code for code, _ in load.errors} <= {"UNAVAILABLE"}
-    assert "Drained: every accepted request is answered" in server.log
+    assert "Drained: every accepted request has ended" in server.log
     assert "Traceback" not in server.log
 
 
-def test_requests_that_outlast_the_drain_are_cut(kit, base_path, tmp_path):
+def test_requests_that_outlast_the_drain_are_cancelled(kit, base_path, tmp_path):
     flags = ("--drain_seconds=0.5",)
     with kit.running(base_path, tmp_path / "log", *flags) as server:
         endless = kit.predict_request("toy", "slow", turns=np.int32(2**30))
@@ -141,7 +141,7 @@ def test_requests_that_outlast_the_drain_are_cut(kit, base_path, tmp_path):
         server.signal()
         assert server.wait() == 0
         assert call.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
-        assert "Ended with requests unanswered after 0.5 s" in server.log
+        assert "Ended with unfinished requests after 0.5 s" in server.log
 
 
 def test_a_second_signal_ends_at_once(kit, server):
@@ -155,9 +155,7 @@ def test_a_second_signal_ends_at_once(kit, server):
     call.cancel()
 
 
-def test_a_run_that_its_client_gave_up_does_not_hold_the_drain(
-    kit, base_path, tmp_path
-):
+def test_a_run_whose_client_has_gone_does_not_delay_the_drain(kit, base_path, tmp_path):
     flags = ("--drain_seconds=0.5",)
     with kit.running(base_path, tmp_path / "log", *flags) as server:
         endless = kit.predict_request("toy", "slow", turns=np.int32(2**30))

@@ -28,7 +28,7 @@ class World:
         self.gate.set()
         self.together = threading.Barrier(1)
         self.manager = Manager(
-            self.load, lambda *told: self.health.append(told), *options
+            self.load, lambda *change: self.health.append(change), *options
         )
 
     def load(self, aspired):
@@ -167,14 +167,14 @@ def test_nothing_aspired_unloads_everything(world, kit):
     assert world.health[-1] == ("m", False)
 
 
-def test_closing_waits_no_longer_than_told(world):
+def test_closing_waits_no_longer_than_its_timeout(world):
     world.aspire(1)
     world.manager.wait_until_available(["m"])
     with world.manager.servable("m"):
         assert not world.manager.close(0.01)
 
 
-def test_a_failed_load_is_tried_as_often_as_told(worlds, kit):
+def test_a_failed_load_is_retried_as_often_as_configured(worlds, kit):
     world = worlds(Retries(2, 0.01))
     world.broken = {1}
     world.aspire(1)
@@ -182,7 +182,7 @@ def test_a_failed_load_is_tried_as_often_as_told(worlds, kit):
     assert world.journal == ["load 1"] * 3
 
 
-def test_waiting_for_a_retry_holds_nobody_up(worlds, kit):
+def test_waiting_for_a_retry_blocks_no_other_load(worlds, kit):
     world = worlds(Retries(1, 3600))
     world.broken = {7}
     world.aspire(7)
@@ -196,7 +196,7 @@ def test_waiting_for_a_retry_holds_nobody_up(worlds, kit):
     world.manager.wait_until_available(["m"])
 
 
-def test_a_version_that_waits_for_a_retry_can_be_given_up(worlds, kit):
+def test_a_version_that_waits_for_a_retry_can_be_unaspired(worlds, kit):
     world = worlds(Retries(1, 3600))
     world.broken = {1}
     world.aspire(1)
@@ -206,7 +206,7 @@ def test_a_version_that_waits_for_a_retry_can_be_given_up(worlds, kit):
     assert str(world.manager.statuses("m")[0].error) == "INVALID_ARGUMENT: broken 1"
 
 
-def test_a_version_given_up_before_it_was_loaded_never_is(world):
+def test_a_version_unaspired_before_its_load_is_never_loaded(world):
     world.gate.clear()
     world.aspire(1)
     world.aspire(1, 2)
@@ -225,7 +225,7 @@ def test_several_models_are_loaded_side_by_side(worlds):
     world.manager.wait_until_available(["a", "b"])
 
 
-def test_the_error_of_a_start_tells_the_newest_version_of_each_model(world):
+def test_the_error_of_a_start_names_the_newest_version_of_each_model(world):
     world.broken = {1, 2}
     world.aspire(1, 2, model="b")
     world.aspire(1, model="a")
@@ -239,7 +239,7 @@ def test_the_error_of_a_start_tells_the_newest_version_of_each_model(world):
     )
 
 
-def test_nobody_waits_longer_than_the_server_lives(world):
+def test_no_caller_waits_longer_than_the_server_lives(world):
     waiting = threading.Timer(0.1, world.manager.end_waiting)
     waiting.start()
     with pytest.raises(ServingError, match="UNAVAILABLE: The server is shutting down"):

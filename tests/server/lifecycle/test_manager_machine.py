@@ -1,7 +1,7 @@
 """Version source and manager under any order of events, on real directories.
 
-Versions are cheap stand-ins for SavedModels: a file ``graph`` that says whether it can
-be loaded and a file ``weights`` without which the version is half copied.
+Versions are cheap stand-ins for SavedModels: a file `graph` that says whether it can
+be loaded and a file `weights` without which the version is half copied.
 """
 
 import contextlib
@@ -40,7 +40,7 @@ PATIENCE_SECONDS = 10
 
 
 class Loaded:
-    """What loading makes; it tells when it is closed too early or twice."""
+    """A loaded version; it reports when it is closed too early or twice."""
 
     def __init__(self, version, wrong):
         self.version, self.wrong = version, wrong

@@ -1,6 +1,6 @@
 """HandleReloadConfigRequest: models come, change and go while the server runs.
 
-What the original answered to a sequence of such requests is in fidelity/.
+TensorFlow Serving's responses to a sequence of such requests are in fidelity/.
 """
 
 import threading
@@ -150,7 +150,7 @@ def test_refused_configs_change_nothing(models, server):
         code, details = reload(server, config(models, "affine", "digits", **change))
         assert code == "INVALID_ARGUMENT"
         assert details.startswith(message)
-    # like the original, told after the models have been taken over
+    # as by TensorFlow Serving, reported after the models have been applied
     assert reload(server, config(models, "affine", "digits", logging_config={})) == (
         "INVALID_ARGUMENT",
         "No request-logger-creator provided.",
@@ -166,22 +166,20 @@ def test_only_new_models_are_waited_for(kit, models, server, tmp_path):
     server.stubs.predict(kit.predict_request("affine", x=[1.0]))
 
 
-def test_a_reload_that_nobody_waits_for_any_more_lets_the_next_one_in(
-    kit, models, server
-):
+def test_a_reload_whose_client_has_gone_lets_the_next_one_start(kit, models, server):
     """Two clients at a time; the first waits for a model that never comes."""
     never = config(models, "affine")
     never["model_config_list"]["config"].append(
         {"name": "never", "base_path": "/none/never", "model_platform": "tensorflow"}
     )
-    told = []
-    first = threading.Thread(target=lambda: told.append(reload(server, never, 2)))
+    outcomes = []
+    first = threading.Thread(target=lambda: outcomes.append(reload(server, never, 2)))
     first.start()
     kit.until(lambda: "for servable never" in server.log)
     server.stubs.predict(kit.predict_request("affine", x=[1.0]))  # goes on meanwhile
     assert reload(server, config(models, "affine")) == ("OK", "")
     first.join()
-    assert told[0][0] == "DEADLINE_EXCEEDED"
+    assert outcomes[0][0] == "DEADLINE_EXCEEDED"
 
 
 def test_health_follows_each_model(kit, models, server):
@@ -228,7 +226,7 @@ def test_a_drain_waits_neither_for_a_reload_nor_for_reflection(kit, models, serv
     never["model_config_list"]["config"].append(
         {"name": "later", "base_path": "/none/later", "model_platform": "tensorflow"}
     )
-    told, done = [], threading.Event()
+    outcomes, done = [], threading.Event()
 
     def one_and_no_end():
         yield reflection_pb2.ServerReflectionRequest(list_services="")
@@ -237,14 +235,14 @@ def test_a_drain_waits_neither_for_a_reload_nor_for_reflection(kit, models, serv
     stub = reflection_pb2_grpc.ServerReflectionStub(server.channel)
     stream = stub.ServerReflectionInfo(one_and_no_end())
     next(stream)
-    waiting = threading.Thread(target=lambda: told.append(reload(server, never)))
+    waiting = threading.Thread(target=lambda: outcomes.append(reload(server, never)))
     waiting.start()
     kit.until(lambda: "for servable later" in server.log)
     server.signal()
     assert server.wait() == 0
-    assert "Drained: every accepted request is answered" in server.log
+    assert "Drained: every accepted request has ended" in server.log
     waiting.join()
-    assert told == [("UNAVAILABLE", "The server is shutting down")]
+    assert outcomes == [("UNAVAILABLE", "The server is shutting down")]
     done.set()
     with pytest.raises(grpc.RpcError):
         next(stream)

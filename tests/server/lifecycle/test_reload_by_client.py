@@ -87,7 +87,7 @@ def test_nothing_is_lost_unless_that_is_said(client, models, file):
     assert [serving(client, name) for name in "ab"] == [[2], [2]]
 
 
-def test_replace_means_it(client, models, kit):
+def test_replace_drops_the_other_models(client, models, kit):
     client.reload_config([ModelConfig("c", f"{models}/c", versions=[1])], replace=True)
     assert serving(client, "c") == [1]
     kit.until(lambda: not serving(client, "a") and not serving(client, "b"))
@@ -98,7 +98,7 @@ def test_replace_means_it(client, models, kit):
 def test_labels_are_set_when_their_versions_are_there(client, models, file):
     """The server itself refuses a label of a version that it does not serve yet."""
 
-    def ask(label):
+    def version(label):
         inputs = {"x": np.ones(1, np.float32)}
         return client.predict(inputs, model="a", label=label).model_version
 
@@ -106,10 +106,10 @@ def test_labels_are_set_when_their_versions_are_there(client, models, file):
         "a", f"{models}/a", versions="all", labels={"stable": 1, "canary": 2}
     )
     client.reload_config([both], base=file)
-    assert (ask("stable"), ask("canary")) == (1, 2)
+    assert (version("stable"), version("canary")) == (1, 2)
     newest = ModelConfig("a", f"{models}/a", labels={"stable": 2})
     now = client.reload_config([newest], base=[both])
-    assert ask("stable") == 2
+    assert version("stable") == 2
     assert now == [newest]
     new = ModelConfig("c", f"{models}/c", latest=2, labels={"old": 1})
     assert client.reload_config([new], base=file)[-1] == new
@@ -118,7 +118,7 @@ def test_labels_are_set_when_their_versions_are_there(client, models, file):
         client.reload_config([never], base=file, timeout=0.3)
 
 
-def test_what_the_server_refuses(client, file, tmp_path):
+def test_configs_that_the_server_refuses(client, file, tmp_path):
     with pytest.raises(InvalidRequest, match=r"refused the new list .*\babsolute path"):
         client.reload_config([ModelConfig("c", "relative")], base=file)
     broken = tmp_path / "1"
@@ -128,7 +128,7 @@ def test_what_the_server_refuses(client, file, tmp_path):
         client.reload_config([ModelConfig("c", str(tmp_path))], base=file)
 
 
-def test_a_file_that_is_none(client, tmp_path):
+def test_a_file_that_is_not_a_config(client, tmp_path):
     with pytest.raises(OSError, match=r"a\.config"):
         client.reload_config(base=tmp_path / "a.config")
     (tmp_path / "b.config").write_text("models: a")

@@ -59,11 +59,11 @@ def test_policies(source, toys, log, text, aspired):
     source.policy = version_policy(model)
     source.poll()
     assert source.published == [aspired]
-    told = (
+    warning = (
         "Version 7 of servable m, which was requested to be served as a 'specific' "
         "version in the servable's version policy, was not found in the file system"
     )
-    assert (told in log.text) == ("7" in text)
+    assert (warning in log.text) == ("7" in text)
 
 
 def test_versions_that_are_not_complete_do_not_count(source, toys):
@@ -130,7 +130,7 @@ def test_a_version_is_aspired_only_when_every_file_is_there(source, toys, log):
     )
 
 
-def test_a_version_that_still_grows_is_left_alone(source, toys):
+def test_a_version_that_still_grows_is_not_aspired(source, toys):
     shutil.copytree(toys[1], source.base_path / "1")
     source.poll()
     shutil.copytree(toys[2], source.base_path / "2")
@@ -154,7 +154,7 @@ def test_missing_parts(toys, tmp_path):
     shutil.rmtree(copy / "variables")
     assert missing_part(copy) == "variables/variables.index"
     (copy / "saved_model.pb").write_bytes(b"not a saved model")
-    assert missing_part(copy) is None  # loading tells what is wrong
+    assert missing_part(copy) is None  # loading reports what is wrong
 
 
 def test_a_graph_without_variables_needs_none(kit, tmp_path):
@@ -169,7 +169,7 @@ def test_a_graph_without_variables_needs_none(kit, tmp_path):
     assert missing_part(tmp_path / "1") is None
 
 
-def test_what_comes_back_with_its_base_path_is_tried_again(tmp_path, toys):
+def test_a_version_that_reappears_with_its_base_path_is_aspired_again(tmp_path, toys):
     published = []
     base_path = tmp_path / "model"
     shutil.copytree(toys[1], base_path / "1")

@@ -1,1 +1,1 @@
-"""What the server does under load, swaps, signals and faults."""
+"""The server under load, swaps, signals and faults."""

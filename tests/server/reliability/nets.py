@@ -1,4 +1,4 @@
-"""Networks of ordinary sizes whose answers tell which version gave them.
+"""Networks of ordinary sizes whose outputs name the version that computed them.
 
     python -m tests.server.reliability.nets DIRECTORY
 
@@ -33,8 +33,8 @@ class Net(tf.Module):
     """Convolutions, then dense layers, with random weights.
 
     Args:
-        kind: One of ``NETS``.
-        version: What the output ``version`` tells.
+        kind: One of `NETS`.
+        version: The value of the output `version`.
     """
 
     def __init__(self, kind: str, version: int) -> None:

@@ -18,9 +18,9 @@ def other():
 
 
 def versions(client, count):
-    """Which servers answered; an error in any of the calls would be raised."""
-    ask = {"inputs": {"x": np.ones(1, np.float32)}, "model": "toy"}
-    return {client.predict(**ask).model_version for _ in range(count)}
+    """Return the servers that responded; an error in any call would be raised."""
+    request = {"inputs": {"x": np.ones(1, np.float32)}, "model": "toy"}
+    return {client.predict(**request).model_version for _ in range(count)}
 
 
 def test_nothing_is_lost_when_a_server_leaves(kit, toys, tmp_path, other):

@@ -1,4 +1,4 @@
-"""More requests than can be answered, messages and connections without measure."""
+"""More requests than the server can run, huge messages, and idle connections."""
 
 from __future__ import annotations
 
@@ -83,7 +83,9 @@ def test_a_deadline_that_passes_in_the_queue_never_runs(kit, server, session_run
     assert session_runs() == before + THREADS + 1
 
 
-def test_what_waited_for_more_than_half_its_time_is_refused(kit, server, session_runs):
+def test_a_request_that_waited_for_more_than_half_its_time_is_refused(
+    kit, server, session_runs
+):
     predict = server.stubs.prediction.Predict
     before = session_runs()
     endless = kit.predict_request("toy", "slow", turns=np.int32(2**30))
@@ -99,7 +101,7 @@ def test_what_waited_for_more_than_half_its_time_is_refused(kit, server, session
     assert patient.code() is grpc.StatusCode.OK
 
 
-def test_health_is_told_when_all_else_is_refused(kit, server, session_runs):
+def test_health_checks_succeed_when_all_else_is_refused(kit, server, session_runs):
     predict = server.stubs.prediction.Predict
     before = session_runs()
     endless = kit.predict_request("toy", "slow", turns=np.int32(2**30))
@@ -107,7 +109,7 @@ def test_health_is_told_when_all_else_is_refused(kit, server, session_runs):
     accepted = [predict.future(endless, timeout=5) for _ in range(most)]
     kit.until(lambda: session_runs() >= before + THREADS)
     quick = kit.predict_request(x=[1.0])
-    # A busy server may take a while to count all that it was sent.
+    # A busy server may take a while to count all requests.
     probe = functools.partial(predict.future, quick, timeout=1)
     kit.until(lambda: probe().details() == "Concurrent RPC limit exceeded!")
     assert probe().code() is grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -116,7 +118,7 @@ def test_health_is_told_when_all_else_is_refused(kit, server, session_runs):
         reply = check(health_pb2.HealthCheckRequest(), timeout=60)
     assert reply.status == health_pb2.HealthCheckResponse.SERVING
     assert all(call.code() is not grpc.StatusCode.OK for call in accepted)
-    # The server has to learn too that nobody waits for them.
+    # The server, too, has to notice that the clients have gone.
     kit.until(lambda: predict.future(quick, timeout=30).code() is grpc.StatusCode.OK)
 
 
@@ -148,7 +150,7 @@ def test_ten_times_too_many_requests(kit, server, tmp_path):
 
 
 def test_too_many_requests_over_rest(server, rest_port):
-    def ask(number):
+    def post(number):
         connection = http.client.HTTPConnection("127.0.0.1", rest_port, timeout=60)
         body = '{"signature_name": "slow", "inputs": 1073741824}'
         with contextlib.closing(connection):
@@ -157,7 +159,7 @@ def test_too_many_requests_over_rest(server, rest_port):
             return reply.status, reply.read()
 
     with ThreadPoolExecutor(24) as clients:
-        replies = list(clients.map(ask, range(24)))
+        replies = list(clients.map(post, range(24)))
     seen = Counter(status for status, _ in replies)
     assert seen.keys() == {504, 429}
     assert seen[504] >= 16

@@ -71,7 +71,8 @@ def test_swaps_and_rollbacks_under_load(kit, toys, server, base_path, becomes):
         load.send_signal(signal.SIGTERM)
         tally = json.loads(load.communicate()[0])
     assert tally["codes"] == {"OK": tally["sent"]}
-    assert {(named, told) for named, told, _ in tally["answers"]} == {(1, 1), (2, 2)}
+    versions = {(named, computed) for named, computed, _ in tally["answers"]}
+    assert versions == {(1, 1), (2, 2)}
 
 
 def test_a_directory_that_is_empty_or_a_file(kit, server, base_path, becomes):
@@ -79,8 +80,8 @@ def test_a_directory_that_is_empty_or_a_file(kit, server, base_path, becomes):
     (base_path / "8").write_text("not a directory")
     try:
         for number in (7, 8):
-            told = f"Version {number} of toy is not loaded yet: waiting for saved_model"
-            kit.until(lambda told=told: told in server.log)
+            text = f"Version {number} of toy is not loaded yet: waiting for saved_model"
+            kit.until(lambda text=text: text in server.log)
         assert server.stubs.status()[1] == AVAILABLE
         assert server.stubs.status().keys() == {1, 2}
     finally:
@@ -131,7 +132,9 @@ def test_a_directory_that_cannot_be_read(kit, toys, server, base_path, becomes):
     becomes(_1=AVAILABLE, _5=END)
 
 
-def test_what_vanishes_while_it_serves(kit, toys, server, base_path, becomes):
+def test_a_directory_that_vanishes_while_it_serves(
+    kit, toys, server, base_path, becomes
+):
     away = base_path.with_name("away")
     base_path.rename(away)
     missing = f"Could not find base path {base_path} for servable toy"

@@ -44,7 +44,7 @@ def test_draining_answers_what_was_asked(
         assert all(isinstance(answer, ConnectionRefusedError) for answer in told), told
         assert len(told) <= 1
         idle.close()
-        assert "Drained: every accepted request is answered" in server.log
+        assert "Drained: every accepted request has ended" in server.log
 
 
 def test_without_rest_where_the_port_is_taken(kit, toy_directory, tmp_path):

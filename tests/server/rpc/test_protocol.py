@@ -1,4 +1,4 @@
-"""The protocol, asked of a real server process with the official stubs."""
+"""The protocol, tested on a real server process with the official stubs."""
 
 import grpc
 import numpy as np
@@ -40,7 +40,7 @@ def test_every_signature_and_strings(kit, toy_server):
     assert [dim.size for dim in reply.outputs["same"].tensor_shape.dim] == [1, 1]
 
 
-def test_the_output_filter_chooses(kit, toy_server):
+def test_the_output_filter_selects_outputs(kit, toy_server):
     request = kit.predict_request("toy", "upper", text="a")
     request.output_filter.append("same")
     assert set(toy_server.stubs.predict(request).outputs) == {"same"}
@@ -123,7 +123,7 @@ def test_bad_predict_requests(kit, toy_server, change, code, details):
     assert failure(toy_server.stubs.predict, request) == (code, details)
 
 
-def test_checks_come_in_the_order_of_the_original(kit, toy_server):
+def test_checks_have_the_order_of_tensorflow_serving(kit, toy_server):
     request = kit.predict_request("toy", "nope", z=[1.0])
     request.output_filter.append("n")
     assert failure(toy_server.stubs.predict, request)[0] == "FAILED_PRECONDITION"
@@ -131,7 +131,7 @@ def test_checks_come_in_the_order_of_the_original(kit, toy_server):
     assert "Signature input alias" in failure(toy_server.stubs.predict, request)[1]
 
 
-def test_long_texts_are_cut(kit, toy_server):
+def test_long_texts_are_truncated(kit, toy_server):
     request = kit.predict_request(x=[1.0])
     request.output_filter.append("é" * 1000)
     details = failure(toy_server.stubs.predict, request)[1]
@@ -167,19 +167,19 @@ def test_metadata_holds_every_signature(kit, toy_server):
 
 
 def test_bad_metadata_requests_in_order(toy_server):
-    ask = toy_server.stubs.metadata
+    metadata = toy_server.stubs.metadata
     empty = get_model_metadata_pb2.GetModelMetadataRequest()
     rpc = toy_server.stubs.prediction.GetModelMetadata
     assert failure(rpc, empty) == ("INVALID_ARGUMENT", "Missing ModelSpec")
-    assert failure(ask, "nobody") == (
+    assert failure(metadata, "nobody") == (
         "INVALID_ARGUMENT",
         "GetModelMetadataRequest must specify at least one metadata_field",
     )
-    assert failure(ask, "nobody", "signature_def", "x") == (
+    assert failure(metadata, "nobody", "signature_def", "x") == (
         "INVALID_ARGUMENT",
         "Metadata field x is not supported",
     )
-    assert failure(ask, "nobody", "signature_def") == (
+    assert failure(metadata, "nobody", "signature_def") == (
         "NOT_FOUND",
         "Servable not found for request: Latest(nobody)",
     )
@@ -222,13 +222,13 @@ def test_health(toy_server, service):
     assert reply.status == health_pb2.HealthCheckResponse.SERVING
 
 
-def test_health_of_what_is_not_there(toy_server):
+def test_health_of_an_unknown_name(toy_server):
     stub = health_pb2_grpc.HealthStub(toy_server.channel)
     request = health_pb2.HealthCheckRequest(service="model/nobody")
     assert failure(stub.Check, request)[0] == "NOT_FOUND"
 
 
-def test_bytes_that_are_no_request(kit, toy_server):
+def test_malformed_messages(kit, toy_server):
     predict = toy_server.channel.unary_unary(
         "/tensorflow.serving.PredictionService/Predict"
     )
@@ -267,8 +267,8 @@ def test_inputs_with_defaults_may_be_left_out(kit, toys, tmp_path):
     ["PredictionService/Nothing", "SessionService/SessionRun", "Nothing/Predict"],
 )
 def test_methods_that_do_not_exist(toy_server, method):
-    ask = toy_server.channel.unary_unary(f"/tensorflow.serving.{method}")
+    call = toy_server.channel.unary_unary(f"/tensorflow.serving.{method}")
     with pytest.raises(grpc.RpcError) as refused:
-        ask(b"", timeout=30)
+        call(b"", timeout=30)
     assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
     assert refused.value.details() == ""

@@ -70,7 +70,7 @@ def client(pem, key=None, ca="ca.crt"):
     )
 
 
-def test_tls_lets_in_whoever_trusts_the_certificate(pem, listening, tmp_path):
+def test_tls_accepts_clients_that_trust_the_certificate(pem, listening, tmp_path):
     path = write_config(
         tmp_path / "ssl", server_key=pem["server.key"], server_cert=pem["server.crt"]
     )
@@ -80,7 +80,7 @@ def test_tls_lets_in_whoever_trusts_the_certificate(pem, listening, tmp_path):
         assert not is_served(address)
 
 
-def test_mutual_tls_lets_in_whoever_the_authority_signed(pem, listening, tmp_path):
+def test_mutual_tls_accepts_clients_that_the_authority_signed(pem, listening, tmp_path):
     path = write_config(
         tmp_path / "ssl",
         server_key=pem["server.key"],
@@ -104,7 +104,7 @@ def test_mutual_tls_lets_in_whoever_the_authority_signed(pem, listening, tmp_pat
         ({"client_verify": True}, "client_verify needs custom_ca"),
     ],
 )
-def test_what_cannot_be_used_is_refused(pem, tmp_path, change, message):
+def test_unusable_credentials_are_refused(pem, tmp_path, change, message):
     fields = {"server_key": "server.key", "server_cert": "server.crt"} | change
     path = write_config(
         tmp_path / "ssl",
@@ -116,7 +116,7 @@ def test_what_cannot_be_used_is_refused(pem, tmp_path, change, message):
     assert path in str(error.value)
 
 
-def test_a_file_that_is_none(tmp_path):
+def test_a_file_that_is_not_a_config(tmp_path):
     with pytest.raises(ServingError) as error:
         tls.server_credentials(str(tmp_path / "none"))
     assert str(error.value) == f"NOT_FOUND: {tmp_path}/none; No such file or directory"

@@ -1,4 +1,4 @@
-"""One line of JSON for each request, whatever becomes of the file."""
+"""One line of JSON for each request, also when the file is moved or full."""
 
 import json
 import logging
@@ -83,15 +83,15 @@ def test_rest(server, lines):
     good, bad = lines(2)
     assert good["peer"].startswith("127.0.0.1:")
     assert good["request_bytes"] == len(body)
-    told = ("entrypoint", "method", "model", "version", "code", "trace_id")
-    assert [good[key] for key in told] == ["REST", "Predict", "toy", 1, "OK", TRACE]
-    assert [bad[key] for key in told] == [
+    shown = ("entrypoint", "method", "model", "version", "code", "trace_id")
+    assert [good[key] for key in shown] == ["REST", "Predict", "toy", 1, "OK", TRACE]
+    assert [bad[key] for key in shown] == [
         *("REST", "GetModelMetadata", "toy", 8, "NOT_FOUND", None)
     ]
 
 
 @pytest.mark.slow
-def test_a_file_that_was_moved_away_is_begun_again(kit, server):
+def test_a_file_that_was_moved_away_is_created_again(kit, server):
     moved = server.access_log.rename(server.access_log.with_suffix(".1"))
     server.stubs.predict(kit.predict_request(x=[1.0]))
     kit.until(server.access_log.exists)
@@ -107,7 +107,7 @@ def test_a_full_disk_fails_no_request(kit, caplog):
     assert caplog.records[0].levelno == logging.ERROR
 
 
-def test_records_without_room_are_counted(tmp_path, monkeypatch):
+def test_dropped_records_are_counted(tmp_path, monkeypatch):
     monkeypatch.setattr(access_log, "MAX_RECORDS", 1)
     monkeypatch.setattr(access_log, "PAUSE_SECONDS", 60)
     record = access_log.Record(0.0, "GRPC", "Predict", "m", 1, "", "OK", 1, "", 0, None)
@@ -119,7 +119,7 @@ def test_records_without_room_are_counted(tmp_path, monkeypatch):
     assert json.loads(dropped) == {"dropped": 2}
 
 
-def test_a_file_that_cannot_be_made_is_told(kit, tmp_path):
+def test_a_file_that_cannot_be_created_is_an_error(kit, tmp_path):
     command = kit.server_command(
         f"--access_log={tmp_path}/no/log", "--model_base_path=/m"
     )

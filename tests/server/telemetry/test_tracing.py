@@ -1,4 +1,4 @@
-"""Spans of requests, as the SDK's own exporter tells them on the server's output."""
+"""Spans of requests, as the SDK's own exporter prints them to the server's output."""
 
 import json
 import subprocess
@@ -43,7 +43,7 @@ def test_a_span_for_each_request(kit, toys, tmp_path, monkeypatch, batching):
         request.add_header("traceparent", HEADER)
         urllib.request.urlopen(request).close()
         server.signal()
-        assert server.wait() == 0  # sends what has gathered
+        assert server.wait() == 0  # sends the queued spans
     good, bad, rest = spans(server.log)
     assert good["name"] == "tensorflow.serving.PredictionService/Predict"
     assert good["context"]["trace_id"] == rest["context"]["trace_id"] == f"0x{TRACE}"
