@@ -7,6 +7,7 @@ once, where it comes first.
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -24,6 +25,7 @@ GUIDES = [
     ),
 ]
 SECONDS = 600  # of patience with a command: the machine may be busy
+PORTS = (8500, 8510, 8511, 8600)  # of these commands
 # Commands beside the path from `make demo` to the web page: tests of their own run
 # them within one process.
 ASIDE = ("fovea models", "fovea describe", "fovea inspect")
@@ -54,6 +56,10 @@ FIRST_PATH = [each for each in commands(README) if not each[1].startswith(ASIDE)
 @pytest.fixture
 def checkout(tmp_path_factory):
     """A copy of the project whose .venv is the environment that runs the tests."""
+    for port in PORTS:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                pytest.skip(f"port {port} of the README's commands is in use")
     directory = tmp_path_factory.mktemp("readme") / "fovea"
     at_the_top = shutil.ignore_patterns(
         ".*", "runs", "exported", "tests", "build", "dist", "*.egg-info"
