@@ -27,6 +27,7 @@ def server(kit, toys, tmp_path, monkeypatch, request):
         yield server
 
 
+@pytest.mark.slow
 def test_it_serves_and_warns_once(kit, server):
     for _ in range(3):
         reply = server.stubs.predict(kit.predict_request(x=[2.0]))

@@ -42,6 +42,7 @@ def weights_of(model):
     return {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
 
 
+@pytest.mark.slow
 def test_the_body_starts_from_the_run_and_the_head_anew(run_directory, two_classes):
     before = weights_of(load_model(run_directory))
     model = finetune.body(run_directory, two_classes, {})((28, 28, 1), "mnist")
@@ -53,6 +54,7 @@ def test_the_body_starts_from_the_run_and_the_head_anew(run_directory, two_class
     assert all(layer.trainable for layer in model.layers)
 
 
+@pytest.mark.slow
 def test_frozen_layers_stay_and_the_others_learn(tuned, run_directory, two_classes):
     before = weights_of(load_model(run_directory))
     after = weights_of(load_model(tuned))
@@ -69,6 +71,7 @@ def test_a_tuned_run_can_be_exported(tuned):
     assert load_model(tuned).output_shape == (None, 2)
 
 
+@pytest.mark.slow
 def test_what_is_frozen_stays_so_when_training_goes_on(tuned, two_classes, tmp_path):
     recipe = Recipe(epochs=1, batch_size=32, augmentation="none", schedule="constant")
     build = finetune.body(tuned, two_classes, {}, "c1")
@@ -80,6 +83,7 @@ def test_what_is_frozen_stays_so_when_training_goes_on(tuned, two_classes, tmp_p
     assert np.abs(before["c3"][0] - after["c3"][0]).max() > 1e-4
 
 
+@pytest.mark.slow
 def test_frozen_batch_statistics_do_not_move(digits, two_classes, tmp_path):
     options = {"normalisation": "batch"}
     recipe = Recipe(epochs=1, batch_size=50, augmentation="none", options=options)
@@ -150,6 +154,7 @@ def test_images_that_do_not_fit_are_told(run_directory, two_classes):
         finetune.body(run_directory, two_classes, other)
 
 
+@pytest.mark.slow
 def test_the_command_leaves_an_ordinary_run(run_directory, data_dir, tmp_path, capsys):
     run = tmp_path / "run"
     arguments = ["--dataset", "mnist", "--data-dir", str(data_dir), "--run", str(run)]

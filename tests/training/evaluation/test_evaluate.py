@@ -169,6 +169,7 @@ def test_no_images_and_unknown_augmentation_are_refused(model, digits):
         predict_logits(model, digits.x_test, test_time_augmentation="flip")
 
 
+@pytest.mark.slow
 def test_logits_are_averaged_as_airbench_does(model, digits):
     images = digits.x_test[:40]
 
@@ -215,6 +216,7 @@ def run(run_directory, tmp_path):
     return shutil.copytree(run_directory, tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_the_command_records_tells_and_shows(run, sample, capsys):
     assert cli.main(["evaluate", str(run), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
@@ -234,6 +236,7 @@ def test_the_command_records_tells_and_shows(run, sample, capsys):
     assert not [path for path in run.rglob("*") if "partial" in path.name]
 
 
+@pytest.mark.slow
 def test_the_recipe_chooses_the_augmentation_and_the_command_overrules(run, capsys):
     config = runs.read_config(run)
     config["recipe"]["test_time_augmentation"] = "mirror"
@@ -263,6 +266,7 @@ def held_out(digits, tmp_path_factory):
     return directory / "run", dataset
 
 
+@pytest.mark.slow
 def test_without_a_test_split_the_held_out_images_judge(held_out, capsys):
     run, dataset = held_out
     in_training = runs.read_metrics(run)["validation"]
@@ -323,6 +327,7 @@ def test_a_data_set_that_has_moved_is_named_anew(held_out, tmp_path):
     assert runs.read_metrics(run)["validation"]["dataset"] == f"npz:{moved}"
 
 
+@pytest.mark.slow
 def test_files_are_named_where_images_were_files(tmp_path, sample, capsys):
     for part, images, labels in (
         ("train", sample.x_train[:300], sample.y_train[:300]),

@@ -194,6 +194,7 @@ def test_many_classes_are_drawn_without_names_or_not_at_all(classes, drawn):
         assert "class 7" not in matrix and len(matrix) < 1_000_000
 
 
+@pytest.mark.slow
 def test_a_new_judgement_replaces_the_pictures_of_the_last(run):
     logits, labels, images = _noise(10, 300)
     names = list("abcdefghij")

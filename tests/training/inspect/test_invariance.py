@@ -134,6 +134,7 @@ def test_the_figures_become_part_of_the_run_s_metrics(averaging, tmp_path):
     assert metrics["invariance"] == {"split": "test", "images": 6, **averaging}
 
 
+@pytest.mark.slow
 def test_several_models_are_drawn_in_one_figure(
     averaging, looking_at_one_pixel, tmp_path
 ):

@@ -43,6 +43,7 @@ def inspected(run, picture):
     return run / "inspect"
 
 
+@pytest.mark.slow
 def test_a_page_needs_nothing_but_itself(inspected):
     text = (inspected / page.FILE).read_text(encoding="utf-8")
     whole = Page(text)
@@ -139,6 +140,7 @@ def test_what_is_no_picture_and_what_is_no_run(run, tmp_path, capsys):
     assert "--to DIR says where the page goes" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_model_without_convolutions_shows_what_it_has(data_dir, tmp_path):
     run = tmp_path / "run"
     recipe = Recipe(epochs=1, batch_size=64, augmentation="none")

@@ -206,6 +206,7 @@ def test_what_follows_from_the_checkpoint_is_made_again(short):
         np.testing.assert_array_equal(before, after)
 
 
+@pytest.mark.slow
 def test_a_recipe_of_another_version_is_told(short, capsys):
     run, _ = short
     config = runs.read_config(run)
@@ -216,6 +217,7 @@ def test_a_recipe_of_another_version_is_told(short, capsys):
     assert "does not know: lookahead" in error and error.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_other_images_of_the_same_shape_are_noticed(short):
     run, few = short
     other = dataclasses.replace(few, x_train=few.x_train[::-1])
@@ -223,6 +225,7 @@ def test_other_images_of_the_same_shape_are_noticed(short):
         resume(run, other, epochs=3)
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_told(short):
     run, few = short
     path = run / runs.CHECKPOINT
@@ -231,6 +234,7 @@ def test_a_damaged_checkpoint_is_told(short):
         resume(run, few, epochs=3)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_network_is_refused(short):
     run, few = short
     config = json.loads((run / "config.json").read_text())

@@ -109,6 +109,7 @@ def test_augmentation_acts_in_training_only(few, tmp_path):
     assert first[0] != pytest.approx(first[1], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_first_steps(few, tmp_path):
     recipe = Recipe(epochs=1, augmentation="none")
     losses = []
@@ -119,6 +120,7 @@ def test_the_same_seed_gives_the_same_first_steps(few, tmp_path):
     assert losses[0] != pytest.approx(losses[2], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_averaged_weights_are_what_is_judged_and_left(few, tmp_path):
     recipe = Recipe(epochs=2, batch_size=10, ema=0.95, augmentation="none")
     train("softmax_regression", few, tmp_path / "run", recipe)
@@ -158,6 +160,7 @@ def test_images_may_grow_during_training(few, tmp_path):
     assert 2 in [int(value) for value in state.optimizer if value.ndim == 0]
 
 
+@pytest.mark.slow
 def test_early_stopping_leaves_the_best_epoch(few, tmp_path):
     run = tmp_path / "run"
     recipe = Recipe(

@@ -29,6 +29,7 @@ def test_a_model_of_version_0_1_0_predicts(run, sample):
     assert accuracy > 0.55  # 0.6725 of the held-out images, by its history.csv
 
 
+@pytest.mark.slow
 def test_a_run_of_version_0_1_0_resumes(run, sample):
     from fovea.training.loop.train import resume
     from fovea.training.runs import directory

@@ -60,6 +60,7 @@ def test_a_shipped_model_is_exported_by_its_name(shipped, tmp_path, sample, caps
     assert "lenet5 trained on mnist_sample" in card
 
 
+@pytest.mark.slow
 def test_a_shipped_model_can_be_tuned(shipped, data_dir, tmp_path, capsys):
     run = tmp_path / "run"
     arguments = ["--dataset", "mnist", "--data-dir", str(data_dir), "--run", str(run)]

@@ -94,6 +94,7 @@ def test_gradient_norms_are_those_of_finite_differences(small, noise):
     assert norms["b"] == pytest.approx(np.sqrt((slopes**2).mean()), rel=0.02)
 
 
+@pytest.mark.slow
 def test_sigmoids_lose_the_gradient_and_rectifiers_keep_it(digits):
     images, labels = digits.x_train[:512, ::2, ::2], digits.y_train[:512]
     shown = vanishing.demonstrate(images, labels, 10, steps=20)

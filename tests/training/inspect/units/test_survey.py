@@ -11,6 +11,7 @@ from fovea.training.inspect.units.dead_units import idle
 from fovea.training.inspect.units.survey import selectivity, survey
 
 
+@pytest.mark.slow
 def test_the_strongest_patches_are_those_of_a_search_through_all(small, noise):
     model = small["relu"]
     parts = anatomy(model)
