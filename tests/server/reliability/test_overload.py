@@ -106,7 +106,7 @@ def test_health_checks_succeed_when_all_else_is_refused(kit, server, session_run
     before = session_runs()
     endless = kit.predict_request("toy", "slow", turns=np.int32(2**30))
     most = CALLS_PER_THREAD * THREADS
-    accepted = [predict.future(endless, timeout=5) for _ in range(most)]
+    accepted = [predict.future(endless, timeout=10) for _ in range(most)]
     kit.until(lambda: session_runs() >= before + THREADS)
     quick = kit.predict_request(x=[1.0])
     # A busy server may take a while to count all requests.
@@ -140,12 +140,16 @@ def test_ten_times_too_many_requests(kit, server, tmp_path):
         tally = json.loads(done.stdout)
         return tally["rate"], tally["codes"]
 
-    capacity, _ = load(clients=4, seconds=2)
-    before = memory(server, "VmHWM")
-    goodput, codes = load(rate=10 * capacity, seconds=4, timeout=1)
-    assert goodput > 0.5 * capacity
-    assert codes["RESOURCE_EXHAUSTED"] > codes["OK"]
-    assert memory(server, "VmHWM") - before < 100 * 2**20
+    for _ in range(3):  # what else the machine does may change between the two loads
+        capacity, _ = load(clients=4, seconds=2)
+        before = memory(server, "VmHWM")
+        goodput, codes = load(rate=10 * capacity, seconds=4, timeout=1)
+        assert codes["RESOURCE_EXHAUSTED"] > codes["OK"]
+        assert memory(server, "VmHWM") - before < 100 * 2**20
+        if goodput > 0.5 * capacity:
+            break
+    else:
+        pytest.fail(f"{goodput} of {capacity} requests a second")
     server.stubs.predict(kit.predict_request(x=[1.0]))
 
 
