@@ -1,12 +1,12 @@
-"""The steps that networks are made of, and the knobs that all of them share.
+"""The building blocks of the networks, in a given style.
 
-A builder makes one `Steps` from its keyword options and then reads like its
-paper: `conv` is convolution, normalisation and activation; `pool`, `dense`,
-`drop` and `logits` are what they say.
+A builder makes one `Blocks` from its style and then reads like its paper: `conv` is
+convolution, normalisation and activation; `pool`, `dense`, `drop` and `logits` are
+what their names say.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -17,97 +17,46 @@ from fovea.models.layers.conv_2d import Conv2D
 from fovea.models.layers.dirac import Dirac
 from fovea.models.layers.locally_connected_2d import LocallyConnected2D
 from fovea.models.layers.quick_gelu import quick_gelu
-from fovea.models.validation import choose, share, whole
+from fovea.models.style import Style
 
-ACTIVATIONS = (
-    "sigmoid",
-    "tanh",
-    "relu",
-    "leaky_relu",
-    "elu",
-    "gelu",
-    "quick_gelu",
-    "swish",
-)
-POOLINGS = ("max", "average", "strided", "none")
-NORMALISATIONS = ("batch", "layer", "group", "none")
-PADDINGS = ("valid", "same")
-INITIALISERS = (
-    "dirac",
-    "glorot_normal",
-    "glorot_uniform",
-    "he_normal",
-    "he_uniform",
-    "lecun_normal",
-    "lecun_uniform",
-    "orthogonal",
-    "truncated_normal",
-)
-
-# Without pooling the first dense layer meets maps of full size. More weights
-# than this (0.8 GB in float32) are taken for a mistake.
+# Without pooling the input of the first dense layer is a map of full size. More
+# weights than this (0.8 GB in float32) are taken for a mistake.
 _MOST_DENSE_WEIGHTS = 200_000_000
 
 
-@dataclass(frozen=True)
-class Steps:
-    """The knobs, checked, and the steps that obey them.
+class Blocks:
+    """Methods that each add one block to a network, all in the same style.
 
-    Weight decay in the papers' sense belongs to the optimiser and thus to the
-    training recipe; `l1` and `l2` add penalties on the kernels to the loss.
+    Every method takes a Keras tensor `x` and returns one. `name` is the name of the
+    layer that does the work; layers that are added to it are called `name_norm`
+    (normalisation) and `name_act` (activation).
 
-    Attributes:
-        activation: One of `ACTIVATIONS`.
-        pooling: "max", "average", "strided" (a convolution with the pooling's
-            window and stride, as in Springenberg et al. 2015) or "none" (the
-            maps keep their size).
-        normalisation: "batch" (Ioffe, Szegedy 2015), "group" (Wu, He 2018, with
-            about 16 channels in a group), "layer" (one group: over all values
-            of an image) or "none". It stands between a layer and its
-            activation, whose bias it replaces.
-        dropout: Share of activations set to zero in training.
-        l1: Factor of the sum of absolute kernel values in the loss.
-        l2: Factor of the sum of squared kernel values in the loss.
-        padding: "valid" or "same", for all convolutions; None leaves to each
-            what its paper gives it.
-        stride: Stride of the first convolution.
-        initialiser: One of `INITIALISERS`, for all kernels.
+    Args:
+        style: Style of all blocks, without None but for the padding.
 
     Raises:
-        ValueError: If a knob has no such value.
+        ValueError: If a style option cannot have its value.
     """
 
-    activation: str = "relu"
-    pooling: str = "max"
-    normalisation: str = "none"
-    dropout: float = 0.0
-    l1: float = 0.0
-    l2: float = 0.0
-    padding: str | None = None
-    stride: int = 1
-    initialiser: str = "he_normal"
-
-    def __post_init__(self) -> None:
-        choose("activation", self.activation, ACTIVATIONS)
-        choose("pooling", self.pooling, POOLINGS)
-        choose("normalisation", self.normalisation, NORMALISATIONS)
-        choose("initialiser", self.initialiser, INITIALISERS)
-        if self.padding is not None:
-            choose("padding", self.padding, PADDINGS)
-        share("dropout", self.dropout)
-        for name in ("l1", "l2"):
-            value = getattr(self, name)
-            if not isinstance(value, int | float) or not value >= 0:
-                raise ValueError(
-                    "A penalty's factor is a number that must not be negative. "
-                    f"Received: {name}={value}"
-                )
-        whole("stride", self.stride)
+    def __init__(self, style: Style) -> None:
+        style.check()
+        self.style = style
 
     @property
-    def function(self) -> "str | Callable":
+    def normalised(self) -> bool:
+        """Whether layers are followed by a normalisation."""
+        return self.style.normalisation != "none"
+
+    @property
+    def stride(self) -> int:
+        """Stride of the network's first convolution."""
+        return self.style.stride or 1
+
+    @property
+    def activation(self) -> str | Callable:
         """The activation as Keras' layers take it."""
-        return quick_gelu if self.activation == "quick_gelu" else self.activation
+        name = self.style.activation
+        return quick_gelu if name == "quick_gelu" else name
 
     def conv(
         self,
@@ -124,9 +73,9 @@ class Steps:
         """Convolve, normalise and (unless `activate=False`) activate.
 
         Without normalisation this is one layer, `name`; with it there are
-        three: `name`, `name_norm`, `name_act`.
+        three: `name`, `name_norm`, `name_act`. `options` are further arguments of
+        `keras.layers.Conv2D`.
         """
-        normalised = self.normalisation != "none"
         x = self.convolve(
             x,
             filters,
@@ -134,8 +83,8 @@ class Steps:
             name=name,
             strides=strides,
             padding=padding,
-            use_bias=not normalised,
-            activation=self.function if activate and not normalised else None,
+            use_bias=not self.normalised,
+            activation=self.activation if activate and not self.normalised else None,
             **options,
         )
         return self._normalise_and_activate(x, name, activate)
@@ -152,8 +101,11 @@ class Steps:
         dilation_rate: int = 1,
         **options: Any,
     ) -> keras.KerasTensor:
-        """Convolve, and nothing else unless `options` say so."""
-        padding = self.padding or padding
+        """Convolve without normalisation or activation.
+
+        `options` are further arguments of `keras.layers.Conv2D`.
+        """
+        padding = self.style.padding or padding
         self._check_fits(x, (kernel - 1) * dilation_rate + 1, padding, name)
         return Conv2D(
             filters,
@@ -177,17 +129,16 @@ class Steps:
         strides: int = 1,
         padding: str = "same",
     ) -> keras.KerasTensor:
-        """Do as `conv` does, with weights of its own at each position."""
-        padding = self.padding or padding
+        """Convolve without sharing weights between positions, normalise, activate."""
+        padding = self.style.padding or padding
         self._check_fits(x, kernel, padding, name)
-        normalised = self.normalisation != "none"
         x = LocallyConnected2D(
             filters,
             kernel,
             strides=strides,
             padding=padding,
-            use_bias=not normalised,
-            activation=None if normalised else self.function,
+            use_bias=not self.normalised,
+            activation=None if self.normalised else self.activation,
             kernel_initializer=self._initialiser(),
             kernel_regularizer=self._regulariser(),
             name=name,
@@ -195,15 +146,15 @@ class Steps:
         return self._normalise_and_activate(x, name)
 
     def normalise(self, x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
-        """Normalise over the batch, the image or groups of channels, or not."""
-        if self.normalisation == "batch":
-            # The papers' frameworks average over about 10 batches, not over
-            # Keras' 100, with which short runs judge by stale statistics.
+        """Normalise as the style says; with "none" return `x` itself."""
+        if self.style.normalisation == "batch":
+            # The papers' frameworks average the statistics over about 10 batches;
+            # with Keras' 100 they are outdated when a short run ends.
             return BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)(x)
-        if self.normalisation == "none":
+        if self.style.normalisation == "none":
             return x
         groups = 1
-        if self.normalisation == "group":
+        if self.style.normalisation == "group":
             channels = x.shape[-1]
             groups = max(
                 count
@@ -213,8 +164,8 @@ class Steps:
         return layers.GroupNormalization(groups, epsilon=1e-5, name=name)(x)
 
     def activate(self, x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
-        """Apply the activation as a layer of its own."""
-        return layers.Activation(self.function, name=name)(x)
+        """Add the activation as a separate layer."""
+        return layers.Activation(self.activation, name=name)(x)
 
     def pool(
         self,
@@ -225,14 +176,14 @@ class Steps:
         strides: int | None = None,
         padding: str = "valid",
     ) -> keras.KerasTensor:
-        """Summarise windows of `size` x `size`, every `strides` (default: size)."""
+        """Pool windows of `size` x `size` with the given strides (default: `size`)."""
         strides = strides or size
-        if self.pooling == "none":
+        if self.style.pooling == "none":
             return x
         self._check_fits(x, size, padding, name)
-        if self.pooling == "strided":
-            # The pooling's own padding, whatever the convolutions' knob says.
-            return replace(self, padding=None).conv(
+        if self.style.pooling == "strided":
+            # The pooling's own padding, whatever that of the convolutions is.
+            return Blocks(replace(self.style, padding=None)).conv(
                 x,
                 x.shape[-1],
                 size,
@@ -240,25 +191,32 @@ class Steps:
                 padding=padding,
                 name=name,
             )
-        kind = layers.MaxPooling2D if self.pooling == "max" else layers.AveragePooling2D
-        return kind(size, strides=strides, padding=padding, name=name)(x)
+        pooling = (
+            layers.MaxPooling2D
+            if self.style.pooling == "max"
+            else layers.AveragePooling2D
+        )
+        return pooling(size, strides=strides, padding=padding, name=name)(x)
 
     def dense(
         self, x: keras.KerasTensor, units: int, *, name: str
     ) -> keras.KerasTensor:
-        """Connect fully, normalise and activate."""
+        """Add a fully connected layer, normalise and activate.
+
+        Raises:
+            ValueError: If the layer would have too many weights.
+        """
         weights = x.shape[-1] * units
-        if self.pooling == "none" and weights > _MOST_DENSE_WEIGHTS:
+        if self.style.pooling == "none" and weights > _MOST_DENSE_WEIGHTS:
             raise ValueError(
                 f"Without pooling the dense layer {name} would have {weights:,} "
                 f"weights; at most {_MOST_DENSE_WEIGHTS:,} are built: pool, or use "
-                f"smaller images. Received: pooling={self.pooling}"
+                f"smaller images. Received: pooling={self.style.pooling}"
             )
-        normalised = self.normalisation != "none"
         x = layers.Dense(
             units,
-            use_bias=not normalised,
-            activation=None if normalised else self.function,
+            use_bias=not self.normalised,
+            activation=None if self.normalised else self.activation,
             kernel_initializer=self._initialiser(),
             kernel_regularizer=self._regulariser(),
             name=name,
@@ -268,8 +226,8 @@ class Steps:
     def drop(
         self, x: keras.KerasTensor, *, name: str, rate: float | None = None
     ) -> keras.KerasTensor:
-        """Drop `rate` of the activations (default: the knob's) in training."""
-        rate = self.dropout if rate is None else rate
+        """Add dropout with `rate` (default: the style's), unless that is 0."""
+        rate = self.style.dropout if rate is None else rate
         return layers.Dropout(rate, name=name)(x) if rate else x
 
     def logits(
@@ -280,7 +238,7 @@ class Steps:
         use_bias: bool = True,
         name: str = "logits",
     ) -> keras.KerasTensor:
-        """Connect fully to the classes, in float32 whatever the compute dtype."""
+        """Add the fully connected output layer, in float32 with any compute dtype."""
         return layers.Dense(
             num_classes,
             use_bias=use_bias,
@@ -293,23 +251,24 @@ class Steps:
     def _normalise_and_activate(
         self, x: keras.KerasTensor, name: str, activate: bool = True
     ) -> keras.KerasTensor:
-        """Finish a layer that, having no normalisation, would be complete."""
-        if self.normalisation == "none":
+        """Add what `conv` and others leave out of a layer if there is normalisation."""
+        if not self.normalised:
             return x
         x = self.normalise(x, name=f"{name}_norm")
         return self.activate(x, name=f"{name}_act") if activate else x
 
     def _initialiser(self) -> Any:
-        return Dirac() if self.initialiser == "dirac" else self.initialiser
+        return Dirac() if self.style.initialiser == "dirac" else self.style.initialiser
 
     def _regulariser(self) -> Any:
-        if self.l1 or self.l2:
-            return keras.regularizers.L1L2(self.l1, self.l2)
+        if self.style.l1 or self.style.l2:
+            return keras.regularizers.L1L2(self.style.l1, self.style.l2)
         return None
 
     def _check_fits(
         self, x: keras.KerasTensor, window: int, padding: str, name: str
     ) -> None:
+        """Raise ValueError if a window is larger than the feature map."""
         height, width = x.shape[1:3]
         if padding == "valid" and any(
             size is not None and size < window for size in (height, width)
@@ -318,30 +277,6 @@ class Steps:
                 f"The maps have shrunk to {height}x{width} before {name}, whose "
                 f"window is {window}x{window}: use larger images, padding=same, a "
                 "smaller stride or less pooling. Received: "
-                f"padding={self.padding}, stride={self.stride}, pooling={self.pooling}"
+                f"padding={self.style.padding}, stride={self.style.stride}, "
+                f"pooling={self.style.pooling}"
             )
-
-
-def form(
-    stem: str | None, input_shape: tuple[int, int, int], *, smallest: int = 64
-) -> str:
-    """Return which form of an ImageNet network to build: "imagenet" or "cifar".
-
-    Args:
-        stem: The builder's option; None goes by the size of the images.
-        input_shape: (height, width, channels).
-        smallest: Smallest height and width for the ImageNet form.
-
-    Raises:
-        ValueError: If there is no such stem or the images are too small for it.
-    """
-    large = all(isinstance(size, int) and size >= smallest for size in input_shape[:2])
-    if stem is None:
-        return "imagenet" if large else "cifar"
-    choose("stem", stem, ("cifar", "imagenet"))
-    if stem == "imagenet" and not large:
-        raise ValueError(
-            f"The ImageNet form needs images of at least {smallest}x{smallest}; "
-            f"{input_shape} suits stem=cifar. Received: stem={stem}"
-        )
-    return stem

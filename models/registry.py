@@ -4,13 +4,14 @@ Importing this module imports neither Keras nor TensorFlow, so that listing the
 zoo is instant; asking for a builder does.
 """
 
-import difflib
 import importlib
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+from fovea.models.validation import nearest
 
 if TYPE_CHECKING:
     import keras
@@ -278,8 +279,9 @@ def builder(name: str) -> "Callable[..., keras.Model]":
 def known_options(name: str) -> dict[str, Any]:
     """Return an architecture's keyword options and their defaults.
 
-    A builder with `**options`, such as `vgg16`, hands them to the function that
-    its module is named after, `vgg`: that one's options are listed as well.
+    These are the keyword-only arguments of the function that the module is named
+    after, which builds all architectures of the module, and the style options in the
+    module's constant `STYLE`.
 
     Args:
         name: One of `names()`.
@@ -287,15 +289,14 @@ def known_options(name: str) -> dict[str, Any]:
     Raises:
         ValueError: If no architecture has this name.
     """
-    parameters = list(inspect.signature(builder(name)).parameters.values())
-    if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters):
-        family = getattr(_module(name), ARCHITECTURES[name].module)
-        parameters += inspect.signature(family).parameters.values()
-    return {
+    module = _module(name)
+    family = getattr(module, ARCHITECTURES[name].module)
+    own = {
         each.name: each.default
-        for each in parameters
+        for each in inspect.signature(family).parameters.values()
         if each.kind is inspect.Parameter.KEYWORD_ONLY
     }
+    return {**own, **module.STYLE.options()}
 
 
 def build(
@@ -349,12 +350,6 @@ def prepare(name: str, model: "keras.Model", images: "np.ndarray") -> None:
     function = getattr(_module(name), "prepare", None)
     if function is not None:
         function(model, images)
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Return " (did you mean X?)" for the known word closest to `word`, or ""."""
-    close = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.5)
-    return f" (did you mean {close[0]}?)" if close else ""
 
 
 def _module(name: str) -> ModuleType:

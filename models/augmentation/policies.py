@@ -15,7 +15,7 @@ from fovea.models.augmentation.rand_augment import RandAugment
 from fovea.models.augmentation.random_affine import RandomAffine
 from fovea.models.augmentation.random_resized_crop import RandomResizedCrop
 from fovea.models.augmentation.random_shift import RandomShift
-from fovea.models.registry import nearest
+from fovea.models.validation import nearest
 
 Range = tuple[float, float]
 

@@ -1,31 +1,30 @@
 """AlexNet: the network that brought deep learning to vision."""
 
+from dataclasses import replace
+from typing import Any
+
 import keras
 from keras import layers
 
-from fovea.models.blocks import NORMALISATIONS, Steps, form
+from fovea.models.blocks import Blocks
 from fovea.models.layers.local_response_normalization import LocalResponseNormalization
-from fovea.models.stem import image_input
-from fovea.models.validation import choose, whole
+from fovea.models.stem import image_input, is_imagenet_form
+from fovea.models.style import NORMALISATIONS, Style
+from fovea.models.validation import check_choice, check_count
+
+# Also takes normalisation="local_response"; the stride depends on the stem.
+STYLE = Style(normalisation="local_response", dropout=0.5, stride=None)
 
 
 def alexnet(
     input_shape: tuple[int, int, int],
     num_classes: int,
     *,
-    augmentation: "str | list[keras.Layer] | None" = None,
+    augmentation: str | list[keras.Layer] | None = None,
     stem: str | None = None,
     towers: int = 2,
     fc_units: int | None = None,
-    activation: str = "relu",
-    pooling: str = "max",
-    normalisation: str = "local_response",
-    dropout: float = 0.5,
-    l1: float = 0.0,
-    l2: float = 0.0,
-    padding: str | None = None,
-    stride: int | None = None,
-    initialiser: str = "he_normal",
+    **style: Any,
 ) -> keras.Model:
     """Build AlexNet.
 
@@ -69,11 +68,10 @@ def alexnet(
         stem: "imagenet" or "cifar"; None goes by the image size.
         towers: 2, or 1 for a network that is not split.
         fc_units: Units of fc6 and fc7; None for the stem's 4,096 or 1,024.
-        normalisation: "local_response" (the paper's, after conv1 and conv2) or
-            one of `fovea.models.blocks.Steps`, then at every layer.
-        activation, pooling, dropout, l1, l2, padding, stride, initialiser: See
-            `fovea.models.blocks.Steps`; None for padding or stride is the paper's.
-            Dropout follows fc6 and fc7.
+        **style: Options of `fovea.models.style.Style`; `STYLE` has the defaults.
+            Here normalisation may also be "local_response" (the paper's, after conv1
+            and conv2 only), and a padding or stride of None is the paper's. Dropout
+            follows fc6 and fc7.
 
     Returns:
         A `keras.Model`: uint8 images (N, H, W, C) -> float32 logits (N, K).
@@ -81,38 +79,36 @@ def alexnet(
     Raises:
         ValueError: If a size or an option is unusable.
     """
-    stem = form(stem, input_shape, smallest=67)
-    choose("towers", towers, (1, 2))
-    choose("normalisation", normalisation, ("local_response", *NORMALISATIONS))
-    local_response = normalisation == "local_response"
-    if stem == "imagenet":
-        kernel, paper_stride, frame, units = 11, 4, "valid", 4096
-    else:
-        kernel, paper_stride, frame, units = 5, 1, "same", 1024
-    if fc_units is not None:
-        units = fc_units
-    whole("fc_units", units)
-    step = Steps(
-        activation=activation,
-        pooling=pooling,
-        normalisation="none" if local_response else normalisation,
-        dropout=dropout,
-        l1=l1,
-        l2=l2,
-        padding=padding,
-        stride=paper_stride if stride is None else stride,
-        initialiser=initialiser,
+    large = is_imagenet_form(stem, input_shape, smallest=67)
+    check_choice("towers", towers, (1, 2))
+    if fc_units is None:
+        fc_units = 4096 if large else 1024
+    check_count("fc_units", fc_units)
+    values = STYLE.updated(style).completed(stride=4 if large else 1)
+    check_choice(
+        "normalisation", values.normalisation, ("local_response", *NORMALISATIONS)
     )
+    local_response = values.normalisation == "local_response"
+    blocks = Blocks(replace(values, normalisation="none") if local_response else values)
     # The paper's figure 2 has one GPU's layers on top, the other's below.
     tags = ("_top", "_bottom") if towers == 2 else ("",)
 
-    def conv(inputs, filters, kernel, *, name, **options):
+    def conv(
+        inputs: list[keras.KerasTensor],
+        filters: int,
+        kernel: int,
+        *,
+        name: str,
+        **options: Any,
+    ) -> list[keras.KerasTensor]:
         return [
-            step.conv(x, filters // towers, kernel, name=name + tag, **options)
+            blocks.conv(x, filters // towers, kernel, name=name + tag, **options)
             for x, tag in zip(inputs, tags, strict=True)
         ]
 
-    def normalise(inputs, *, name):
+    def normalise(
+        inputs: list[keras.KerasTensor], *, name: str
+    ) -> list[keras.KerasTensor]:
         if not local_response:
             return inputs
         return [
@@ -120,20 +116,25 @@ def alexnet(
             for x, tag in zip(inputs, tags, strict=True)
         ]
 
-    def pool(inputs, *, name):
+    def pool(inputs: list[keras.KerasTensor], *, name: str) -> list[keras.KerasTensor]:
         return [
-            step.pool(x, 3, strides=2, name=name + tag)
+            blocks.pool(x, 3, strides=2, name=name + tag)
             for x, tag in zip(inputs, tags, strict=True)
         ]
 
-    def join(inputs, *, name):
+    def join(inputs: list[keras.KerasTensor], *, name: str) -> keras.KerasTensor:
         return layers.Concatenate(name=name)(inputs) if towers == 2 else inputs[0]
 
     images, image = image_input(
         input_shape, num_classes, augmentation=augmentation, min_size=15
     )
     x = conv(
-        [image] * towers, 96, kernel, strides=step.stride, padding=frame, name="conv1"
+        [image] * towers,
+        96,
+        11 if large else 5,
+        strides=blocks.stride,
+        padding="valid" if large else "same",
+        name="conv1",
     )
     x = normalise(x, name="norm1")
     x = pool(x, name="pool1")
@@ -146,8 +147,8 @@ def alexnet(
     x = pool(x, name="pool5")
 
     x = layers.Flatten(name="flatten")(join(x, name="both"))
-    x = step.dense(x, units, name="fc6")
-    x = step.drop(x, name="drop6")
-    x = step.dense(x, units, name="fc7")
-    x = step.drop(x, name="drop7")
-    return keras.Model(images, step.logits(x, num_classes), name="alexnet")
+    x = blocks.dense(x, fc_units, name="fc6")
+    x = blocks.drop(x, name="drop6")
+    x = blocks.dense(x, fc_units, name="fc7")
+    x = blocks.drop(x, name="drop7")
+    return keras.Model(images, blocks.logits(x, num_classes), name="alexnet")

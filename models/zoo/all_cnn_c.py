@@ -1,28 +1,25 @@
 """All-CNN-C: nothing but convolutions."""
 
+from typing import Any
+
 import keras
 from keras import layers
 
-from fovea.models.blocks import Steps
+from fovea.models.blocks import Blocks
 from fovea.models.stem import image_input
-from fovea.models.validation import share
+from fovea.models.style import Style
+from fovea.models.validation import check_fraction
+
+STYLE = Style(pooling="strided", dropout=0.5)
 
 
 def all_cnn_c(
     input_shape: tuple[int, int, int],
     num_classes: int,
     *,
-    augmentation: "str | list[keras.Layer] | None" = None,
-    activation: str = "relu",
-    pooling: str = "strided",
-    normalisation: str = "none",
-    dropout: float = 0.5,
+    augmentation: str | list[keras.Layer] | None = None,
     input_dropout: float = 0.2,
-    l1: float = 0.0,
-    l2: float = 0.0,
-    padding: str | None = None,
-    stride: int = 1,
-    initialiser: str = "he_normal",
+    **style: Any,
 ) -> keras.Model:
     """Build All-CNN-C.
 
@@ -56,10 +53,9 @@ def all_cnn_c(
         input_shape: (height, width, channels), at least 9x9.
         num_classes: Number of logits.
         augmentation: Policy name, list of layers or None.
-        dropout: Share dropped after pool1 and pool2.
         input_dropout: Share of the input's values dropped.
-        activation, pooling, normalisation, l1, l2, padding, stride, initialiser:
-            See `fovea.models.blocks.Steps`; None for padding is the paper's.
+        **style: Options of `fovea.models.style.Style`; `STYLE` has the defaults.
+            Dropout follows pool1 and pool2.
 
     Returns:
         A `keras.Model`: uint8 images (N, H, W, C) -> float32 logits (N, K).
@@ -67,34 +63,24 @@ def all_cnn_c(
     Raises:
         ValueError: If a size or an option is unusable.
     """
-    share("input_dropout", input_dropout)
-    step = Steps(
-        activation=activation,
-        pooling=pooling,
-        normalisation=normalisation,
-        dropout=dropout,
-        l1=l1,
-        l2=l2,
-        padding=padding,
-        stride=stride,
-        initialiser=initialiser,
-    )
+    check_fraction("input_dropout", input_dropout)
+    blocks = Blocks(STYLE.updated(style))
     images, x = image_input(
         input_shape, num_classes, augmentation=augmentation, min_size=9
     )
-    x = step.drop(x, rate=input_dropout, name="drop0")
-    x = step.conv(x, 96, 3, strides=stride, name="conv1")
-    x = step.conv(x, 96, 3, name="conv2")
-    x = step.pool(x, 3, strides=2, padding="same", name="pool1")
-    x = step.drop(x, name="drop1")
+    x = blocks.drop(x, rate=input_dropout, name="drop0")
+    x = blocks.conv(x, 96, 3, strides=blocks.stride, name="conv1")
+    x = blocks.conv(x, 96, 3, name="conv2")
+    x = blocks.pool(x, 3, strides=2, padding="same", name="pool1")
+    x = blocks.drop(x, name="drop1")
 
-    x = step.conv(x, 192, 3, name="conv3")
-    x = step.conv(x, 192, 3, name="conv4")
-    x = step.pool(x, 3, strides=2, padding="same", name="pool2")
-    x = step.drop(x, name="drop2")
+    x = blocks.conv(x, 192, 3, name="conv3")
+    x = blocks.conv(x, 192, 3, name="conv4")
+    x = blocks.pool(x, 3, strides=2, padding="same", name="pool2")
+    x = blocks.drop(x, name="drop2")
 
-    x = step.conv(x, 192, 3, padding="valid", name="conv5")
-    x = step.conv(x, 192, 1, name="conv6")
-    x = step.convolve(x, num_classes, 1, name="conv7")
+    x = blocks.conv(x, 192, 3, padding="valid", name="conv5")
+    x = blocks.conv(x, 192, 1, name="conv6")
+    x = blocks.convolve(x, num_classes, 1, name="conv7")
     logits = layers.GlobalAveragePooling2D(dtype="float32", name="logits")(x)
     return keras.Model(images, logits, name="all_cnn_c")

@@ -1,27 +1,28 @@
 """AlphaGo's policy network: every point of the board is a class."""
 
+from typing import Any
+
 import keras
 from keras import layers
 
-from fovea.models.blocks import Steps
+from fovea.models.blocks import Blocks
 from fovea.models.layers.bias import Bias
 from fovea.models.stem import image_input
-from fovea.models.validation import choose, whole
+from fovea.models.style import Style
+from fovea.models.validation import check_choice, check_count
+
+# A move must keep its place on the board: no pooling, "same" padding, stride 1.
+STYLE = Style(excluded=("pooling", "padding", "stride"))
 
 
 def alphago_policy(
     input_shape: tuple[int, int, int],
     num_classes: int,
     *,
-    augmentation: "str | list[keras.Layer] | None" = None,
+    augmentation: str | list[keras.Layer] | None = None,
     head: str | None = None,
     filters: int | None = None,
-    activation: str = "relu",
-    normalisation: str = "none",
-    dropout: float = 0.0,
-    l1: float = 0.0,
-    l2: float = 0.0,
-    initialiser: str = "he_normal",
+    **style: Any,
 ) -> keras.Model:
     """Build AlphaGo's supervised policy network.
 
@@ -54,9 +55,8 @@ def alphago_policy(
         head: "moves" (the paper's) or "classes"; None for moves where the number
             of classes is the number of points.
         filters: Number of maps; None for 192 with moves and 48 with classes.
-        activation, normalisation, dropout, l1, l2, initialiser: See
-            `fovea.models.blocks.Steps`. Dropout precedes conv13. Padding is "same" and
-            stride 1, because a move must keep its place.
+        **style: Options of `fovea.models.style.Style`; `STYLE` has the defaults.
+            Dropout precedes conv13.
 
     Returns:
         A `keras.Model`: uint8 images (N, H, W, C) -> float32 logits (N, K).
@@ -74,7 +74,7 @@ def alphago_policy(
     points = input_shape[0] * input_shape[1]
     if head is None:
         head = "moves" if num_classes == points else "classes"
-    choose("head", head, ("moves", "classes"))
+    check_choice("head", head, ("moves", "classes"))
     if head == "moves" and num_classes != points:
         raise ValueError(
             f"A board of {input_shape[0]}x{input_shape[1]} has {points} moves, and "
@@ -83,24 +83,17 @@ def alphago_policy(
     moves = head == "moves"
     if filters is None:
         filters = 192 if moves else 48
-    whole("filters", filters)
-    step = Steps(
-        activation=activation,
-        normalisation=normalisation,
-        dropout=dropout,
-        l1=l1,
-        l2=l2,
-        initialiser=initialiser,
-    )
-    x = step.conv(x, filters, 5, name="conv1")
+    check_count("filters", filters)
+    blocks = Blocks(STYLE.updated(style))
+    x = blocks.conv(x, filters, 5, name="conv1")
     for index in range(2, 13):
-        x = step.conv(x, filters, 3, name=f"conv{index}")
-    x = step.drop(x, name="drop")
+        x = blocks.conv(x, filters, 3, name=f"conv{index}")
+    x = blocks.drop(x, name="drop")
     if moves:
-        x = step.convolve(x, 1, 1, use_bias=False, name="conv13")
+        x = blocks.convolve(x, 1, 1, use_bias=False, name="conv13")
         x = layers.Flatten(name="board")(x)
         logits = Bias(dtype="float32", name="logits")(x)
     else:
-        x = step.convolve(x, num_classes, 1, name="conv13")
+        x = blocks.convolve(x, num_classes, 1, name="conv13")
         logits = layers.GlobalAveragePooling2D(dtype="float32", name="logits")(x)
     return keras.Model(images, logits, name="alphago_policy")

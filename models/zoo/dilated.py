@@ -1,30 +1,29 @@
 """Dilated convolutions: see far without pooling."""
 
+from typing import Any
+
 import keras
 from keras import layers
 
-from fovea.models.blocks import Steps
+from fovea.models.blocks import Blocks
 from fovea.models.stem import image_input
-from fovea.models.validation import whole
+from fovea.models.style import Style
+from fovea.models.validation import check_count
 
 # The paper's table 1: dilation of context1 to context7.
 DILATIONS = (1, 1, 2, 4, 8, 16, 1)
+
+
+STYLE = Style(padding="same", initialiser="dirac", excluded=("pooling",))
 
 
 def dilated(
     input_shape: tuple[int, int, int],
     num_classes: int,
     *,
-    augmentation: "str | list[keras.Layer] | None" = None,
+    augmentation: str | list[keras.Layer] | None = None,
     filters: int = 32,
-    activation: str = "relu",
-    normalisation: str = "none",
-    dropout: float = 0.0,
-    l1: float = 0.0,
-    l2: float = 0.0,
-    padding: str = "same",
-    stride: int = 1,
-    initialiser: str = "dirac",
+    **style: Any,
 ) -> keras.Model:
     """Build a classifier around the dilated context module.
 
@@ -60,8 +59,8 @@ def dilated(
         num_classes: Number of logits.
         augmentation: Policy name, list of layers or None.
         filters: Number of maps; the paper's C.
-        activation, normalisation, dropout, l1, l2, padding, stride, initialiser:
-            See `fovea.models.blocks.Steps`. Dropout precedes context8.
+        **style: Options of `fovea.models.style.Style`; `STYLE` has the defaults.
+            Dropout precedes context8.
 
     Returns:
         A `keras.Model`: uint8 images (N, H, W, C) -> float32 logits (N, K).
@@ -69,24 +68,15 @@ def dilated(
     Raises:
         ValueError: If a size or an option is unusable.
     """
-    whole("filters", filters)
-    step = Steps(
-        activation=activation,
-        normalisation=normalisation,
-        dropout=dropout,
-        l1=l1,
-        l2=l2,
-        padding=padding,
-        stride=stride,
-        initialiser=initialiser,
-    )
+    check_count("filters", filters)
+    blocks = Blocks(STYLE.updated(style))
     images, x = image_input(
         input_shape, num_classes, augmentation=augmentation, min_size=3
     )
-    x = step.conv(x, filters, 3, strides=stride, name="front")
+    x = blocks.conv(x, filters, 3, strides=blocks.stride, name="front")
     for index, dilation in enumerate(DILATIONS, 1):
-        x = step.conv(x, filters, 3, dilation_rate=dilation, name=f"context{index}")
-    x = step.drop(x, name="drop")
-    x = step.convolve(x, num_classes, 1, name="context8")
+        x = blocks.conv(x, filters, 3, dilation_rate=dilation, name=f"context{index}")
+    x = blocks.drop(x, name="drop")
+    x = blocks.convolve(x, num_classes, 1, name="context8")
     logits = layers.GlobalAveragePooling2D(dtype="float32", name="logits")(x)
     return keras.Model(images, logits, name="dilated")

@@ -1,27 +1,24 @@
 """A fully convolutional network: any image size, a class at every place."""
 
+from typing import Any
+
 import keras
 from keras import layers
 
-from fovea.models.blocks import Steps
+from fovea.models.blocks import Blocks
 from fovea.models.stem import image_input
+from fovea.models.style import Style
+
+STYLE = Style(normalisation="batch", dropout=0.5, padding="same")
 
 
 def fcn(
     input_shape: tuple[int | None, int | None, int],
     num_classes: int,
     *,
-    augmentation: "str | list[keras.Layer] | None" = None,
+    augmentation: str | list[keras.Layer] | None = None,
     class_map: bool = False,
-    activation: str = "relu",
-    pooling: str = "max",
-    normalisation: str = "batch",
-    dropout: float = 0.5,
-    l1: float = 0.0,
-    l2: float = 0.0,
-    padding: str = "same",
-    stride: int = 1,
-    initialiser: str = "he_normal",
+    **style: Any,
 ) -> keras.Model:
     """Build a fully convolutional classifier.
 
@@ -62,8 +59,8 @@ def fcn(
         num_classes: Number of logits.
         augmentation: Policy name, list of layers or None.
         class_map: Whether the class map is an output too.
-        activation, pooling, normalisation, dropout, l1, l2, padding, stride,
-            initialiser: See `fovea.models.blocks.Steps`. Dropout follows fc6 and fc7.
+        **style: Options of `fovea.models.style.Style`; `STYLE` has the defaults.
+            Dropout follows fc6 and fc7.
 
     Returns:
         A `keras.Model`: uint8 images (N, H, W, C) -> float32 logits (N, K).
@@ -71,17 +68,7 @@ def fcn(
     Raises:
         ValueError: If a size or an option is unusable.
     """
-    step = Steps(
-        activation=activation,
-        pooling=pooling,
-        normalisation=normalisation,
-        dropout=dropout,
-        l1=l1,
-        l2=l2,
-        padding=padding,
-        stride=stride,
-        initialiser=initialiser,
-    )
+    blocks = Blocks(STYLE.updated(style))
     images, x = image_input(
         input_shape,
         num_classes,
@@ -92,19 +79,19 @@ def fcn(
     for stage, (count, filters) in enumerate(((2, 64), (2, 128), (3, 256)), 1):
         for index in range(1, count + 1):
             first = stage == index == 1
-            x = step.conv(
+            x = blocks.conv(
                 x,
                 filters,
                 3,
-                strides=stride if first else 1,
+                strides=blocks.stride if first else 1,
                 name=f"conv{stage}_{index}",
             )
-        x = step.pool(x, 2, padding="same", name=f"pool{stage}")
-    x = step.conv(x, 256, 1, name="fc6")
-    x = step.drop(x, name="drop6")
-    x = step.conv(x, 256, 1, name="fc7")
-    x = step.drop(x, name="drop7")
-    scores = step.convolve(x, num_classes, 1, dtype="float32", name="class_map")
+        x = blocks.pool(x, 2, padding="same", name=f"pool{stage}")
+    x = blocks.conv(x, 256, 1, name="fc6")
+    x = blocks.drop(x, name="drop6")
+    x = blocks.conv(x, 256, 1, name="fc7")
+    x = blocks.drop(x, name="drop7")
+    scores = blocks.convolve(x, num_classes, 1, dtype="float32", name="class_map")
     logits = layers.GlobalAveragePooling2D(dtype="float32", name="logits")(scores)
     outputs = {"logits": logits, "class_map": scores} if class_map else logits
     return keras.Model(images, outputs, name="fcn")

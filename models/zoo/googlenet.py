@@ -1,12 +1,16 @@
 """GoogLeNet: filters of several sizes side by side."""
 
+from dataclasses import replace
+from typing import Any
+
 import keras
 from keras import layers
 
-from fovea.models.blocks import NORMALISATIONS, Steps, form
+from fovea.models.blocks import Blocks
 from fovea.models.layers.local_response_normalization import LocalResponseNormalization
-from fovea.models.stem import image_input
-from fovea.models.validation import choose
+from fovea.models.stem import image_input, is_imagenet_form
+from fovea.models.style import NORMALISATIONS, Style
+from fovea.models.validation import check_choice
 
 # The paper's table 1: filters of the 1x1, of the 3x3 and its reduction before,
 # of the 5x5 and its reduction before, and of the projection behind the pooling.
@@ -23,21 +27,25 @@ INCEPTIONS = {
 }
 
 
+# Also takes normalisation="local_response"; normalisation and stride depend on the
+# form. What is concatenated must be of one size, so that the padding is fixed.
+STYLE = Style(
+    normalisation=None,
+    dropout=0.4,
+    stride=None,
+    initialiser="glorot_uniform",
+    excluded=("padding",),
+)
+
+
 def googlenet(
     input_shape: tuple[int, int, int],
     num_classes: int,
     *,
-    augmentation: "str | list[keras.Layer] | None" = None,
+    augmentation: str | list[keras.Layer] | None = None,
     stem: str | None = None,
     auxiliary: bool = False,
-    activation: str = "relu",
-    pooling: str = "max",
-    normalisation: str | None = None,
-    dropout: float = 0.4,
-    l1: float = 0.0,
-    l2: float = 0.0,
-    stride: int | None = None,
-    initialiser: str = "glorot_uniform",
+    **style: Any,
 ) -> keras.Model:
     """Build GoogLeNet, the first Inception network.
 
@@ -89,12 +97,11 @@ def googlenet(
         augmentation: Policy name, list of layers or None.
         stem: "imagenet" or "cifar" form; None goes by the image size.
         auxiliary: Whether to build the auxiliary heads; ImageNet form only.
-        normalisation: "local_response" (the paper's, at norm1 and norm2) or one
-            of `fovea.models.blocks.Steps`, then at every convolution; None for the
-            form's, "local_response" or "batch".
-        activation, pooling, dropout, l1, l2, stride, initialiser: See
-            `fovea.models.blocks.Steps`; None for stride is the paper's 2. Dropout
-            precedes the logits.
+        **style: Options of `fovea.models.style.Style`; `STYLE` has the defaults.
+            Here normalisation may also be "local_response" (the paper's, at norm1 and
+            norm2 only). A normalisation of None is the form's, "local_response" or
+            "batch"; a stride of None is the form's, 2 or 1. Dropout precedes the
+            logits.
 
     Returns:
         A `keras.Model`: uint8 images (N, H, W, C) -> float32 logits (N, K).
@@ -102,88 +109,80 @@ def googlenet(
     Raises:
         ValueError: If a size or an option is unusable.
     """
-    large = form(stem, input_shape) == "imagenet"
+    large = is_imagenet_form(stem, input_shape)
     if auxiliary and (not large or min(input_shape[:2]) < 65):
         raise ValueError(
             "The auxiliary heads belong to the ImageNet form and need images of at "
             f"least 65x65; {input_shape} is built without. "
             f"Received: auxiliary={auxiliary}"
         )
-    if normalisation is None:
-        normalisation = "local_response" if large else "batch"
-    choose("normalisation", normalisation, ("local_response", *NORMALISATIONS))
-    local_response = normalisation == "local_response"
-    if stride is None:
-        stride = 2 if large else 1
-    step = Steps(
-        activation=activation,
-        pooling=pooling,
-        normalisation="none" if local_response else normalisation,
-        dropout=dropout,
-        l1=l1,
-        l2=l2,
-        stride=stride,
-        initialiser=initialiser,
+    values = STYLE.updated(style).completed(
+        normalisation="local_response" if large else "batch", stride=2 if large else 1
     )
+    check_choice(
+        "normalisation", values.normalisation, ("local_response", *NORMALISATIONS)
+    )
+    local_response = values.normalisation == "local_response"
+    blocks = Blocks(replace(values, normalisation="none") if local_response else values)
 
-    def normalise(x, *, name):
+    def normalise(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
         return LocalResponseNormalization(name=name)(x) if local_response else x
 
     images, x = image_input(
         input_shape, num_classes, augmentation=augmentation, min_size=9
     )
-    x = step.conv(x, 64, 7 if large else 3, strides=stride, name="conv1")
+    x = blocks.conv(x, 64, 7 if large else 3, strides=blocks.stride, name="conv1")
     if large:
-        x = step.pool(x, 3, strides=2, padding="same", name="pool1")
+        x = blocks.pool(x, 3, strides=2, padding="same", name="pool1")
     x = normalise(x, name="norm1")
-    x = step.conv(x, 64, 1, name="conv2_reduce")
-    x = step.conv(x, 192, 3, name="conv2")
+    x = blocks.conv(x, 64, 1, name="conv2_reduce")
+    x = blocks.conv(x, 192, 3, name="conv2")
     x = normalise(x, name="norm2")
-    x = step.pool(x, 3, strides=2, padding="same", name="pool2")
+    x = blocks.pool(x, 3, strides=2, padding="same", name="pool2")
 
     modules = {}
     for name in INCEPTIONS:
         if name in ("4a", "5a"):
-            x = step.pool(
+            x = blocks.pool(
                 x, 3, strides=2, padding="same", name=f"pool{int(name[0]) - 1}"
             )
-        x = modules[name] = _inception(step, x, name)
+        x = modules[name] = _inception(blocks, x, name)
 
     x = layers.GlobalAveragePooling2D(name="pool5")(x)
-    x = step.drop(x, name="drop5")
-    outputs = step.logits(x, num_classes)
+    x = blocks.drop(x, name="drop5")
+    outputs = blocks.logits(x, num_classes)
     if auxiliary:
         outputs = {
             "logits": outputs,
-            "auxiliary1": _auxiliary(step, modules["4a"], num_classes, "auxiliary1"),
-            "auxiliary2": _auxiliary(step, modules["4d"], num_classes, "auxiliary2"),
+            "auxiliary1": _auxiliary(blocks, modules["4a"], num_classes, "auxiliary1"),
+            "auxiliary2": _auxiliary(blocks, modules["4d"], num_classes, "auxiliary2"),
         }
     return keras.Model(images, outputs, name="googlenet")
 
 
-def _inception(step: Steps, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+def _inception(blocks: Blocks, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     """Let four branches look at the maps, and lay side by side what they give."""
     ones, reduce3, threes, reduce5, fives, projection = INCEPTIONS[name]
     name = f"inception_{name}"
-    branch1 = step.conv(x, ones, 1, name=f"{name}_1x1")
-    branch3 = step.conv(x, reduce3, 1, name=f"{name}_3x3_reduce")
-    branch3 = step.conv(branch3, threes, 3, name=f"{name}_3x3")
-    branch5 = step.conv(x, reduce5, 1, name=f"{name}_5x5_reduce")
-    branch5 = step.conv(branch5, fives, 5, name=f"{name}_5x5")
-    pooled = step.pool(x, 3, strides=1, padding="same", name=f"{name}_pool")
-    pooled = step.conv(pooled, projection, 1, name=f"{name}_pool_proj")
+    branch1 = blocks.conv(x, ones, 1, name=f"{name}_1x1")
+    branch3 = blocks.conv(x, reduce3, 1, name=f"{name}_3x3_reduce")
+    branch3 = blocks.conv(branch3, threes, 3, name=f"{name}_3x3")
+    branch5 = blocks.conv(x, reduce5, 1, name=f"{name}_5x5_reduce")
+    branch5 = blocks.conv(branch5, fives, 5, name=f"{name}_5x5")
+    pooled = blocks.pool(x, 3, strides=1, padding="same", name=f"{name}_pool")
+    pooled = blocks.conv(pooled, projection, 1, name=f"{name}_pool_proj")
     return layers.Concatenate(name=f"{name}_output")(
         [branch1, branch3, branch5, pooled]
     )
 
 
 def _auxiliary(
-    step: Steps, x: keras.KerasTensor, num_classes: int, name: str
+    blocks: Blocks, x: keras.KerasTensor, num_classes: int, name: str
 ) -> keras.KerasTensor:
     """Classify from the middle of the network (section 5)."""
     x = layers.AveragePooling2D(5, strides=3, name=f"{name}_pool")(x)
-    x = step.conv(x, 128, 1, name=f"{name}_conv")
+    x = blocks.conv(x, 128, 1, name=f"{name}_conv")
     x = layers.Flatten(name=f"{name}_flatten")(x)
-    x = step.dense(x, 1024, name=f"{name}_fc")
-    x = step.drop(x, rate=0.7, name=f"{name}_drop")
-    return step.logits(x, num_classes, name=name)
+    x = blocks.dense(x, 1024, name=f"{name}_fc")
+    x = blocks.drop(x, rate=0.7, name=f"{name}_drop")
+    return blocks.logits(x, num_classes, name=name)

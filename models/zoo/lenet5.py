@@ -1,26 +1,28 @@
 """LeNet-5: the first convolutional network in wide use."""
 
+from typing import Any
+
 import keras
 from keras import layers
 
-from fovea.models.blocks import Steps
+from fovea.models.blocks import Blocks
 from fovea.models.stem import image_input
+from fovea.models.style import Style
+
+STYLE = Style(
+    activation="tanh",
+    pooling="average",
+    padding="valid",
+    initialiser="lecun_uniform",
+)
 
 
 def lenet5(
     input_shape: tuple[int, int, int],
     num_classes: int,
     *,
-    augmentation: "str | list[keras.Layer] | None" = None,
-    activation: str = "tanh",
-    pooling: str = "average",
-    normalisation: str = "none",
-    dropout: float = 0.0,
-    l1: float = 0.0,
-    l2: float = 0.0,
-    padding: str = "valid",
-    stride: int = 1,
-    initialiser: str = "lecun_uniform",
+    augmentation: str | list[keras.Layer] | None = None,
+    **style: Any,
 ) -> keras.Model:
     """Build LeNet-5.
 
@@ -55,8 +57,8 @@ def lenet5(
         input_shape: (height, width, channels), at least 16x16.
         num_classes: Number of logits.
         augmentation: Policy name, list of layers or None.
-        activation, pooling, normalisation, dropout, l1, l2, padding, stride,
-            initialiser: See `fovea.models.blocks.Steps`. Dropout follows f6.
+        **style: Options of `fovea.models.style.Style`; `STYLE` has the defaults.
+            Dropout follows f6.
 
     Returns:
         A `keras.Model`: uint8 images (N, H, W, C) -> float32 logits (N, K).
@@ -64,17 +66,7 @@ def lenet5(
     Raises:
         ValueError: If the input is too small or an option is unusable.
     """
-    step = Steps(
-        activation=activation,
-        pooling=pooling,
-        normalisation=normalisation,
-        dropout=dropout,
-        l1=l1,
-        l2=l2,
-        padding=padding,
-        stride=stride,
-        initialiser=initialiser,
-    )
+    blocks = Blocks(STYLE.updated(style))
     images, x = image_input(
         input_shape,
         num_classes,
@@ -91,12 +83,12 @@ def lenet5(
             ),
             name="frame",
         )(x)
-    x = step.conv(x, 6, 5, strides=stride, name="c1")
-    x = step.pool(x, 2, name="s2")
-    x = step.conv(x, 16, 5, name="c3")
-    x = step.pool(x, 2, name="s4")
-    x = step.conv(x, 120, 5, name="c5")
+    x = blocks.conv(x, 6, 5, strides=blocks.stride, name="c1")
+    x = blocks.pool(x, 2, name="s2")
+    x = blocks.conv(x, 16, 5, name="c3")
+    x = blocks.pool(x, 2, name="s4")
+    x = blocks.conv(x, 120, 5, name="c5")
     x = layers.Flatten(name="flatten")(x)
-    x = step.dense(x, 84, name="f6")
-    x = step.drop(x, name="drop6")
-    return keras.Model(images, step.logits(x, num_classes), name="lenet5")
+    x = blocks.dense(x, 84, name="f6")
+    x = blocks.drop(x, name="drop6")
+    return keras.Model(images, blocks.logits(x, num_classes), name="lenet5")

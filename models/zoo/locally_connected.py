@@ -1,27 +1,27 @@
 """Receptive fields without shared weights: halfway to a convolutional network."""
 
+from typing import Any
+
 import keras
 from keras import layers
 
-from fovea.models.blocks import Steps
+from fovea.models.blocks import Blocks
 from fovea.models.stem import image_input
-from fovea.models.validation import whole
+from fovea.models.style import Style
+from fovea.models.validation import check_count
+
+STYLE = Style(
+    activation="tanh", stride=2, initialiser="lecun_uniform", excluded=("pooling",)
+)
 
 
 def locally_connected(
     input_shape: tuple[int, int, int],
     num_classes: int,
     *,
-    augmentation: "str | list[keras.Layer] | None" = None,
+    augmentation: str | list[keras.Layer] | None = None,
     filters: int = 8,
-    activation: str = "tanh",
-    normalisation: str = "none",
-    dropout: float = 0.0,
-    l1: float = 0.0,
-    l2: float = 0.0,
-    padding: str | None = None,
-    stride: int = 2,
-    initialiser: str = "lecun_uniform",
+    **style: Any,
 ) -> keras.Model:
     """Build a network whose units each see a window, with weights of their own.
 
@@ -46,8 +46,8 @@ def locally_connected(
         num_classes: Number of logits.
         augmentation: Policy name, list of layers or None.
         filters: Number of filters at each position.
-        activation, normalisation, dropout, l1, l2, padding, stride,
-            initialiser: See `fovea.models.blocks.Steps`. Dropout precedes the logits.
+        **style: Options of `fovea.models.style.Style`; `STYLE` has the defaults.
+            Dropout precedes the logits.
 
     Returns:
         A `keras.Model`: uint8 images (N, H, W, C) -> float32 logits (N, K).
@@ -55,22 +55,15 @@ def locally_connected(
     Raises:
         ValueError: If a size or an option is unusable.
     """
-    whole("filters", filters)
-    step = Steps(
-        activation=activation,
-        normalisation=normalisation,
-        dropout=dropout,
-        l1=l1,
-        l2=l2,
-        padding=padding,
-        stride=stride,
-        initialiser=initialiser,
-    )
+    check_count("filters", filters)
+    blocks = Blocks(STYLE.updated(style))
     images, x = image_input(
         input_shape, num_classes, augmentation=augmentation, min_size=9
     )
-    x = step.connect_locally(x, filters, 3, strides=stride, padding="same", name="h1")
-    x = step.connect_locally(x, filters, 5, padding="valid", name="h2")
+    x = blocks.connect_locally(
+        x, filters, 3, strides=blocks.stride, padding="same", name="h1"
+    )
+    x = blocks.connect_locally(x, filters, 5, padding="valid", name="h2")
     x = layers.Flatten(name="flatten")(x)
-    x = step.drop(x, name="drop")
-    return keras.Model(images, step.logits(x, num_classes), name="locally_connected")
+    x = blocks.drop(x, name="drop")
+    return keras.Model(images, blocks.logits(x, num_classes), name="locally_connected")

@@ -1,27 +1,30 @@
 """The multilayer perceptron: a deep network without any idea of an image."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import layers
 
-from fovea.models.blocks import Steps
+from fovea.models.blocks import Blocks
 from fovea.models.stem import image_input
-from fovea.models.validation import whole
+from fovea.models.style import Style
+from fovea.models.validation import check_count
+
+STYLE = Style(
+    activation="tanh",
+    initialiser="lecun_uniform",
+    excluded=("pooling", "padding", "stride"),
+)
 
 
 def mlp(
     input_shape: tuple[int, int, int],
     num_classes: int,
     *,
-    augmentation: "str | list[keras.Layer] | None" = None,
+    augmentation: str | list[keras.Layer] | None = None,
     hidden: Sequence[int] | int = (300, 100),
-    activation: str = "tanh",
-    normalisation: str = "none",
-    dropout: float = 0.0,
-    l1: float = 0.0,
-    l2: float = 0.0,
-    initialiser: str = "lecun_uniform",
+    **style: Any,
 ) -> keras.Model:
     """Build a fully connected network with hidden layers.
 
@@ -50,8 +53,8 @@ def mlp(
         num_classes: Number of logits.
         augmentation: Policy name, list of layers or None.
         hidden: Number of units of each hidden layer, or of the only one.
-        activation, normalisation, dropout, l1, l2, initialiser: See
-            `fovea.models.blocks.Steps`. Dropout follows each hidden layer.
+        **style: Options of `fovea.models.style.Style`; `STYLE` has the defaults.
+            Dropout follows each hidden layer.
 
     Returns:
         A `keras.Model`: uint8 images (N, H, W, C) -> float32 logits (N, K).
@@ -59,19 +62,12 @@ def mlp(
     Raises:
         ValueError: If a size or an option is unusable.
     """
-    step = Steps(
-        activation=activation,
-        normalisation=normalisation,
-        dropout=dropout,
-        l1=l1,
-        l2=l2,
-        initialiser=initialiser,
-    )
+    blocks = Blocks(STYLE.updated(style))
     images, x = image_input(input_shape, num_classes, augmentation=augmentation)
     x = layers.Flatten(name="flatten")(x)
     sizes = (hidden,) if isinstance(hidden, int) else hidden
     for index, units in enumerate(sizes, 1):
-        whole("hidden", units)
-        x = step.dense(x, units, name=f"fc{index}")
-        x = step.drop(x, name=f"drop{index}")
-    return keras.Model(images, step.logits(x, num_classes), name="mlp")
+        check_count("hidden", units)
+        x = blocks.dense(x, units, name=f"fc{index}")
+        x = blocks.drop(x, name=f"drop{index}")
+    return keras.Model(images, blocks.logits(x, num_classes), name="mlp")

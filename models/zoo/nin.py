@@ -1,26 +1,23 @@
 """Network in Network: a small multilayer perceptron slides over the image."""
 
+from typing import Any
+
 import keras
 from keras import layers
 
-from fovea.models.blocks import Steps
+from fovea.models.blocks import Blocks
 from fovea.models.stem import image_input
+from fovea.models.style import Style
+
+STYLE = Style(dropout=0.5, padding="same")
 
 
 def nin(
     input_shape: tuple[int, int, int],
     num_classes: int,
     *,
-    augmentation: "str | list[keras.Layer] | None" = None,
-    activation: str = "relu",
-    pooling: str = "max",
-    normalisation: str = "none",
-    dropout: float = 0.5,
-    l1: float = 0.0,
-    l2: float = 0.0,
-    padding: str = "same",
-    stride: int = 1,
-    initialiser: str = "he_normal",
+    augmentation: str | list[keras.Layer] | None = None,
+    **style: Any,
 ) -> keras.Model:
     """Build Network in Network.
 
@@ -58,8 +55,8 @@ def nin(
         input_shape: (height, width, channels), at least 5x5.
         num_classes: Number of logits.
         augmentation: Policy name, list of layers or None.
-        activation, pooling, normalisation, dropout, l1, l2, padding, stride,
-            initialiser: See `fovea.models.blocks.Steps`. Dropout follows the poolings.
+        **style: Options of `fovea.models.style.Style`; `STYLE` has the defaults.
+            Dropout follows the poolings.
 
     Returns:
         A `keras.Model`: uint8 images (N, H, W, C) -> float32 logits (N, K).
@@ -67,34 +64,24 @@ def nin(
     Raises:
         ValueError: If a size or an option is unusable.
     """
-    step = Steps(
-        activation=activation,
-        pooling=pooling,
-        normalisation=normalisation,
-        dropout=dropout,
-        l1=l1,
-        l2=l2,
-        padding=padding,
-        stride=stride,
-        initialiser=initialiser,
-    )
+    blocks = Blocks(STYLE.updated(style))
     images, x = image_input(
         input_shape, num_classes, augmentation=augmentation, min_size=5
     )
-    x = step.conv(x, 192, 5, strides=stride, name="conv1")
-    x = step.conv(x, 160, 1, name="cccp1")
-    x = step.conv(x, 96, 1, name="cccp2")
-    x = step.pool(x, 3, strides=2, padding="same", name="pool1")
-    x = step.drop(x, name="drop1")
+    x = blocks.conv(x, 192, 5, strides=blocks.stride, name="conv1")
+    x = blocks.conv(x, 160, 1, name="cccp1")
+    x = blocks.conv(x, 96, 1, name="cccp2")
+    x = blocks.pool(x, 3, strides=2, padding="same", name="pool1")
+    x = blocks.drop(x, name="drop1")
 
-    x = step.conv(x, 192, 5, name="conv2")
-    x = step.conv(x, 192, 1, name="cccp3")
-    x = step.conv(x, 192, 1, name="cccp4")
-    x = step.pool(x, 3, strides=2, padding="same", name="pool2")
-    x = step.drop(x, name="drop2")
+    x = blocks.conv(x, 192, 5, name="conv2")
+    x = blocks.conv(x, 192, 1, name="cccp3")
+    x = blocks.conv(x, 192, 1, name="cccp4")
+    x = blocks.pool(x, 3, strides=2, padding="same", name="pool2")
+    x = blocks.drop(x, name="drop2")
 
-    x = step.conv(x, 192, 3, name="conv3")
-    x = step.conv(x, 192, 1, name="cccp5")
-    x = step.convolve(x, num_classes, 1, name="cccp6")
+    x = blocks.conv(x, 192, 3, name="conv3")
+    x = blocks.conv(x, 192, 1, name="cccp5")
+    x = blocks.convolve(x, num_classes, 1, name="cccp6")
     logits = layers.GlobalAveragePooling2D(dtype="float32", name="logits")(x)
     return keras.Model(images, logits, name="nin")

@@ -5,14 +5,21 @@ from typing import Any
 import keras
 from keras import layers
 
-from fovea.models.blocks import Steps, form
-from fovea.models.stem import image_input
+from fovea.models.blocks import Blocks
+from fovea.models.stem import image_input, is_imagenet_form
+from fovea.models.style import Style
 
 # Number of blocks in conv2_x to conv5_x; the paper's table 1.
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
 
+# Pooling and stride depend on the stem. A block adds its input to what it computed,
+# so that the padding is fixed.
+STYLE = Style(pooling=None, normalisation="batch", stride=None, excluded=("padding",))
 
-def resnet18(input_shape, num_classes, **options: Any) -> keras.Model:
+
+def resnet18(
+    input_shape: tuple[int, int, int], num_classes: int, **options: Any
+) -> keras.Model:
     """Build ResNet-18: 11,689,512 parameters, 27.88 % top-1 error on ImageNet.
 
     For shapes, options and figures see `resnet`.
@@ -20,7 +27,9 @@ def resnet18(input_shape, num_classes, **options: Any) -> keras.Model:
     return resnet(input_shape, num_classes, 18, **options)
 
 
-def resnet34(input_shape, num_classes, **options: Any) -> keras.Model:
+def resnet34(
+    input_shape: tuple[int, int, int], num_classes: int, **options: Any
+) -> keras.Model:
     """Build ResNet-34: 21,797,672 parameters, 24.52 % top-1 error on ImageNet.
 
     For shapes, options and figures see `resnet`.
@@ -28,7 +37,9 @@ def resnet34(input_shape, num_classes, **options: Any) -> keras.Model:
     return resnet(input_shape, num_classes, 34, **options)
 
 
-def resnet50(input_shape, num_classes, **options: Any) -> keras.Model:
+def resnet50(
+    input_shape: tuple[int, int, int], num_classes: int, **options: Any
+) -> keras.Model:
     """Build ResNet-50: 25,557,032 parameters, 22.85 % top-1 error on ImageNet.
 
     For shapes, options and figures see `resnet`.
@@ -41,16 +52,9 @@ def resnet(
     num_classes: int,
     depth: int,
     *,
-    augmentation: "str | list[keras.Layer] | None" = None,
+    augmentation: str | list[keras.Layer] | None = None,
     stem: str | None = None,
-    activation: str = "relu",
-    pooling: str | None = None,
-    normalisation: str = "batch",
-    dropout: float = 0.0,
-    l1: float = 0.0,
-    l2: float = 0.0,
-    stride: int | None = None,
-    initialiser: str = "he_normal",
+    **style: Any,
 ) -> keras.Model:
     """Build a ResNet of 18, 34 or 50 layers.
 
@@ -96,12 +100,9 @@ def resnet(
         depth: 18, 34 or 50.
         augmentation: Policy name, list of layers or None.
         stem: "imagenet" or "cifar"; None goes by the image size.
-        pooling: What pool1 is, as in `fovea.models.blocks.Steps`; None for the paper's
-            "max". ImageNet stem only.
-        activation, normalisation, dropout, l1, l2, stride, initialiser: See
-            `fovea.models.blocks.Steps`; None for stride is the stem's. Dropout precedes
-            the logits. Padding is "same", because a block adds its input to what
-            it computed.
+        **style: Options of `fovea.models.style.Style`; `STYLE` has the defaults.
+            Pooling is that of pool1, for the ImageNet stem only; None is the paper's
+            "max". A stride of None is the stem's, 2 or 1. Dropout precedes the logits.
 
     Returns:
         A `keras.Model`: uint8 images (N, H, W, C) -> float32 logits (N, K).
@@ -109,66 +110,56 @@ def resnet(
     Raises:
         ValueError: If a size or an option is unusable.
     """
-    large = form(stem, input_shape) == "imagenet"
-    if pooling is not None and not large:
+    large = is_imagenet_form(stem, input_shape)
+    values = STYLE.updated(style)
+    if values.pooling is not None and not large:
         raise ValueError(
             "The ImageNet stem has a pooling, the CIFAR stem has none to choose. "
-            f"Received: pooling={pooling}"
+            f"Received: pooling={values.pooling}"
         )
-    if stride is None:
-        stride = 2 if large else 1
-    step = Steps(
-        activation=activation,
-        pooling=pooling or "max",
-        normalisation=normalisation,
-        dropout=dropout,
-        l1=l1,
-        l2=l2,
-        stride=stride,
-        initialiser=initialiser,
-    )
+    blocks = Blocks(values.completed(pooling="max", stride=2 if large else 1))
     images, x = image_input(
         input_shape, num_classes, augmentation=augmentation, min_size=8
     )
-    x = step.conv(x, 64, 7 if large else 3, strides=stride, name="conv1")
+    x = blocks.conv(x, 64, 7 if large else 3, strides=blocks.stride, name="conv1")
     if large:
-        x = step.pool(x, 3, strides=2, padding="same", name="pool1")
+        x = blocks.pool(x, 3, strides=2, padding="same", name="pool1")
     residual_block = _bottleneck if depth >= 50 else _basic
     for stage, count in enumerate(BLOCKS[depth], 2):
         for block in range(1, count + 1):
             x = residual_block(
-                step,
+                blocks,
                 x,
                 64 * 2 ** (stage - 2),
                 2 if block == 1 and stage > 2 else 1,
                 name=f"conv{stage}_{block}",
             )
     x = layers.GlobalAveragePooling2D(name="pool5")(x)
-    x = step.drop(x, name="drop5")
-    return keras.Model(images, step.logits(x, num_classes), name=f"resnet{depth}")
+    x = blocks.drop(x, name="drop5")
+    return keras.Model(images, blocks.logits(x, num_classes), name=f"resnet{depth}")
 
 
 def _basic(
-    step: Steps, x: keras.KerasTensor, filters: int, strides: int, *, name: str
+    blocks: Blocks, x: keras.KerasTensor, filters: int, strides: int, *, name: str
 ) -> keras.KerasTensor:
     """Add to the input what two 3x3 layers make of it (figure 5, left)."""
-    residual = step.conv(x, filters, 3, strides=strides, name=f"{name}_a")
-    residual = step.conv(residual, filters, 3, activate=False, name=f"{name}_b")
-    return _join(step, x, residual, strides, name=name)
+    residual = blocks.conv(x, filters, 3, strides=strides, name=f"{name}_a")
+    residual = blocks.conv(residual, filters, 3, activate=False, name=f"{name}_b")
+    return _join(blocks, x, residual, strides, name=name)
 
 
 def _bottleneck(
-    step: Steps, x: keras.KerasTensor, filters: int, strides: int, *, name: str
+    blocks: Blocks, x: keras.KerasTensor, filters: int, strides: int, *, name: str
 ) -> keras.KerasTensor:
     """Reduce, convolve, restore, and add that to the input (figure 5, right)."""
-    residual = step.conv(x, filters, 1, strides=strides, name=f"{name}_a")
-    residual = step.conv(residual, filters, 3, name=f"{name}_b")
-    residual = step.conv(residual, 4 * filters, 1, activate=False, name=f"{name}_c")
-    return _join(step, x, residual, strides, name=name)
+    residual = blocks.conv(x, filters, 1, strides=strides, name=f"{name}_a")
+    residual = blocks.conv(residual, filters, 3, name=f"{name}_b")
+    residual = blocks.conv(residual, 4 * filters, 1, activate=False, name=f"{name}_c")
+    return _join(blocks, x, residual, strides, name=name)
 
 
 def _join(
-    step: Steps,
+    blocks: Blocks,
     x: keras.KerasTensor,
     residual: keras.KerasTensor,
     strides: int,
@@ -177,8 +168,8 @@ def _join(
 ) -> keras.KerasTensor:
     filters = residual.shape[-1]
     if strides > 1 or x.shape[-1] != filters:
-        x = step.conv(
+        x = blocks.conv(
             x, filters, 1, strides=strides, activate=False, name=f"{name}_shortcut"
         )
     x = layers.Add(name=f"{name}_add")([x, residual])
-    return step.activate(x, name=f"{name}_act")
+    return blocks.activate(x, name=f"{name}_act")

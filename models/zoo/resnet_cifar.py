@@ -5,12 +5,18 @@ from typing import Any
 import keras
 from keras import layers
 
-from fovea.models.blocks import Steps
+from fovea.models.blocks import Blocks
 from fovea.models.layers.identity_shortcut import IdentityShortcut
 from fovea.models.stem import image_input
+from fovea.models.style import Style
+
+# A block adds its input to what it computed, so that the padding is fixed.
+STYLE = Style(normalisation="batch", excluded=("pooling", "padding"))
 
 
-def resnet20(input_shape, num_classes, **options: Any) -> keras.Model:
+def resnet20(
+    input_shape: tuple[int, int, int], num_classes: int, **options: Any
+) -> keras.Model:
     """Build ResNet-20: 0.27 M parameters, published 8.75 % error on CIFAR-10.
 
     For shapes, options and figures see `resnet_cifar`.
@@ -18,7 +24,9 @@ def resnet20(input_shape, num_classes, **options: Any) -> keras.Model:
     return resnet_cifar(input_shape, num_classes, 20, **options)
 
 
-def resnet32(input_shape, num_classes, **options: Any) -> keras.Model:
+def resnet32(
+    input_shape: tuple[int, int, int], num_classes: int, **options: Any
+) -> keras.Model:
     """Build ResNet-32: 0.46 M parameters, published 7.51 % error on CIFAR-10.
 
     For shapes, options and figures see `resnet_cifar`.
@@ -26,7 +34,9 @@ def resnet32(input_shape, num_classes, **options: Any) -> keras.Model:
     return resnet_cifar(input_shape, num_classes, 32, **options)
 
 
-def resnet44(input_shape, num_classes, **options: Any) -> keras.Model:
+def resnet44(
+    input_shape: tuple[int, int, int], num_classes: int, **options: Any
+) -> keras.Model:
     """Build ResNet-44: 0.66 M parameters, published 7.17 % error on CIFAR-10.
 
     For shapes, options and figures see `resnet_cifar`.
@@ -34,7 +44,9 @@ def resnet44(input_shape, num_classes, **options: Any) -> keras.Model:
     return resnet_cifar(input_shape, num_classes, 44, **options)
 
 
-def resnet56(input_shape, num_classes, **options: Any) -> keras.Model:
+def resnet56(
+    input_shape: tuple[int, int, int], num_classes: int, **options: Any
+) -> keras.Model:
     """Build ResNet-56: 0.85 M parameters, published 6.97 % error on CIFAR-10.
 
     For shapes, options and figures see `resnet_cifar`.
@@ -42,7 +54,9 @@ def resnet56(input_shape, num_classes, **options: Any) -> keras.Model:
     return resnet_cifar(input_shape, num_classes, 56, **options)
 
 
-def resnet110(input_shape, num_classes, **options: Any) -> keras.Model:
+def resnet110(
+    input_shape: tuple[int, int, int], num_classes: int, **options: Any
+) -> keras.Model:
     """Build ResNet-110: 1.7 M parameters, published 6.43 % error on CIFAR-10.
 
     That is the best of five runs; their mean is 6.61 %. For shapes, options and
@@ -56,14 +70,8 @@ def resnet_cifar(
     num_classes: int,
     depth: int,
     *,
-    augmentation: "str | list[keras.Layer] | None" = None,
-    activation: str = "relu",
-    normalisation: str = "batch",
-    dropout: float = 0.0,
-    l1: float = 0.0,
-    l2: float = 0.0,
-    stride: int = 1,
-    initialiser: str = "he_normal",
+    augmentation: str | list[keras.Layer] | None = None,
+    **style: Any,
 ) -> keras.Model:
     """Build a ResNet for small images.
 
@@ -104,9 +112,8 @@ def resnet_cifar(
         num_classes: Number of logits.
         depth: 6n + 2.
         augmentation: Policy name, list of layers or None.
-        activation, normalisation, dropout, l1, l2, stride, initialiser: See
-            `fovea.models.blocks.Steps`. Dropout precedes the logits. Padding is
-            "same", because a block adds its input to what it computed.
+        **style: Options of `fovea.models.style.Style`; `STYLE` has the defaults.
+            Dropout precedes the logits.
 
     Returns:
         A `keras.Model`: uint8 images (N, H, W, C) -> float32 logits (N, K).
@@ -114,35 +121,29 @@ def resnet_cifar(
     Raises:
         ValueError: If a size or an option is unusable.
     """
-    step = Steps(
-        activation=activation,
-        normalisation=normalisation,
-        dropout=dropout,
-        l1=l1,
-        l2=l2,
-        stride=stride,
-        initialiser=initialiser,
-    )
+    blocks = Blocks(STYLE.updated(style))
     images, x = image_input(
         input_shape, num_classes, augmentation=augmentation, min_size=4
     )
-    x = step.conv(x, 16, 3, strides=stride, name="conv1")
+    x = blocks.conv(x, 16, 3, strides=blocks.stride, name="conv1")
     for stage, filters in ((2, 16), (3, 32), (4, 64)):
         for block in range(1, (depth - 2) // 6 + 1):
             halve = block == 1 and stage > 2
-            x = _block(step, x, filters, 2 if halve else 1, name=f"conv{stage}_{block}")
+            x = _block(
+                blocks, x, filters, 2 if halve else 1, name=f"conv{stage}_{block}"
+            )
     x = layers.GlobalAveragePooling2D(name="pool")(x)
-    x = step.drop(x, name="drop")
-    return keras.Model(images, step.logits(x, num_classes), name=f"resnet{depth}")
+    x = blocks.drop(x, name="drop")
+    return keras.Model(images, blocks.logits(x, num_classes), name=f"resnet{depth}")
 
 
 def _block(
-    step: Steps, x: keras.KerasTensor, filters: int, strides: int, *, name: str
+    blocks: Blocks, x: keras.KerasTensor, filters: int, strides: int, *, name: str
 ) -> keras.KerasTensor:
     """Add to the input what two 3x3 layers make of it (figure 2)."""
-    residual = step.conv(x, filters, 3, strides=strides, name=f"{name}_a")
-    residual = step.conv(residual, filters, 3, activate=False, name=f"{name}_b")
+    residual = blocks.conv(x, filters, 3, strides=strides, name=f"{name}_a")
+    residual = blocks.conv(residual, filters, 3, activate=False, name=f"{name}_b")
     if strides > 1 or x.shape[-1] != filters:
         x = IdentityShortcut(filters, strides=strides, name=f"{name}_shortcut")(x)
     x = layers.Add(name=f"{name}_add")([x, residual])
-    return step.activate(x, name=f"{name}_act")
+    return blocks.activate(x, name=f"{name}_act")

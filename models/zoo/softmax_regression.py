@@ -1,21 +1,26 @@
 """Softmax regression: one linear classifier for each class."""
 
+from typing import Any
+
 import keras
 from keras import layers
 
-from fovea.models.blocks import Steps
+from fovea.models.blocks import Blocks
 from fovea.models.stem import image_input
+from fovea.models.style import Style
+
+STYLE = Style(
+    initialiser="glorot_uniform",
+    excluded=("activation", "pooling", "normalisation", "padding", "stride"),
+)
 
 
 def softmax_regression(
     input_shape: tuple[int, int, int],
     num_classes: int,
     *,
-    augmentation: "str | list[keras.Layer] | None" = None,
-    dropout: float = 0.0,
-    l1: float = 0.0,
-    l2: float = 0.0,
-    initialiser: str = "glorot_uniform",
+    augmentation: str | list[keras.Layer] | None = None,
+    **style: Any,
 ) -> keras.Model:
     """Build K linear classifiers on the flattened image.
 
@@ -43,7 +48,8 @@ def softmax_regression(
         input_shape: (height, width, channels).
         num_classes: Number of logits.
         augmentation: Policy name, list of layers or None.
-        dropout, l1, l2, initialiser: See `fovea.models.blocks.Steps`.
+        **style: Options of `fovea.models.style.Style`; `STYLE` has the defaults.
+            Dropout acts on the pixels.
 
     Returns:
         A `keras.Model`: uint8 images (N, H, W, C) -> float32 logits (N, K).
@@ -51,8 +57,8 @@ def softmax_regression(
     Raises:
         ValueError: If a size or an option is unusable.
     """
-    step = Steps(dropout=dropout, l1=l1, l2=l2, initialiser=initialiser)
+    blocks = Blocks(STYLE.updated(style))
     images, x = image_input(input_shape, num_classes, augmentation=augmentation)
     x = layers.Flatten(name="flatten")(x)
-    x = step.drop(x, name="drop")
-    return keras.Model(images, step.logits(x, num_classes), name="softmax_regression")
+    x = blocks.drop(x, name="drop")
+    return keras.Model(images, blocks.logits(x, num_classes), name="softmax_regression")

@@ -1,33 +1,35 @@
 """SpeedNet: the project's own, for the best accuracy for its compute."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 from keras import layers
 
-from fovea.models.blocks import Steps
+from fovea.models.blocks import Blocks
 from fovea.models.layers.batch_normalization import BatchNormalization
 from fovea.models.layers.bias import Bias
 from fovea.models.stem import image_input
-from fovea.models.validation import whole
+from fovea.models.style import Style
+from fovea.models.validation import check_count
+
+STYLE = Style(
+    activation="gelu",
+    normalisation="batch",
+    initialiser="dirac",
+    excluded=("padding",),
+)
 
 
 def speednet(
     input_shape: tuple[int, int, int],
     num_classes: int,
     *,
-    augmentation: "str | list[keras.Layer] | None" = None,
-    activation: str = "gelu",
-    pooling: str = "max",
-    normalisation: str = "batch",
-    dropout: float = 0.0,
-    l1: float = 0.0,
-    l2: float = 0.0,
-    stride: int = 1,
-    initialiser: str = "dirac",
+    augmentation: str | list[keras.Layer] | None = None,
     widths: Sequence[int] = (64, 256, 256),
     whitening_bias: bool = False,
+    **style: Any,
 ) -> keras.Model:
     """Build a small network that learns fast.
 
@@ -77,11 +79,11 @@ def speednet(
         input_shape: (height, width, channels), at least 9x9.
         num_classes: Number of logits.
         augmentation: Policy name, list of layers or None.
-        activation, pooling, normalisation, dropout, l1, l2, stride, initialiser:
-            See `fovea.models.blocks.Steps`. Dropout precedes the scores.
         widths: Filters of the three stages' convolutions.
         whitening_bias: Whether each whitened map gets a bias that is trained, which
             takes the gradient of the largest maps.
+        **style: Options of `fovea.models.style.Style`; `STYLE` has the defaults.
+            Stride is that of `whitening`; dropout precedes the scores.
 
     Returns:
         A `keras.Model`: uint8 images (N, H, W, C) -> float32 logits (N, K).
@@ -89,37 +91,28 @@ def speednet(
     Raises:
         ValueError: If a size or an option is unusable.
     """
-    step = Steps(
-        activation=activation,
-        pooling=pooling,
-        normalisation=normalisation,
-        dropout=dropout,
-        l1=l1,
-        l2=l2,
-        stride=stride,
-        initialiser=initialiser,
-    )
+    blocks = Blocks(STYLE.updated(style))
 
-    def finish(x, *, name):
-        if normalisation == "batch":
+    def finish(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
+        if blocks.style.normalisation == "batch":
             x = BatchNormalization(
                 momentum=0.4, epsilon=1e-12, scale=False, name=f"{name}_norm"
             )(x)
         else:
-            x = step.normalise(x, name=f"{name}_norm")
-        return step.activate(x, name=f"{name}_act")
+            x = blocks.normalise(x, name=f"{name}_norm")
+        return blocks.activate(x, name=f"{name}_act")
 
     images, x = image_input(
         input_shape, num_classes, augmentation=augmentation, min_size=9
     )
     # Four pixels of each channel have as many principal directions.
-    x = step.convolve(
+    x = blocks.convolve(
         x,
         2 * 4 * input_shape[2],
         2,
-        strides=stride,
+        strides=blocks.stride,
         padding="valid",
-        activation=None if whitening_bias else step.function,
+        activation=None if whitening_bias else blocks.activation,
         use_bias=not whitening_bias,
         name="whitening",
     )
@@ -128,23 +121,23 @@ def speednet(
         spread = (4 * input_shape[2]) ** -0.5
         start = keras.initializers.RandomUniform(-spread, spread)
         x = Bias(start, name="whitening_bias")(x)
-        x = step.activate(x, name="whitening_act")
-    use_bias = normalisation == "none"
+        x = blocks.activate(x, name="whitening_act")
+    use_bias = not blocks.normalised
     if len(widths) != 3:
         raise ValueError(
             "The widths are three numbers of filters, one for each stage. "
             f"Received: widths={widths}"
         )
     for stage, filters in enumerate(widths, 1):
-        whole("widths", filters)
-        x = step.convolve(x, filters, 3, use_bias=use_bias, name=f"conv{stage}_1")
-        x = step.pool(x, 2, name=f"pool{stage}")
+        check_count("widths", filters)
+        x = blocks.convolve(x, filters, 3, use_bias=use_bias, name=f"conv{stage}_1")
+        x = blocks.pool(x, 2, name=f"pool{stage}")
         x = finish(x, name=f"conv{stage}_1")
-        x = step.convolve(x, filters, 3, use_bias=use_bias, name=f"conv{stage}_2")
+        x = blocks.convolve(x, filters, 3, use_bias=use_bias, name=f"conv{stage}_2")
         x = finish(x, name=f"conv{stage}_2")
     x = layers.GlobalMaxPooling2D(name="pool")(x)
-    x = step.drop(x, name="drop")
-    x = step.logits(x, num_classes, use_bias=False, name="scores")
+    x = blocks.drop(x, name="drop")
+    x = blocks.logits(x, num_classes, use_bias=False, name="scores")
     logits = layers.Rescaling(1 / 9, dtype="float32", name="logits")(x)
     return keras.Model(images, logits, name="speednet")
 

@@ -1,29 +1,27 @@
 """Spatial transformer network: first learn where to look, then look."""
 
+from typing import Any
+
 import keras
 from keras import layers
 
-from fovea.models.blocks import Steps
+from fovea.models.blocks import Blocks
 from fovea.models.layers.spatial_transformer import SpatialTransformer
 from fovea.models.stem import image_input
+from fovea.models.style import Style
 
 _IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+
+
+STYLE = Style(padding="valid")
 
 
 def stn(
     input_shape: tuple[int, int, int],
     num_classes: int,
     *,
-    augmentation: "str | list[keras.Layer] | None" = None,
-    activation: str = "relu",
-    pooling: str = "max",
-    normalisation: str = "none",
-    dropout: float = 0.0,
-    l1: float = 0.0,
-    l2: float = 0.0,
-    padding: str = "valid",
-    stride: int = 1,
-    initialiser: str = "he_normal",
+    augmentation: str | list[keras.Layer] | None = None,
+    **style: Any,
 ) -> keras.Model:
     """Build a small CNN behind an affine spatial transformer.
 
@@ -60,9 +58,8 @@ def stn(
         input_shape: (height, width, channels), at least 28x28.
         num_classes: Number of logits.
         augmentation: Policy name, list of layers or None.
-        activation, pooling, normalisation, dropout, l1, l2, padding, stride,
-            initialiser: See `fovea.models.blocks.Steps`. Stride is conv1's, dropout
-            precedes the logits.
+        **style: Options of `fovea.models.style.Style`; `STYLE` has the defaults.
+            Stride is that of conv1; dropout precedes the logits.
 
     Returns:
         A `keras.Model`: uint8 images (N, H, W, C) -> float32 logits (N, K).
@@ -70,17 +67,7 @@ def stn(
     Raises:
         ValueError: If a size or an option is unusable.
     """
-    step = Steps(
-        activation=activation,
-        pooling=pooling,
-        normalisation=normalisation,
-        dropout=dropout,
-        l1=l1,
-        l2=l2,
-        padding=padding,
-        stride=stride,
-        initialiser=initialiser,
-    )
+    blocks = Blocks(STYLE.updated(style))
     # Black is 0: the value of what the sampler finds outside the image.
     images, image = image_input(
         input_shape,
@@ -89,12 +76,12 @@ def stn(
         value_range=(0.0, 1.0),
         min_size=28,
     )
-    x = step.pool(image, 2, name="loc_pool1")
-    x = step.conv(x, 20, 5, padding="valid", name="loc_conv1")
-    x = step.pool(x, 2, name="loc_pool2")
-    x = step.conv(x, 20, 5, padding="valid", name="loc_conv2")
+    x = blocks.pool(image, 2, name="loc_pool1")
+    x = blocks.conv(x, 20, 5, padding="valid", name="loc_conv1")
+    x = blocks.pool(x, 2, name="loc_pool2")
+    x = blocks.conv(x, 20, 5, padding="valid", name="loc_conv2")
     x = layers.Flatten(name="loc_flatten")(x)
-    x = step.dense(x, 50, name="loc_fc")
+    x = blocks.dense(x, 50, name="loc_fc")
     theta = layers.Dense(
         6,
         kernel_initializer="zeros",
@@ -104,10 +91,10 @@ def stn(
     )(x)
     x = SpatialTransformer(name="transformer")([image, theta])
 
-    x = step.conv(x, 32, 9, strides=stride, padding="valid", name="conv1")
-    x = step.pool(x, 2, name="pool1")
-    x = step.conv(x, 32, 7, padding="valid", name="conv2")
-    x = step.pool(x, 2, name="pool2")
+    x = blocks.conv(x, 32, 9, strides=blocks.stride, padding="valid", name="conv1")
+    x = blocks.pool(x, 2, name="pool1")
+    x = blocks.conv(x, 32, 7, padding="valid", name="conv2")
+    x = blocks.pool(x, 2, name="pool2")
     x = layers.Flatten(name="flatten")(x)
-    x = step.drop(x, name="drop")
-    return keras.Model(images, step.logits(x, num_classes), name="stn")
+    x = blocks.drop(x, name="drop")
+    return keras.Model(images, blocks.logits(x, num_classes), name="stn")

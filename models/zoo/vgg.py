@@ -5,9 +5,10 @@ from typing import Any
 import keras
 from keras import layers
 
-from fovea.models.blocks import Steps, form
-from fovea.models.stem import image_input
-from fovea.models.validation import whole
+from fovea.models.blocks import Blocks
+from fovea.models.stem import image_input, is_imagenet_form
+from fovea.models.style import Style
+from fovea.models.validation import check_count
 
 # Number of 3x3 convolutions before each of the five poolings; the paper's
 # configurations A, B, D and E.
@@ -18,8 +19,13 @@ CONVOLUTIONS = {
     19: (2, 2, 4, 4, 4),
 }
 
+# The normalisation depends on the form.
+STYLE = Style(normalisation=None, dropout=0.5, padding="same")
 
-def vgg11(input_shape, num_classes, **options: Any) -> keras.Model:
+
+def vgg11(
+    input_shape: tuple[int, int, int], num_classes: int, **options: Any
+) -> keras.Model:
     """Build VGG-11, the paper's A: 132,863,336 parameters, 10.4 % top-5 error.
 
     For shapes, options and figures see `vgg`.
@@ -27,7 +33,9 @@ def vgg11(input_shape, num_classes, **options: Any) -> keras.Model:
     return vgg(input_shape, num_classes, 11, **options)
 
 
-def vgg13(input_shape, num_classes, **options: Any) -> keras.Model:
+def vgg13(
+    input_shape: tuple[int, int, int], num_classes: int, **options: Any
+) -> keras.Model:
     """Build VGG-13, the paper's B: 133,047,848 parameters, 9.9 % top-5 error.
 
     For shapes, options and figures see `vgg`.
@@ -35,7 +43,9 @@ def vgg13(input_shape, num_classes, **options: Any) -> keras.Model:
     return vgg(input_shape, num_classes, 13, **options)
 
 
-def vgg16(input_shape, num_classes, **options: Any) -> keras.Model:
+def vgg16(
+    input_shape: tuple[int, int, int], num_classes: int, **options: Any
+) -> keras.Model:
     """Build VGG-16, the paper's D: 138,357,544 parameters, 8.1 % top-5 error.
 
     For shapes, options and figures see `vgg`.
@@ -43,7 +53,9 @@ def vgg16(input_shape, num_classes, **options: Any) -> keras.Model:
     return vgg(input_shape, num_classes, 16, **options)
 
 
-def vgg19(input_shape, num_classes, **options: Any) -> keras.Model:
+def vgg19(
+    input_shape: tuple[int, int, int], num_classes: int, **options: Any
+) -> keras.Model:
     """Build VGG-19, the paper's E: 143,667,240 parameters, 8.0 % top-5 error.
 
     For shapes, options and figures see `vgg`.
@@ -56,18 +68,10 @@ def vgg(
     num_classes: int,
     depth: int,
     *,
-    augmentation: "str | list[keras.Layer] | None" = None,
+    augmentation: str | list[keras.Layer] | None = None,
     stem: str | None = None,
     fc_units: int | None = None,
-    activation: str = "relu",
-    pooling: str = "max",
-    normalisation: str | None = None,
-    dropout: float = 0.5,
-    l1: float = 0.0,
-    l2: float = 0.0,
-    padding: str = "same",
-    stride: int = 1,
-    initialiser: str = "he_normal",
+    **style: Any,
 ) -> keras.Model:
     """Build a VGG network of 11, 13, 16 or 19 layers with weights.
 
@@ -112,10 +116,9 @@ def vgg(
         augmentation: Policy name, list of layers or None.
         stem: "imagenet" or "cifar" form; None goes by the image size.
         fc_units: Units of fc6 and fc7; None for the form's 4,096 or 512.
-        normalisation: As in `fovea.models.blocks.Steps`; None for the form's, "none"
-            (the paper's) or "batch".
-        activation, pooling, dropout, l1, l2, padding, stride, initialiser: See
-            `fovea.models.blocks.Steps`. Dropout follows fc6 and fc7.
+        **style: Options of `fovea.models.style.Style`; `STYLE` has the defaults.
+            A normalisation of None is the form's, "none" (the paper's) or "batch".
+            Dropout follows fc6 and fc7.
 
     Returns:
         A `keras.Model`: uint8 images (N, H, W, C) -> float32 logits (N, K).
@@ -123,23 +126,12 @@ def vgg(
     Raises:
         ValueError: If a size or an option is unusable.
     """
-    large = form(stem, input_shape) == "imagenet"
+    large = is_imagenet_form(stem, input_shape)
     if fc_units is None:
         fc_units = 4096 if large else 512
-    whole("fc_units", fc_units)
-    if normalisation is None:
-        normalisation = "none" if large else "batch"
-    step = Steps(
-        activation=activation,
-        pooling=pooling,
-        normalisation=normalisation,
-        dropout=dropout,
-        l1=l1,
-        l2=l2,
-        padding=padding,
-        stride=stride,
-        initialiser=initialiser,
-    )
+    check_count("fc_units", fc_units)
+    values = STYLE.updated(style).completed(normalisation="none" if large else "batch")
+    blocks = Blocks(values)
     images, x = image_input(
         input_shape, num_classes, augmentation=augmentation, min_size=17
     )
@@ -147,20 +139,20 @@ def vgg(
     for stage, count in enumerate(CONVOLUTIONS[depth], 1):
         for index in range(1, count + 1):
             first = stage == index == 1
-            x = step.conv(
+            x = blocks.conv(
                 x,
                 filters[stage - 1],
                 3,
-                strides=stride if first else 1,
+                strides=blocks.stride if first else 1,
                 padding="same",
                 name=f"conv{stage}_{index}",
             )
         # "same" is of no effect at 224x224; it keeps MNIST's 28x28 from
         # vanishing in pool5.
-        x = step.pool(x, 2, padding="same", name=f"pool{stage}")
+        x = blocks.pool(x, 2, padding="same", name=f"pool{stage}")
     x = layers.Flatten(name="flatten")(x)
-    x = step.dense(x, fc_units, name="fc6")
-    x = step.drop(x, name="drop6")
-    x = step.dense(x, fc_units, name="fc7")
-    x = step.drop(x, name="drop7")
-    return keras.Model(images, step.logits(x, num_classes), name=f"vgg{depth}")
+    x = blocks.dense(x, fc_units, name="fc6")
+    x = blocks.drop(x, name="drop6")
+    x = blocks.dense(x, fc_units, name="fc7")
+    x = blocks.drop(x, name="drop7")
+    return keras.Model(images, blocks.logits(x, num_classes), name=f"vgg{depth}")

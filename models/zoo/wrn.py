@@ -1,27 +1,27 @@
 """Wide residual networks: wide rather than deep."""
 
+from typing import Any
+
 import keras
 from keras import layers
 
-from fovea.models.blocks import Steps
+from fovea.models.blocks import Blocks
 from fovea.models.stem import image_input
-from fovea.models.validation import whole
+from fovea.models.style import Style
+from fovea.models.validation import check_count
+
+# A block adds its input to what it computed, so that the padding is fixed.
+STYLE = Style(normalisation="batch", excluded=("pooling", "padding"))
 
 
 def wrn(
     input_shape: tuple[int, int, int],
     num_classes: int,
     *,
-    augmentation: "str | list[keras.Layer] | None" = None,
+    augmentation: str | list[keras.Layer] | None = None,
     depth: int = 16,
     width: int = 4,
-    activation: str = "relu",
-    normalisation: str = "batch",
-    dropout: float = 0.0,
-    l1: float = 0.0,
-    l2: float = 0.0,
-    stride: int = 1,
-    initialiser: str = "he_normal",
+    **style: Any,
 ) -> keras.Model:
     """Build a wide ResNet, WRN-depth-width.
 
@@ -58,10 +58,8 @@ def wrn(
         augmentation: Policy name, list of layers or None.
         depth: Number of layers with weights, 6n + 4.
         width: Factor of the number of maps.
-        dropout: Share dropped between the two convolutions of each block.
-        activation, normalisation, l1, l2, stride, initialiser: See
-            `fovea.models.blocks.Steps`. Padding is "same", because a block adds its
-            input to what it computed.
+        **style: Options of `fovea.models.style.Style`; `STYLE` has the defaults.
+            Dropout acts between the two convolutions of each block.
 
     Returns:
         A `keras.Model`: uint8 images (N, H, W, C) -> float32 logits (N, K).
@@ -69,52 +67,51 @@ def wrn(
     Raises:
         ValueError: If a size or an option is unusable.
     """
-    whole("width", width)
+    check_count("width", width)
     if not isinstance(depth, int) or depth < 10 or depth % 6 != 4:
         raise ValueError(
             "The depth must be 6n + 4, for example 10, 16, 22, 28 or 40: three groups "
             f"of n blocks of two layers, and four others. Received: depth={depth}"
         )
-    step = Steps(
-        activation=activation,
-        normalisation=normalisation,
-        dropout=dropout,
-        l1=l1,
-        l2=l2,
-        stride=stride,
-        initialiser=initialiser,
-    )
+    blocks = Blocks(STYLE.updated(style))
     images, x = image_input(
         input_shape, num_classes, augmentation=augmentation, min_size=4
     )
-    x = _convolve(step, x, 16, 3, strides=stride, name="conv1")
+    x = _convolve(blocks, x, 16, 3, strides=blocks.stride, name="conv1")
     for group, filters in ((2, 16 * width), (3, 32 * width), (4, 64 * width)):
         for block in range(1, (depth - 4) // 6 + 1):
             halve = block == 1 and group > 2
-            x = _block(step, x, filters, 2 if halve else 1, name=f"conv{group}_{block}")
-    x = step.normalise(x, name="norm")
-    x = step.activate(x, name="act")
+            x = _block(
+                blocks, x, filters, 2 if halve else 1, name=f"conv{group}_{block}"
+            )
+    x = blocks.normalise(x, name="norm")
+    x = blocks.activate(x, name="act")
     x = layers.GlobalAveragePooling2D(name="pool")(x)
-    return keras.Model(images, step.logits(x, num_classes), name="wrn")
+    return keras.Model(images, blocks.logits(x, num_classes), name="wrn")
 
 
 def _block(
-    step: Steps, x: keras.KerasTensor, filters: int, strides: int, *, name: str
+    blocks: Blocks, x: keras.KerasTensor, filters: int, strides: int, *, name: str
 ) -> keras.KerasTensor:
     """Add to the input what two pre-activated 3x3 layers make of it (figure 1)."""
-    ready = step.normalise(x, name=f"{name}_a_norm")
-    ready = step.activate(ready, name=f"{name}_a_act")
-    residual = _convolve(step, ready, filters, 3, strides=strides, name=f"{name}_a")
-    residual = step.normalise(residual, name=f"{name}_b_norm")
-    residual = step.activate(residual, name=f"{name}_b_act")
-    residual = step.drop(residual, name=f"{name}_drop")
-    residual = _convolve(step, residual, filters, 3, name=f"{name}_b")
+    ready = blocks.normalise(x, name=f"{name}_a_norm")
+    ready = blocks.activate(ready, name=f"{name}_a_act")
+    residual = _convolve(blocks, ready, filters, 3, strides=strides, name=f"{name}_a")
+    residual = blocks.normalise(residual, name=f"{name}_b_norm")
+    residual = blocks.activate(residual, name=f"{name}_b_act")
+    residual = blocks.drop(residual, name=f"{name}_drop")
+    residual = _convolve(blocks, residual, filters, 3, name=f"{name}_b")
     if strides > 1 or x.shape[-1] != filters:
-        x = _convolve(step, ready, filters, 1, strides=strides, name=f"{name}_shortcut")
+        x = _convolve(
+            blocks, ready, filters, 1, strides=strides, name=f"{name}_shortcut"
+        )
     return layers.Add(name=f"{name}_add")([x, residual])
 
 
-def _convolve(step: Steps, x: keras.KerasTensor, filters: int, kernel: int, **options):
+def _convolve(
+    blocks: Blocks, x: keras.KerasTensor, filters: int, kernel: int, **options: Any
+) -> keras.KerasTensor:
     """Convolve; the next normalisation, if there is one, brings the bias."""
-    use_bias = step.normalisation == "none"
-    return step.convolve(x, filters, kernel, use_bias=use_bias, **options)
+    return blocks.convolve(
+        x, filters, kernel, use_bias=not blocks.normalised, **options
+    )

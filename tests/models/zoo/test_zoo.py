@@ -18,21 +18,22 @@ import pytest
 from fovea import models
 from fovea.models import registry
 from fovea.models.anatomy.skeleton import skeleton
-from fovea.models.blocks import (
+from fovea.models.registry import ARCHITECTURES
+from fovea.models.style import (
     ACTIVATIONS,
     INITIALISERS,
     NORMALISATIONS,
     PADDINGS,
     POOLINGS,
+    Style,
 )
-from fovea.models.registry import ARCHITECTURES
 
 NAMES = list(ARCHITECTURES)
 MNIST, CIFAR = (28, 28, 1), (32, 32, 3)
 SIZES = {"mnist": MNIST, "cifar": CIFAR}
 # The cheapest of each family.
 FAMILIES = {row.module: row.name for row in reversed(ARCHITECTURES.values())}
-KNOBS = {
+STYLE_OPTIONS = {
     "activation": ACTIVATIONS,
     "pooling": POOLINGS,
     "normalisation": NORMALISATIONS,
@@ -95,13 +96,20 @@ def test_says_where_it_comes_from(name):
     for section in ("Args:", "Returns:", "Raises:", "What differs from"):
         assert section in text
     for option in registry.known_options(name):
-        assert option in text
+        assert option in (Style.__doc__ if hasattr(Style, option) else text)
 
 
 def test_options_of_a_family_member_are_its_familys():
     options = registry.known_options("vgg16")
     assert options["dropout"] == 0.5
+    assert options["fc_units"] is None
     assert "depth" not in options
+
+
+def test_a_builder_refuses_a_style_option_that_it_does_not_take():
+    with pytest.raises(TypeError, match=r"padding=same$") as info:
+        registry.builder("wrn")(CIFAR, 10, padding="same")
+    assert "dropout, initialiser" in str(info.value)
 
 
 # --- the contract ------------------------------------------------------------
@@ -145,43 +153,45 @@ def test_takes_large_images(name):
     bare(name, (96, 96, 3), 10)
 
 
-# --- knobs -------------------------------------------------------------------
+# --- style -------------------------------------------------------------------
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "knob"),
+    ("name", "option"),
     [
-        (name, knob)
+        (name, option)
         for name in FAMILIES.values()
-        for knob in KNOBS
-        if knob in registry.known_options(name)
+        for option in STYLE_OPTIONS
+        if option in registry.known_options(name)
     ],
 )
-def test_knob(name, knob):
-    values = KNOBS[knob] if name == "lenet5" else KNOBS[knob][-2:]
+def test_style_option(name, option):
+    values = STYLE_OPTIONS[option] if name == "lenet5" else STYLE_OPTIONS[option][-2:]
     for value in values:
         try:
-            model = bare(name, **{knob: value})
+            model = bare(name, **{option: value})
         except ValueError as error:
             # Refused with the rule: maps too small or a dense layer too large.
             assert re.search(r"Received: \w+=.*\Z", str(error)), error
-            assert knob in ("pooling", "padding", "stride"), error
+            assert option in ("pooling", "padding", "stride"), error
             continue
         configs = [layer.get_config() for layer in model.layers]
         kinds = {type(layer).__name__ for layer in model.layers}
-        if knob == "activation":
+        if option == "activation":
             found = [c["activation"] for c in configs if c.get("activation")]
             # Keras names its own, and describes the others.
             names = [f["config"] if isinstance(f, dict) else f for f in found]
             used = {name.removeprefix("fovea>") for name in names}
             assert used - {"linear"} == {"silu" if value == "swish" else value}
-        elif knob == "normalisation":
+        elif option == "normalisation":
             assert ("BatchNormalization" in kinds) == (value == "batch")
             assert ("GroupNormalization" in kinds) == (value in ("layer", "group"))
-        elif knob == "dropout" and "input_dropout" not in registry.known_options(name):
+        elif option == "dropout" and "input_dropout" not in registry.known_options(
+            name
+        ):
             assert ("Dropout" in kinds) == (value > 0)
-        elif knob in ("l1", "l2"):
+        elif option in ("l1", "l2"):
             kernels = [
                 layer
                 for layer in model.layers
@@ -190,11 +200,11 @@ def test_knob(name, knob):
             assert all(
                 bool(layer.kernel_regularizer) == (value > 0) for layer in kernels
             )
-        elif knob == "pooling":
-            own = registry.known_options(name)[knob]
+        elif option == "pooling":
+            own = registry.known_options(name)[option]
             if value not in ("max", own) and name != "googlenet":
                 assert "MaxPooling2D" not in kinds
-        elif knob == "initialiser":
+        elif option == "initialiser":
             kernels = {
                 c["kernel_initializer"]["class_name"]
                 for c in configs
@@ -208,9 +218,9 @@ def test_every_initialiser_is_known_to_keras():
         bare("lenet5", initialiser=value)
 
 
-@pytest.mark.parametrize("knob", KNOBS)
-def test_knobs_are_offered_where_the_architecture_can_take_them(knob):
-    without = {name for name in NAMES if knob not in registry.known_options(name)}
+@pytest.mark.parametrize("option", STYLE_OPTIONS)
+def test_style_options_are_offered_where_the_architecture_can_take_them(option):
+    without = {name for name in NAMES if option not in registry.known_options(name)}
     flat = {"softmax_regression", "mlp"}
     residual = {name for name in NAMES if name.startswith(("resnet", "wrn"))}
     small = {name for name in residual if ARCHITECTURES[name].module == "resnet_cifar"}
@@ -224,7 +234,7 @@ def test_knobs_are_offered_where_the_architecture_can_take_them(knob):
         # What is added or laid side by side must be of one size.
         "padding": flat | residual | {"googlenet", "alphago_policy", "speednet"},
         "stride": flat | {"alphago_policy"},
-    }.get(knob, set())
+    }.get(option, set())
 
 
 def test_strided_pooling_is_a_convolution_of_the_same_window():
