@@ -1,6 +1,6 @@
-"""What is trained: Keras functional builders, layers and augmentation.
+"""The models: Keras functional builders, layers and augmentation.
 
-Knows nothing of data sets, files or servers. Importing this package imports
+Nothing here depends on data sets, files or servers. Importing this package imports
 neither Keras nor TensorFlow; building a model does.
 """
 

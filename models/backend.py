@@ -1,4 +1,4 @@
-"""Start Keras on TensorFlow: settings that are read once, when it is imported."""
+"""Import Keras and TensorFlow with the settings that they read on import."""
 
 import contextlib
 import os
@@ -6,8 +6,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
-# Reason for TF_ENABLE_ONEDNN_OPTS: on CPUs without AVX512-VNNI TensorFlow leaves
-# oneDNN's convolutions off and falls back to many small matrix products.
+# On CPUs without AVX512-VNNI, TensorFlow uses oneDNN's convolutions only with
+# TF_ENABLE_ONEDNN_OPTS; its own are many small matrix products.
 ENVIRONMENT = {
     "KERAS_BACKEND": "tensorflow",
     "TF_ENABLE_ONEDNN_OPTS": "1",
@@ -18,10 +18,10 @@ ENVIRONMENT = {
 def prepare(debug: bool = False) -> None:
     """Set the environment and import TensorFlow and Keras.
 
-    What the user has set in the environment wins.
+    Variables that are already set in the environment are left as they are.
 
     Args:
-        debug: Let TensorFlow's own log through.
+        debug: Show TensorFlow's own log.
 
     Raises:
         ModuleNotFoundError: If TensorFlow or Keras is not installed.
@@ -29,9 +29,8 @@ def prepare(debug: bool = False) -> None:
     for name, value in ENVIRONMENT.items():
         if not (debug and name == "TF_CPP_MIN_LOG_LEVEL"):
             os.environ.setdefault(name, value)
-    quiet = contextlib.nullcontext() if debug else _hold_back_stderr()
-    with quiet:
-        import keras  # noqa: F401  (the import is the work)
+    with contextlib.nullcontext() if debug else _without_stderr():
+        import keras  # noqa: F401  (imported for its effect)
         import tensorflow  # noqa: F401
 
 
@@ -43,29 +42,30 @@ def has_gpu() -> bool:
 
 
 @contextlib.contextmanager
-def _hold_back_stderr() -> Iterator[None]:
-    """Discard what native code writes to stderr, unless an exception follows.
+def _without_stderr() -> Iterator[None]:
+    """Discard what is written to the file descriptor of stderr.
 
-    TensorFlow writes about its CPU and about missing GPUs before its log level
-    can be set.
+    If an exception is raised, the output is written after all. On import, TensorFlow
+    logs messages about the CPU and about missing GPUs to which its log level does not
+    apply.
     """
     sys.stderr.flush()
     try:
-        keep = os.dup(2)
-    except OSError:  # no stderr at all, as under some service managers
+        stderr = os.dup(2)
+    except OSError:  # stderr is closed, as under some service managers
         yield
         return
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
+    with tempfile.TemporaryFile() as output:
+        os.dup2(output.fileno(), 2)
         try:
             yield
         except BaseException:
             sys.stderr.flush()
-            os.dup2(keep, 2)
-            held.seek(0)
-            os.write(2, held.read())
+            os.dup2(stderr, 2)
+            output.seek(0)
+            os.write(2, output.read())
             raise
         finally:
             sys.stderr.flush()
-            os.dup2(keep, 2)
-            os.close(keep)
+            os.dup2(stderr, 2)
+            os.close(stderr)

@@ -1,17 +1,20 @@
-"""Options of an architecture as they are typed on a command line."""
+"""Parse the options of an architecture from a command line."""
 
 import ast
 from typing import Any
 
 
 def parse_options(pairs: list[str]) -> dict[str, Any]:
-    """Return the options of texts such as "dropout=0.5".
+    """Return the options in strings such as "dropout=0.5".
 
-    A value that is a Python literal, true or false is taken as such, any other
-    as a word.
+    A value that is a Python literal, true or false is converted; any other remains a
+    string.
+
+    Args:
+        pairs: Strings of the form option=value.
 
     Raises:
-        ValueError: If a text has no name, no "=" or a name comes twice.
+        ValueError: If a string has no name or no "=", or if a name occurs twice.
     """
     options: dict[str, Any] = {}
     for pair in pairs:
@@ -28,6 +31,7 @@ def parse_options(pairs: list[str]) -> dict[str, Any]:
 
 
 def _literal(text: str) -> Any:
+    """Return the value of a literal, or the text itself."""
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
     try:

@@ -1,8 +1,10 @@
-"""The zoo's catalogue: every architecture's name, module, origin and idea.
+"""The registry of architectures: name, module, paper and idea of each.
 
 Importing this module imports neither Keras nor TensorFlow, so that listing the
-zoo is instant; asking for a builder does.
+architectures is fast; getting a builder does.
 """
+
+from __future__ import annotations
 
 import importlib
 import inspect
@@ -20,20 +22,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Architecture:
-    """One row of the catalogue.
+    """One row of the registry.
 
     Attributes:
-        name: What `build` calls it; also the name of its builder function.
+        name: Name for `build`; also the name of the builder function.
         module: Module under `models/zoo/` that holds the builder.
         year: Year of the paper.
-        paper: Authors and title, short.
-        idea: Why it is built so, in one line.
+        paper: Authors and abridged title.
+        idea: The idea of the architecture, in one line.
         input_shape: The paper's (height, width, channels).
         num_classes: The paper's number of classes.
         parameters: Trainable parameters at that size; a test counts them.
         options: Options that make the builder's default the paper's network.
-        accuracy: What the project measured on the test split of a data set; how is
-            in benchmarks/RESULTS.md. Empty where it has not.
+        accuracy: Accuracy on the test split of a data set as measured by the project
+            (see benchmarks/RESULTS.md); empty where it was not measured.
     """
 
     name: str
@@ -68,12 +70,11 @@ _SILVER = "Silver et al.: Mastering the Game of Go with Deep Networks and Tree S
 _ZAGORUYKO = "Zagoruyko, Komodakis: Wide Residual Networks"
 _JORDAN = "Jordan: 94% on CIFAR-10 in 3.29 Seconds on a Single GPU"
 
-_VGG = "two stacked 3x3 filters see what one 5x5 sees, with fewer weights"
+_VGG = "two stacked 3x3 filters have the field of one 5x5, with fewer weights"
 _RESNET_CIFAR = "a block learns only the change to its input, so depth does not hurt"
 _RESNET = "residual blocks at ImageNet size"
 
-# In the order in which one would teach them. Adding an architecture is adding
-# one file and one row.
+# In the order of a course. To add an architecture, add one file and one row.
 _ROWS = (
     Architecture(
         "softmax_regression",
@@ -91,7 +92,7 @@ _ROWS = (
         "mlp",
         1998,
         _LECUN_1998,
-        "fully connected hidden layers: everything sees everything",
+        "fully connected hidden layers on the flattened image",
         _MNIST,
         10,
         266_610,
@@ -101,7 +102,7 @@ _ROWS = (
         "locally_connected",
         1989,
         _LECUN_1989,
-        "each unit sees a small field, no weights shared yet",
+        "each unit has a small receptive field, weights are not shared",
         (16, 16, 1),
         10,
         1_226,
@@ -147,7 +148,7 @@ _ROWS = (
         "googlenet",
         2014,
         _SZEGEDY,
-        "filters of several sizes side by side, 1x1 bottlenecks pay for them",
+        "filters of several sizes in parallel, 1x1 bottlenecks save compute",
         _IMAGENET,
         1000,
         6_998_552,
@@ -157,7 +158,7 @@ _ROWS = (
         "all_cnn_c",
         2015,
         _SPRINGENBERG,
-        "pooling replaced by strided convolution: nothing but convolutions",
+        "pooling replaced by strided convolution: convolutions only",
         _CIFAR,
         10,
         1_369_738,
@@ -167,7 +168,7 @@ _ROWS = (
         "fcn",
         2015,
         _LONG,
-        "dense layers as convolutions: any image size, a class at every place",
+        "dense layers as convolutions: any image size, a class at every position",
         _CIFAR,
         10,
         1_871_306,
@@ -177,7 +178,7 @@ _ROWS = (
         "stn",
         2015,
         _JADERBERG,
-        "the network first learns where to look, and resamples the image",
+        "the network learns to resample the image before it classifies",
         _MNIST,
         10,
         66_018,
@@ -205,7 +206,7 @@ _ROWS = (
         "dilated",
         2016,
         _YU,
-        "filters with gaps see far without pooling: full resolution throughout",
+        "dilated filters have large fields without pooling, at full resolution",
         _CIFAR,
         10,
         65_962,
@@ -252,7 +253,7 @@ def names() -> list[str]:
 
 
 def check(name: str) -> None:
-    """Refuse a name that is no architecture, without importing Keras.
+    """Check that a name is that of an architecture, without importing Keras.
 
     Raises:
         ValueError: If no architecture has this name; the nearest is suggested.
@@ -264,7 +265,7 @@ def check(name: str) -> None:
         )
 
 
-def builder(name: str) -> "Callable[..., keras.Model]":
+def builder(name: str) -> Callable[..., keras.Model]:
     """Return the builder function of an architecture.
 
     Args:
@@ -301,7 +302,7 @@ def known_options(name: str) -> dict[str, Any]:
 
 def build(
     name: str, input_shape: tuple[int, int, int], num_classes: int, **options: Any
-) -> "keras.Model":
+) -> keras.Model:
     """Build an architecture by name.
 
     Args:
@@ -314,11 +315,9 @@ def build(
         A `keras.Model`: uint8 images (N, H, W, C) -> float32 logits (N, K).
 
     Raises:
-        ValueError: If the name or an option is unknown, or the builder refuses
-            a value.
+        ValueError: If the name or an option is unknown, or a value is invalid.
 
     Example:
-
     ```python
     model = models.build("lenet5", (28, 28, 1), 10, augmentation="mnist")
     ```
@@ -334,15 +333,15 @@ def build(
     return function(input_shape, num_classes, **options)
 
 
-def prepare(name: str, model: "keras.Model", images: "np.ndarray") -> None:
-    """Set what an architecture takes from the training images before training.
+def prepare(name: str, model: keras.Model, images: np.ndarray) -> None:
+    """Initialise a model from the training images, if its architecture needs it.
 
-    Most take nothing; a module that does has a function `prepare(model, images)`.
+    Such an architecture's module has a function `prepare(model, images)`.
 
     Args:
         name: One of `names()`.
-        model: What `build` gave.
-        images: uint8 (N, H, W, C) of the training set, of the model's size.
+        model: Model from `build`.
+        images: uint8 (N, H, W, C), training images of the model's input size.
 
     Raises:
         ValueError: If no architecture has this name.
@@ -353,5 +352,6 @@ def prepare(name: str, model: "keras.Model", images: "np.ndarray") -> None:
 
 
 def _module(name: str) -> ModuleType:
+    """Return the module that holds an architecture's builder."""
     check(name)
     return importlib.import_module(f"fovea.models.zoo.{ARCHITECTURES[name].module}")

@@ -31,7 +31,6 @@ def feature_map_size(
         ValueError: If the filter is larger than the padded input.
 
     Example:
-
     ```python
     feature_map_size(32, kernel=5, padding=2)  # 32: "same"
     feature_map_size(224, kernel=7, padding=3, stride=2)  # 112
@@ -153,7 +152,6 @@ def receptive_field(windows: Iterable[tuple[int, int, int]]) -> tuple[int, int]:
         windows: (kernel, stride, dilation) of each layer, first layer first.
 
     Example:
-
     ```python
     receptive_field([(3, 1, 1), (3, 1, 1)])  # (5, 1): two 3x3 see 5x5
     ```

@@ -15,7 +15,6 @@ def skeleton() -> Iterator[None]:
     60 ms and no memory. The model can be looked at, not trained or called.
 
     Example:
-
     ```python
     with skeleton():
         model = models.build("vgg16", (224, 224, 3), 1000)

@@ -35,7 +35,6 @@ def anatomy(model: "keras.Model") -> Anatomy:
         ValueError: If the model is no graph of layers or a size is open.
 
     Example:
-
     ```python
     parts = anatomy(models.build("lenet5", (28, 28, 1), 10))
     parts.parameters  # 61706

@@ -1,23 +1,23 @@
 """Augmentation: layers that vary training images and do nothing otherwise.
 
-A policy is a named list of Keras layers that a builder puts behind its
-normalisation layer, so that augmentation is part of the model file, runs on the
-device and needs no second implementation anywhere. Every layer here
+A policy is a named list of Keras layers that a builder adds after its normalisation
+layer, so that augmentation is part of the model file, runs on the device and has a
+single implementation. Every layer here
 
-- draws anew for every image of a batch,
-- compiles under XLA and computes in float32 whatever the compute dtype,
+- draws separate random numbers for every image of a batch,
+- compiles under XLA and computes in float32 with any compute dtype,
 - is the identity unless it is called with `training=True`,
-- has no weights (its random state is no weight to Keras), so that the weights of
+- has no weights (Keras does not count its random state as one), so that the weights of
   a model fit the same model built without augmentation.
 
 None of Keras' own random image layers does all of that. RandomTranslation,
-RandomRotation and RandomZoom do not compile under XLA; RandomCrop takes one offset
-for a batch and RandAugment one choice of operations; RandomSaturation is only right
-where black is 0; and all of them default to `training=True`, so that `model(images)`
-would answer about distorted images (tests/models/augmentation/test_keras.py).
+RandomRotation and RandomZoom do not compile under XLA; RandomCrop draws one offset for
+a batch and RandAugment one choice of operations; RandomSaturation is correct only where
+black is 0; and all of them default to `training=True`, so that `model(images)` would
+classify distorted images (tests/models/augmentation/test_keras.py).
 
-Mixing layers would have to change labels, which a layer inside a model never sees:
-`mixup` and `cutmix` are functions of (images, labels) for the input pipeline.
+Mixing has to change labels, which a layer inside a model does not receive: `mixup` and
+`cutmix` are functions of (images, labels) for the input pipeline.
 """
 
 from fovea.models.augmentation.alternating_flip import AlternateFlips, AlternatingFlip

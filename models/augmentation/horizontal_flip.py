@@ -1,6 +1,7 @@
-"""Mirroring left and right."""
+"""Flip images left to right."""
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from fovea.models.augmentation.per_image import PerImageLayer
@@ -8,7 +9,7 @@ from fovea.models.augmentation.per_image import PerImageLayer
 
 @keras.saving.register_keras_serializable(package="fovea")
 class HorizontalFlip(PerImageLayer):
-    """Mirror every image with probability one half.
+    """Flip every image left to right with probability one half.
 
     Input shape:
         (N, H, W, C)
@@ -17,6 +18,7 @@ class HorizontalFlip(PerImageLayer):
         The same.
     """
 
-    def augment(self, images):
+    def augment(self, images: tf.Tensor) -> tf.Tensor:
+        """Return the images, some of them flipped."""
         flipped = self.draw(images, (1, 1, 1)) < 0.5
         return ops.where(flipped, ops.flip(images, axis=2), images)

@@ -1,38 +1,47 @@
-"""Blending pairs of images and their labels."""
+"""Blend pairs of images and their labels."""
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 
-def mixup(images, labels, generator: keras.random.SeedGenerator, *, alpha=1.0):
+def mixup(
+    images: tf.Tensor,
+    labels: tf.Tensor,
+    generator: keras.random.SeedGenerator,
+    *,
+    alpha: float = 1.0,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Blend every image of a batch, and its label, with another one.
 
-    Zhang, Cisse, Dauphin, Lopez-Paz: "mixup: Beyond Empirical Risk Minimization",
-    arXiv 1710.09412; every image has a share of its own.
+    Zhang, Cisse, Dauphin, Lopez-Paz: "mixup: Beyond Empirical Risk Minimization", arXiv
+    1710.09412; every image has its own weight.
 
     Args:
-        images: (N, H, W, C), of any dtype; integers are rounded, so that what
-            leaves is fit for a model's uint8 input.
+        images: (N, H, W, C), of any dtype; integers are rounded, so that the result
+            fits a model's uint8 input.
         labels: Float (N, K), one-hot or smoothed.
         generator: Source of randomness.
-        alpha: The share is drawn from Beta(alpha, alpha): 1, uniform, is the
-            paper's for CIFAR-10, 0.2 its for ImageNet. Other values than 1 do not
+        alpha: The weight is drawn from Beta(alpha, alpha): 1, uniform, is the paper's
+            value for CIFAR-10, 0.2 that for ImageNet. Values other than 1 do not
             compile under XLA.
 
     Returns:
         A pair: images of the same dtype, float32 labels.
     """
-    share, partner = draw_pairs(ops.shape(images)[0], generator, alpha)
-    weight = share[:, None, None, None]
+    weight, partner = draw_pairs(ops.shape(images)[0], generator, alpha)
+    share = weight[:, None, None, None]
     values = ops.cast(images, "float32")
-    mixed = weight * values + (1 - weight) * ops.take(values, partner, axis=0)
+    mixed = share * values + (1 - share) * ops.take(values, partner, axis=0)
     if keras.backend.is_int_dtype(images.dtype):
         mixed = ops.round(mixed)
-    return ops.cast(mixed, images.dtype), mix_labels(labels, partner, share)
+    return ops.cast(mixed, images.dtype), mix_labels(labels, partner, weight)
 
 
-def draw_pairs(count, generator: keras.random.SeedGenerator, alpha: float):
-    """Return each image's own share, and which image it is mixed with.
+def draw_pairs(
+    count: tf.Tensor, generator: keras.random.SeedGenerator, alpha: float
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return each image's weight, and the index of the image it is mixed with.
 
     Raises:
         ValueError: If `alpha` is not positive.
@@ -40,16 +49,16 @@ def draw_pairs(count, generator: keras.random.SeedGenerator, alpha: float):
     if not alpha > 0:
         raise ValueError(f"alpha must be positive. Received: alpha={alpha}")
     if alpha == 1:
-        share = keras.random.uniform((count,), dtype="float32", seed=generator)
+        weight = keras.random.uniform((count,), dtype="float32", seed=generator)
     else:
-        share = keras.random.beta(
+        weight = keras.random.beta(
             (count,), alpha, alpha, dtype="float32", seed=generator
         )
-    return share, keras.random.shuffle(ops.arange(count), seed=generator)
+    return weight, keras.random.shuffle(ops.arange(count), seed=generator)
 
 
-def mix_labels(labels, partner, share):
-    """Return labels of which `share` is their own and the rest their partner's."""
+def mix_labels(labels: tf.Tensor, partner: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
+    """Return `weight` times each label plus the rest times its partner's label."""
     labels = ops.cast(labels, "float32")
-    share = share[:, None]
-    return share * labels + (1 - share) * ops.take(labels, partner, axis=0)
+    weight = weight[:, None]
+    return weight * labels + (1 - weight) * ops.take(labels, partner, axis=0)

@@ -1,9 +1,10 @@
-"""Named policies: which layers, in which order, how strong."""
+"""Named policies: the layers, their order and their strengths."""
 
 import functools
 from collections.abc import Callable
 
 import keras
+import tensorflow as tf
 
 from fovea.models.augmentation.alternating_flip import AlternatingFlip
 from fovea.models.augmentation.color_jitter import ColorJitter
@@ -17,11 +18,13 @@ from fovea.models.augmentation.random_resized_crop import RandomResizedCrop
 from fovea.models.augmentation.random_shift import RandomShift
 from fovea.models.validation import nearest
 
+# Values of black and white.
 Range = tuple[float, float]
+Mixing = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 
 def none(value_range: Range) -> list[keras.Layer]:
-    """Return no layers: images are shown as they are."""
+    """Return no layers."""
     return []
 
 
@@ -44,9 +47,9 @@ def mnist(value_range: Range) -> list[keras.Layer]:
 
 
 def cifar_standard(value_range: Range) -> list[keras.Layer]:
-    """Return flips and shifts by up to 4 pixels: what papers call standard.
+    """Return flips and shifts by up to 4 pixels, the standard augmentation.
 
-    He et al.: "Deep Residual Learning", 2015, section 4.2, and nearly all since.
+    He et al.: "Deep Residual Learning", 2015, section 4.2, and nearly all papers since.
     """
     return [
         HorizontalFlip(name="augment_flip"),
@@ -57,8 +60,8 @@ def cifar_standard(value_range: Range) -> list[keras.Layer]:
 def cifar_strong(value_range: Range) -> list[keras.Layer]:
     """Return the standard policy, RandAugment and a 16-pixel cutout.
 
-    The order and the cutout are those of the RandAugment paper for CIFAR-10; for
-    wide networks and long training, since small ones underfit it.
+    The order and the cutout are those of the RandAugment paper for CIFAR-10. For wide
+    networks and long training: small networks underfit such images.
     """
     return [
         *cifar_standard(value_range),
@@ -68,10 +71,10 @@ def cifar_strong(value_range: Range) -> list[keras.Layer]:
 
 
 def cifar_airbench(value_range: Range) -> list[keras.Layer]:
-    """Return alternating flips and shifts by up to 2 pixels, mirrored at the border.
+    """Return alternating flips and shifts by up to 2 pixels, reflected at the border.
 
     Jordan: "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", arXiv 2404.00498: for
-    short training, where every epoch should show something new.
+    short training, where no two successive epochs should be equal.
     """
     return [
         AlternatingFlip(value_range, name="augment_flip"),
@@ -80,10 +83,10 @@ def cifar_airbench(value_range: Range) -> list[keras.Layer]:
 
 
 def cifar_airbench95(value_range: Range) -> list[keras.Layer]:
-    """Return alternating flips and shifts by up to 4 pixels, mirrored at the border.
+    """Return alternating flips and shifts by up to 4 pixels, reflected at the border.
 
-    What the same author's network for 95 % has: for training that goes on until
-    the images as they are would be known by heart.
+    The same author's for 95 % accuracy: for training that is long enough to overfit the
+    weaker policy.
     """
     return [
         AlternatingFlip(value_range, name="augment_flip"),
@@ -94,8 +97,8 @@ def cifar_airbench95(value_range: Range) -> list[keras.Layer]:
 def imagenet(value_range: Range) -> list[keras.Layer]:
     """Return crop-and-zoom, flips and colour jitter, for photographs.
 
-    As in the common ImageNet recipes since GoogLeNet; a crop keeps at least a
-    quarter of the area, since images here are small already.
+    As in the common ImageNet recipes since GoogLeNet; a crop keeps at least a quarter
+    of the area, since the images here are small.
     """
     return [
         RandomResizedCrop(area=(0.25, 1.0), name="augment_crop"),
@@ -125,7 +128,7 @@ MIXINGS = {"mixup": mixup, "cutmix": cutmix}
 
 
 def resolve(
-    augmentation: "str | list[keras.Layer] | None",
+    augmentation: str | list[keras.Layer] | None,
     fill_value: float,
     white_value: float = 1.0,
 ) -> list[keras.Layer]:
@@ -133,9 +136,9 @@ def resolve(
 
     Args:
         augmentation: Name of a policy, a list of layers, or None for none.
-        fill_value: Black, which is also the value of pixels that a geometric
-            layer leaves uncovered.
-        white_value: The brightest value.
+        fill_value: Value of black, which is also that of pixels that a geometric layer
+            leaves uncovered.
+        white_value: Value of white.
 
     Raises:
         ValueError: If no policy has this name.
@@ -152,21 +155,20 @@ def resolve(
     return POLICIES[augmentation]((fill_value, white_value))
 
 
-def resolve_mixing(mixing: str, seed: "int | None" = None) -> Callable:
-    """Return the function (images, labels) -> (images, labels) of a name.
+def resolve_mixing(mixing: str, seed: int | None = None) -> Mixing:
+    """Return the function (images, labels) -> (images, labels) with a name.
 
-    It draws anew at every call, and belongs behind `batch` in the training
-    pipeline, labels being one-hot there.
+    It draws new random numbers at every call, and follows `batch` in the training
+    pipeline; labels must be one-hot.
 
     Args:
         mixing: "mixup" or "cutmix".
-        seed: Integer, or None for one that `keras.utils.set_random_seed` decides.
+        seed: Integer, or None for one that follows from `keras.utils.set_random_seed`.
 
     Raises:
         ValueError: If there is no mixing of this name.
 
     Example:
-
     ```python
     batches = tf.data.Dataset.from_tensor_slices((images, one_hot)).batch(128)
     batches = batches.map(augmentation.resolve_mixing("cutmix", seed=0))

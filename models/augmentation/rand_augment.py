@@ -1,6 +1,7 @@
-"""A few operations drawn from a fixed list, all at one strength."""
+"""RandAugment: random operations from a fixed list, all at one strength."""
 
 import math
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -31,19 +32,19 @@ MOST = 30  # the scale of `magnitude`
 
 @keras.saving.register_keras_serializable(package="fovea")
 class RandAugment(PerImageLayer):
-    """Apply `num_ops` operations, drawn for every image with equal chance.
+    """Apply `num_ops` operations, drawn for every image with equal probability.
 
-    Cubuk, Zoph, Shlens, Le: "RandAugment: Practical automated data augmentation with
-    a reduced search space", arXiv 1909.13719. The 14 operations are the paper's, and
-    what a magnitude means for each is torchvision's RandAugment, 31 steps.
+    Cubuk, Zoph, Shlens, Le: "RandAugment: Practical automated data augmentation with a
+    reduced search space", arXiv 1909.13719. The 14 operations are the paper's, and the
+    meaning of a magnitude for each is that of torchvision's RandAugment, 31 steps.
 
-    What differs: an image's geometric operations are done before its colour ones,
-    as one bilinear resampling about the centre, instead of one by one in the order
-    drawn; without this, doing for each image what only it has drawn would cost as
-    much as doing all operations for all images.
+    What differs: an image's geometric operations precede its colour operations, as one
+    bilinear resampling about the centre, instead of one by one in the order drawn;
+    otherwise different operations for each image would cost as much as all operations
+    for all images.
 
     Args:
-        value_range: What black and white are. Uncovered pixels become black.
+        value_range: Values of black and white. Uncovered pixels become black.
         num_ops: Operations for each image; one may be drawn twice.
         magnitude: Their strength, 0 to 30.
 
@@ -64,8 +65,8 @@ class RandAugment(PerImageLayer):
         *,
         num_ops: int = 2,
         magnitude: float = 9,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if not isinstance(num_ops, int) or num_ops < 1:
             raise ValueError(
@@ -79,11 +80,13 @@ class RandAugment(PerImageLayer):
         self.num_ops = num_ops
         self.magnitude = magnitude
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
+        """Check the number of channels."""
         check_channels(input_shape)
         super().build(input_shape)
 
-    def augment(self, images):
+    def augment(self, images: tf.Tensor) -> tf.Tensor:
+        """Return the images after the operations that were drawn for each."""
         drawn = self.draw_integers(images, (self.num_ops,), 0, len(OPERATIONS))
         signs = ops.where(self.draw(images, (self.num_ops,)) < 0.5, -1.0, 1.0)
         low, high = self.value_range
@@ -91,14 +94,14 @@ class RandAugment(PerImageLayer):
         x = self.apply(x, drawn, signs)
         return x * (high - low) + low
 
-    def apply(self, x, drawn, signs):
+    def apply(self, x: tf.Tensor, drawn: tf.Tensor, signs: tf.Tensor) -> tf.Tensor:
         """Apply drawn operations.
 
         Args:
             x: Images, 0 to 1.
-            drawn: int32 (N, num_ops), places in `OPERATIONS`.
-            signs: float32 (N, num_ops), 1 or -1: the direction of those
-                operations that have two.
+            drawn: int32 (N, num_ops), indices into `OPERATIONS`.
+            signs: float32 (N, num_ops), 1 or -1: the direction of an operation that has
+                two.
         """
         strength = self.magnitude / MOST
         maps = None
@@ -110,7 +113,8 @@ class RandAugment(PerImageLayer):
             x = recolour(x, drawn[:, i], signs[:, i], strength)
         return x
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of the constructor, for saving."""
         return {
             **super().get_config(),
             "value_range": self.value_range,
@@ -119,10 +123,12 @@ class RandAugment(PerImageLayer):
         }
 
 
-def geometry(drawn, strength, height: int, width: int):
+def geometry(
+    drawn: tf.Tensor, strength: tf.Tensor, height: int, width: int
+) -> tf.Tensor:
     """Return each image's map for `resample`: (N, 2, 3); most are the identity."""
 
-    def amount(name: str, most: float):
+    def amount(name: str, most: float) -> tf.Tensor:
         return ops.where(drawn == OPERATIONS.index(name), strength * most, 0.0)
 
     # At most one of these amounts is not zero, so that they can simply be added.
@@ -136,8 +142,8 @@ def geometry(drawn, strength, height: int, width: int):
     return ops.stack([ops.stack(row, axis=1) for row in rows], axis=1)
 
 
-def chain(outer, inner):
-    """Return the maps that do `inner` to a pixel's place, then `outer`.
+def chain(outer: tf.Tensor, inner: tf.Tensor) -> tf.Tensor:
+    """Return the maps that apply `inner` to a pixel's coordinates, then `outer`.
 
     Sums of products rather than a matrix product, which GPUs round to 10 bits.
     """
@@ -145,14 +151,16 @@ def chain(outer, inner):
     return ops.concatenate([linear[..., :2], linear[..., 2:] + outer[..., 2:]], axis=2)
 
 
-def recolour(x, drawn, signs, strength: float):
-    """Apply each image's colour operation, if it has drawn one; x is 0 to 1."""
+def recolour(
+    x: tf.Tensor, drawn: tf.Tensor, signs: tf.Tensor, strength: float
+) -> tf.Tensor:
+    """Apply each image's colour operation, if one was drawn; x is 0 to 1."""
     drawn = drawn[:, None, None, None]
 
-    def where(name: str, then, otherwise):
+    def where(name: str, then: tf.Tensor | float, otherwise: tf.Tensor) -> tf.Tensor:
         return ops.where(drawn == OPERATIONS.index(name), then, otherwise)
 
-    # Four of the operations move away from, or towards, another image.
+    # Four of the operations interpolate to, or extrapolate from, another image.
     grey_values = grey(x)
     base = where("brightness", 0.0, x)
     base = where("color", grey_values, base)
@@ -168,7 +176,7 @@ def recolour(x, drawn, signs, strength: float):
     return where("equalize", equalize(x), y)
 
 
-def smooth(x):
+def smooth(x: tf.Tensor) -> tf.Tensor:
     """Blur with Pillow's SMOOTH filter, which leaves border pixels as they are."""
     rows = x[:, :-2] + x[:, 1:-1] + x[:, 2:]
     square = rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]
@@ -177,21 +185,21 @@ def smooth(x):
     return x + ops.pad(change, ((0, 0), (1, 1), (1, 1), (0, 0)))
 
 
-def auto_contrast(x):
+def auto_contrast(x: tf.Tensor) -> tf.Tensor:
     """Stretch every channel of every image to 0..1."""
     low = ops.min(x, axis=(1, 2), keepdims=True)
     span = ops.max(x, axis=(1, 2), keepdims=True) - low
     return ops.where(span > 0, (x - low) / ops.maximum(span, 1e-6), x)
 
 
-def equalize(x):
+def equalize(x: tf.Tensor) -> tf.Tensor:
     """Make the 256 grey values of every channel equally frequent, as Pillow does."""
     height, width, channels = x.shape[1:]
     value = ops.cast(ops.round(x * 255), "int32")
-    # A table of 256 values for each channel of each image, end to end.
+    # The tables of 256 values of all channels of all images are concatenated.
     count = ops.shape(x)[0] * channels
-    place = value + ops.reshape(ops.arange(count) * 256, (-1, 1, 1, channels))
-    flat = ops.reshape(place, (-1,))
+    index = value + ops.reshape(ops.arange(count) * 256, (-1, 1, 1, channels))
+    flat = ops.reshape(index, (-1,))
     histogram = ops.reshape(
         tf.math.unsorted_segment_sum(ops.ones_like(flat), flat, count * 256),
         (-1, 256),
@@ -203,4 +211,4 @@ def equalize(x):
     level = ops.minimum((below + step // 2) // ops.maximum(step, 1), 255)
     table = ops.where(step == 0, ops.arange(256), level)
     table = ops.cast(ops.reshape(table, (-1,)), "float32") / 255
-    return tf.gather(table, place)
+    return tf.gather(table, index)

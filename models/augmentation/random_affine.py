@@ -1,8 +1,10 @@
-"""Rotation, shift, zoom and shear in one resampling."""
+"""Rotate, shift, zoom and shear images in one resampling."""
 
 import math
+from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from fovea.models.augmentation.per_image import PerImageLayer
@@ -13,16 +15,16 @@ from fovea.models.augmentation.resample import resample
 class RandomAffine(PerImageLayer):
     """Rotate, shift, zoom and shear every image at random.
 
-    One resampling does all four: three layers in a row would blur three times,
-    forget at their borders what the next one needs, and take three times as long.
-    Every amount is drawn uniformly between minus and plus its largest value.
+    One resampling does all four: several layers in a row would blur several times, lose
+    pixels at the border that the next one needs, and take several times as long. Every
+    amount is drawn uniformly between minus and plus its largest value.
 
     Args:
         rotation: Degrees.
-        shift: Share of width and height; x and y are drawn apart.
-        zoom: Relative change of size; width and height are drawn apart, so that
-            images are squeezed as well.
-        shear: Horizontal displacement by vertical distance: the slant of writing.
+        shift: Fraction of width and height; x and y are drawn separately.
+        zoom: Relative change of size; width and height are drawn separately, so that
+            the aspect ratio changes as well.
+        shear: Horizontal displacement divided by vertical distance.
         fill_value: Value of uncovered pixels.
 
     Input shape:
@@ -43,8 +45,8 @@ class RandomAffine(PerImageLayer):
         zoom: float = 0.0,
         shear: float = 0.0,
         fill_value: float = 0.0,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         for name, value in (("rotation", rotation), ("shift", shift), ("shear", shear)):
             if value < 0:
@@ -59,7 +61,8 @@ class RandomAffine(PerImageLayer):
         self.shear = shear
         self.fill_value = fill_value
 
-    def augment(self, images):
+    def augment(self, images: tf.Tensor) -> tf.Tensor:
+        """Return the images, each mapped by its own affine map."""
         height, width = images.shape[1:3]
         amounts = ops.unstack(self.draw(images, (6,), -1.0, 1.0), axis=1)
         matrices = affine_matrices(
@@ -72,7 +75,8 @@ class RandomAffine(PerImageLayer):
         )
         return resample(images, matrices, self.fill_value)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of the constructor, for saving."""
         return {
             **super().get_config(),
             "rotation": self.rotation,
@@ -83,19 +87,28 @@ class RandomAffine(PerImageLayer):
         }
 
 
-def affine_matrices(*, angle, zoom_x, zoom_y, shear, shift_x, shift_y):
-    """Return the maps of `resample` that zoom, shear, turn, then shift what is seen.
+def affine_matrices(
+    *,
+    angle: tf.Tensor,
+    zoom_x: tf.Tensor,
+    zoom_y: tf.Tensor,
+    shear: tf.Tensor,
+    shift_x: tf.Tensor,
+    shift_y: tf.Tensor,
+) -> tf.Tensor:
+    """Return the maps for `resample` that zoom, shear, rotate, then shift the content.
 
     Args:
         angle: (N,), radians, clockwise.
-        zoom_x: (N,), factor by which what is seen becomes wider.
-        zoom_y: (N,), factor by which it becomes higher.
-        shear: (N,), how far right a point moves for each pixel below the centre.
+        zoom_x: (N,), factor by which the content becomes wider.
+        zoom_y: (N,), factor by which the content becomes higher.
+        shear: (N,), pixels by which a point moves right for each pixel below the
+            centre.
         shift_x: (N,), pixels to the right.
         shift_y: (N,), pixels down.
 
     Returns:
-        (N, 2, 3), the inverse map: from a pixel to the place it shows.
+        (N, 2, 3), the inverse map: from an output pixel to its source.
     """
     cos, sin = ops.cos(angle), ops.sin(angle)
     a, b = (cos + shear * sin) / zoom_x, (sin - shear * cos) / zoom_x

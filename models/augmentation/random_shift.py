@@ -1,6 +1,9 @@
-"""Shifting by whole pixels: padding and cropping in one."""
+"""Shift images by whole pixels: pad and crop in one."""
+
+from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from fovea.models.augmentation.per_image import PerImageLayer
@@ -9,16 +12,16 @@ from fovea.models.augmentation.resample import pixel_index, take_pixels
 
 @keras.saving.register_keras_serializable(package="fovea")
 class RandomShift(PerImageLayer):
-    """Shift every image by up to `pixels` whole pixels both ways.
+    """Shift every image by up to `pixels` whole pixels in both axes.
 
-    The same as padding by `pixels` on every side and cropping back to the old size
-    at a random place, the standard augmentation of CIFAR-10 (He et al., 2015, pad
-    4). All (2 * pixels + 1) squared offsets are equally likely.
+    The same as padding by `pixels` on every side and cropping back to the original size
+    at a random position, the standard augmentation for CIFAR-10 (He et al., 2015,
+    padding 4). All (2 * pixels + 1) ** 2 offsets are equally likely.
 
     Args:
         pixels: Largest shift in either direction.
-        padding: "constant" shows `fill_value` where nothing is left to show,
-            "reflect" the image mirrored at its border pixel.
+        padding: "constant" fills uncovered pixels with `fill_value`, "reflect" with the
+            image reflected at its border pixel.
         fill_value: Value of uncovered pixels.
 
     Input shape:
@@ -37,8 +40,8 @@ class RandomShift(PerImageLayer):
         *,
         padding: str = "constant",
         fill_value: float = 0.0,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if not isinstance(pixels, int) or pixels < 1:
             raise ValueError(
@@ -52,7 +55,8 @@ class RandomShift(PerImageLayer):
         self.padding = padding
         self.fill_value = fill_value
 
-    def augment(self, images):
+    def augment(self, images: tf.Tensor) -> tf.Tensor:
+        """Return the images, each shifted by its own offset."""
         height, width = images.shape[1:3]
         fill = {"constant_values": self.fill_value}
         padded = ops.pad(
@@ -67,7 +71,8 @@ class RandomShift(PerImageLayer):
         index = pixel_index(padded, rows[:, :, None], columns[:, None, :])
         return take_pixels(padded, index)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of the constructor, for saving."""
         return {
             **super().get_config(),
             "pixels": self.pixels,

@@ -1,4 +1,4 @@
-"""Batch normalisation that trains in one pass on CPUs."""
+"""Batch normalisation through a fused operation, for training on CPUs."""
 
 from typing import Any
 
@@ -12,20 +12,23 @@ from fovea.models.backend import has_gpu
 class BatchNormalization(keras.layers.BatchNormalization):
     """`keras.layers.BatchNormalization` through TensorFlow's fused operation.
 
-    Keras computes mean, variance, difference, product and their gradients one
-    after the other, each a pass over the maps. The fused operation gives the same
-    values in one.
+    Keras computes mean, variance, difference, product and their gradients one after the
+    other, in one pass over the feature maps each. The fused operation computes the same
+    values in one pass.
 
-    It is used in training, in float32, for maps with channels last and without a
-    GPU, where XLA fuses what Keras writes.
+    It is used in training, in float32, for feature maps with channels last and without
+    a GPU, for which XLA fuses Keras' operations.
 
-    Arguments, input shape and output shape are Keras' layer's.
+    Arguments, input shape and output shape are those of
+    `keras.layers.BatchNormalization`.
     """
 
     def call(
         self, inputs: Any, training: bool | None = None, mask: Any | None = None
     ) -> Any:
-        if not (training and self.trainable and mask is None and self._pays(inputs)):
+        """Normalise `inputs`; in training, also update the moving statistics."""
+        fused = training and self.trainable and mask is None
+        if not (fused and self._is_faster(inputs)):
             return super().call(inputs, training=training, mask=mask)
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
@@ -36,7 +39,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
             epsilon=self.epsilon,
             is_training=True,
         )
-        # It gives the unbiased estimate, which Keras does not average.
+        # The operation returns the unbiased estimate, Keras averages the biased one.
         count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
         variance = variance * ((count - 1) / count)
         for moving, batch in (
@@ -46,7 +49,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
             moving.assign(moving * self.momentum + batch * (1 - self.momentum))
         return outputs
 
-    def _pays(self, inputs: Any) -> bool:
+    def _is_faster(self, inputs: Any) -> bool:
+        """Return whether the fused operation supports, and speeds up, this call."""
         return (
             len(inputs.shape) == 4
             and self.axis in (-1, 3)

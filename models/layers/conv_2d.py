@@ -1,4 +1,4 @@
-"""Convolution that trains through Winograd's algorithm where that is faster."""
+"""Convolution by Winograd's algorithm, for training where that is faster."""
 
 from typing import Any
 
@@ -42,39 +42,40 @@ _OUTPUT = np.array(
     ],
     np.float32,
 )
-# Transforming maps costs in proportion to the channels, what is saved to their
-# product; benchmarks/RESULTS.md has the sizes on both sides of this bound.
+# The cost of the transforms is proportional to the number of channels, the saving to
+# the product of input and output channels; benchmarks/RESULTS.md has the sizes on both
+# sides of this bound.
 _LEAST_PRODUCT = 64 * 256
 
 
 @keras.saving.register_keras_serializable(package="fovea")
 class Conv2D(keras.layers.Conv2D):
-    """`keras.layers.Conv2D` with a faster way to train on CPUs.
+    """`keras.layers.Conv2D` with a faster algorithm for training on CPUs.
 
-    Lavin, Gray: "Fast Algorithms for Convolutional Neural Networks", CVPR 2016: a
-    tile of 4x4 outputs of a 3x3 convolution takes 36 multiplications for each pair
-    of channels instead of 144, between transforms of the input and of the output
-    that cost nothing for many channels. Here every step is a matrix product, and so
-    is every step of its gradient.
+    Lavin, Gray: "Fast Algorithms for Convolutional Neural Networks", CVPR 2016: a tile
+    of 4x4 outputs of a 3x3 convolution takes 36 multiplications for each pair of
+    channels instead of 144, between transforms of the input and of the output whose
+    cost is negligible with many channels. Every step is a matrix product here, and so
+    is every step of the gradient.
 
-    It is used in training, in float32 and without a GPU, for 3x3 kernels with
-    stride 1, "same" padding and many channels; everything else, and every exported
-    graph, is the ordinary convolution. Results agree to about 1e-5 of the largest
-    value.
+    It is used in training, in float32 and without a GPU, for 3x3 kernels with stride 1,
+    "same" padding and many channels. Other calls, and exported graphs, use the ordinary
+    convolution. Results agree to about 1e-5 of the largest value.
 
-    Arguments, input shape and output shape are `keras.layers.Conv2D`'s.
+    Arguments, input shape and output shape are those of `keras.layers.Conv2D`.
     """
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        if not training or not self.winograd_pays(inputs):
+        """Convolve, by Winograd's algorithm in training where that is faster."""
+        if not training or not self.uses_winograd(inputs):
             return super().call(inputs)
         outputs = winograd(inputs, self.kernel)
         if self.use_bias:
             outputs = outputs + self.bias
         return outputs if self.activation is None else self.activation(outputs)
 
-    def winograd_pays(self, inputs: Any) -> bool:
-        """Return whether training on this tensor takes Winograd's algorithm."""
+    def uses_winograd(self, inputs: Any) -> bool:
+        """Return whether training on this tensor uses Winograd's algorithm."""
         return (
             self.kernel_size == (3, 3)
             and self.strides == (1, 1)
@@ -90,7 +91,7 @@ class Conv2D(keras.layers.Conv2D):
 
 
 def winograd(images: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """Convolve with 3x3 kernels, stride 1 and "same" padding.
+    """Convolve with 3x3 kernels, stride 1 and "same" padding, by Winograd's algorithm.
 
     Args:
         images: float32 (N, H, W, C), height and width known.
@@ -106,7 +107,8 @@ def winograd(images: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     points = tf.matmul(_KERNEL, tf.reshape(kernel, (3, -1)))
     points = tf.reshape(points, (6, 3, channels * filters))
     points = tf.reshape(tf.matmul(_KERNEL, points), (6, 1, 6, channels, filters))
-    # Images last but one, so that each transform is one product over long rows.
+    # With the batch as the last axis but one, each transform is one matrix product over
+    # long rows.
     x = tf.reshape(tf.transpose(images, (1, 2, 0, 3)), (height, -1))
     x = tf.matmul(_to_points(height), x)
     x = tf.matmul(_to_points(width), tf.reshape(x, (6 * rows, width, -1)))
@@ -119,7 +121,7 @@ def winograd(images: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 
 
 def _to_points(size: int) -> np.ndarray:
-    """Return (6 * tiles, size): from a line of pixels to the points of its tiles."""
+    """Return the matrix (6 * tiles, size) from pixels of a line to points of tiles."""
     tiles = -(-size // _TILE)
     matrix = np.zeros((6, tiles, size), np.float32)
     for tile in range(tiles):
@@ -131,7 +133,7 @@ def _to_points(size: int) -> np.ndarray:
 
 
 def _to_pixels(size: int) -> np.ndarray:
-    """Return (size, 6 * tiles): from the points of tiles to a line of pixels."""
+    """Return the matrix (size, 6 * tiles) from points of tiles to pixels of a line."""
     tiles = -(-size // _TILE)
     matrix = np.zeros((size, 6, tiles), np.float32)
     for pixel in range(size):

@@ -1,4 +1,4 @@
-"""Local response normalisation: neighbouring maps compete, as in AlexNet."""
+"""Local response normalisation, as in AlexNet."""
 
 from typing import Any
 
@@ -8,21 +8,21 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="fovea")
 class LocalResponseNormalization(keras.layers.Layer):
-    """Divide each value by the activity of its neighbours in the channel axis.
+    """Divide each value by a norm of its neighbours along the channel axis.
 
     Krizhevsky, Sutskever, Hinton 2012, section 3.3:
 
         b[c] = a[c] / (k + alpha * sum of a[j]^2 over c - r <= j <= c + r) ^ beta
 
-    with r = size // 2, and j within the channels. The defaults are the paper's.
-    Caffe and PyTorch divide alpha by `size` and take k = 1; the paper, followed
-    here, does neither. Computed in float32, because squares overflow float16.
+    with r = size // 2, and j within the channels. The defaults are the paper's. Caffe
+    and PyTorch divide alpha by `size` and use k = 1; the paper, and this layer, do
+    neither. Computed in float32, because squares overflow float16.
 
     Args:
         size: Number of neighbouring channels in the sum, odd.
         alpha: Weight of the sum.
         beta: Exponent.
-        k: Added to the sum.
+        k: Constant that is added to the sum.
 
     Input shape:
         (N, H, W, C), or any shape whose last axis is the channels.
@@ -51,22 +51,25 @@ class LocalResponseNormalization(keras.layers.Layer):
         self.k = k
 
     def call(self, inputs: Any) -> Any:
+        """Normalise the input."""
         x = ops.cast(inputs, "float32")
         radius, channels = self.size // 2, inputs.shape[-1]
-        framed = ops.pad(
+        padded = ops.pad(
             ops.square(x), [(0, 0)] * (len(x.shape) - 1) + [(radius, radius)]
         )
-        # A sum of shifted copies: XLA fuses it into one pass over the maps.
+        # XLA fuses this sum of shifted copies into one pass over the maps.
         energy = sum(
-            framed[..., shift : shift + channels] for shift in range(self.size)
+            padded[..., shift : shift + channels] for shift in range(self.size)
         )
         normalised = x / ops.power(self.k + self.alpha * energy, self.beta)
         return ops.cast(normalised, self.compute_dtype)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the shape of the output, which is that of the input."""
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
+        """Return the arguments of the constructor, for saving."""
         own = {
             "size": self.size,
             "alpha": self.alpha,

@@ -1,4 +1,4 @@
-"""Locally connected layer: receptive fields without shared weights."""
+"""A locally connected layer: a convolution without shared weights."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ from keras import activations, initializers, ops, regularizers
 
 @keras.saving.register_keras_serializable(package="fovea")
 class LocallyConnected2D(keras.layers.Layer):
-    """Connect each output position to its own window, with weights of its own.
+    """Convolve with separate filters at each position.
 
-    Geometry and arguments are `keras.layers.Conv2D`'s. A convolution uses one
-    set of filters at all positions; here each of the OH x OW positions has its
-    own, so that there are OH * OW times as many weights, and the layer fits one
-    image size only. Keras 2 had this layer, Keras 3 dropped it.
+    Geometry and arguments are those of `keras.layers.Conv2D`. A convolution uses the
+    same filters at all positions; here each of the OH x OW positions has its own, so
+    that there are OH * OW times as many weights, and the layer fits only one image
+    size. Keras 2 had this layer, Keras 3 removed it.
 
     Args:
         filters: Outputs at each position.
@@ -23,9 +23,10 @@ class LocallyConnected2D(keras.layers.Layer):
             and reads zeros outside the image.
         activation: Name of a Keras activation, or None.
         use_bias: Whether each output at each position has a bias.
-        kernel_initializer: Initialiser of the (OH, OW, inputs, filters) kernel.
-            It sees the shape (inputs, OH * OW * filters), so that the fan-in is
-            one window's: choose one that goes by the fan-in, he or lecun.
+        kernel_initializer: Initialiser of the (OH, OW, inputs, filters) kernel. It is
+            called with the shape (inputs, OH * OW * filters), so that the fan-in is
+            that of one window: choose one that depends only on the fan-in, such as
+            he_normal or lecun_uniform.
         kernel_regularizer: Penalty on the kernel, or None.
 
     Input shape:
@@ -63,10 +64,11 @@ class LocallyConnected2D(keras.layers.Layer):
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
 
     def build(self, input_shape: Any) -> None:
+        """Create the kernel and the bias."""
         _, height, width, channels = input_shape
         if None in (height, width, channels):
             raise ValueError(
-                "Each position has weights of its own, so the image size must be "
+                "Each position has separate weights, so the image size must be "
                 f"known. Received: input_shape={input_shape}"
             )
         if self.padding == "valid" and (
@@ -90,8 +92,10 @@ class LocallyConnected2D(keras.layers.Layer):
             )
 
     def _initialise(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
-        # Drawn as one wide dense kernel. Keras would take the axes of positions
-        # for a window and count them into the fan-in: too small by 1/sqrt(OH * OW).
+        """Return initial values of the kernel."""
+        # Drawn as the kernel of one wide dense layer. Keras would take the axes of
+        # positions for a window and multiply the fan-in by OH * OW, which would make
+        # the weights too small.
         rows, columns, inputs, filters = shape
         kernel = self.kernel_initializer(
             (inputs, rows * columns * filters), dtype=dtype
@@ -100,14 +104,15 @@ class LocallyConnected2D(keras.layers.Layer):
         return ops.transpose(kernel, (1, 2, 0, 3))
 
     def call(self, inputs: Any) -> Any:
+        """Connect the windows at all positions to the outputs."""
         rows, columns = self.kernel.shape[:2]
         (height, width), (down, right) = self.kernel_size, self.strides
         if self.padding == "same":
-            frame = [_frame(*each) for each in self._axes(inputs.shape)]
-            inputs = ops.pad(inputs, [(0, 0), *frame, (0, 0)])
-        # The windows of all positions side by side, (N, OH, OW, inputs), as one
-        # slice for each place in the window: plain slices have gradients and XLA
-        # kernels everywhere, which extracting patches has not.
+            border = [_same_padding(*each) for each in self._axes(inputs.shape)]
+            inputs = ops.pad(inputs, [(0, 0), *border, (0, 0)])
+        # The windows of all positions, (N, OH, OW, inputs), as one slice for each
+        # element of the window: slices have gradients and XLA kernels on every device,
+        # the extraction of patches has not.
         windows = ops.concatenate(
             [
                 inputs[
@@ -126,6 +131,7 @@ class LocallyConnected2D(keras.layers.Layer):
         return self.activation(outputs)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return (N, OH, OW, filters)."""
         sizes = [
             -(-size // stride)
             if self.padding == "same"
@@ -135,6 +141,7 @@ class LocallyConnected2D(keras.layers.Layer):
         return (input_shape[0], *sizes, self.filters)
 
     def get_config(self) -> dict[str, Any]:
+        """Return the arguments of the constructor, for saving."""
         own = {
             "filters": self.filters,
             "kernel_size": self.kernel_size,
@@ -152,17 +159,18 @@ class LocallyConnected2D(keras.layers.Layer):
         return zip(shape[1:3], self.kernel_size, self.strides, strict=True)
 
 
-def _frame(size: int, window: int, stride: int) -> tuple[int, int]:
-    """Return the zeros before and after that "same" padding adds."""
+def _same_padding(size: int, window: int, stride: int) -> tuple[int, int]:
+    """Return the numbers of zeros that "same" padding adds before and after."""
     positions = -(-size // stride)
     total = max(0, (positions - 1) * stride + window - size)
     return total // 2, total - total // 2
 
 
 def _pair(name: str, value: int | tuple[int, int]) -> tuple[int, int]:
+    """Return (value, value) for one number, and two numbers as they are."""
     pair = (value, value) if isinstance(value, int) else tuple(value)
     if len(pair) != 2 or min(pair) < 1:
         raise ValueError(
-            f"It must be one positive number or two. Received: {name}={value}"
+            f"{name} must be one positive number or two. Received: {name}={value}"
         )
     return pair

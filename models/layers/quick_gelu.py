@@ -1,4 +1,4 @@
-"""GELU's approximation by a sigmoid."""
+"""The approximation of GELU by a sigmoid."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ import tensorflow as tf
 def quick_gelu(x: Any) -> Any:
     """Return x * sigmoid(1.702 x), which is within 0.021 of GELU.
 
-    Hendrycks, Gimpel: "Gaussian Error Linear Units", 2016, section 2. It takes
-    fewer passes over the maps, and over their gradients, than GELU itself.
+    Hendrycks, Gimpel: "Gaussian Error Linear Units", 2016, section 2. It needs fewer
+    passes over the feature maps and their gradients than GELU.
     """
     return tf.nn.silu(x, beta=1.702)

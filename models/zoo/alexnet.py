@@ -33,9 +33,9 @@ def alexnet(
     Published: 18.2 % top-5 and 40.7 % top-1 error on ImageNet's validation set
     for one network, 15.3 % top-5 on the test set for an ensemble.
 
-    Layers and shapes at 227x227x3 with two towers, as the paper has them on two
-    GPUs. A tower's layer sees its own tower only, but for conv3 and the fully
-    connected layers, which see both:
+    Layers and shapes at 227x227x3 with two towers, as the paper has them on two GPUs.
+    Each tower's layers take their input from the same tower, except conv3 and the fully
+    connected layers, which take it from both:
 
         conv1   2 x 48 filters 11x11, stride 4    55x55    34,944 parameters
         norm1, pool1  3x3, stride 2               27x27
@@ -50,12 +50,13 @@ def alexnet(
         logits  fully connected                   1000     4,097,000
                                                   (60,965,224 in all)
 
-    `towers=1` gives the ungrouped net of much later code, 62,378,344 parameters.
-    (torchvision's 61,100,840 are another net: "One weird trick", 2014.) The paper
-    says 224x224, from which no 55x55 follows; 227 does, and everybody uses it.
+    `towers=1` gives the network without groups of many later implementations,
+    62,378,344 parameters. (torchvision's, with 61,100,840, is another one: "One weird
+    trick", 2014.) The paper states 224x224, which does not give 55x55; 227x227 does,
+    and is what implementations use.
 
-    The CIFAR form, for images below 67x67, begins with 5x5 filters at stride 1
-    and has 1,024 units in fc6 and fc7.
+    The CIFAR form, for images below 67x67, starts with 5x5 filters at stride 1 and has
+    1,024 units in fc6 and fc7.
 
     What differs from the paper: He's initialisation with zero biases instead of
     a deviation of 0.01 with biases of one; pixels scaled to -1..1 instead of the

@@ -1,4 +1,4 @@
-"""All-CNN-C: nothing but convolutions."""
+"""All-CNN-C: convolutions only."""
 
 from typing import Any
 
@@ -27,9 +27,9 @@ def all_cnn_c(
     Convolutional Net", 2014 (ICLR 2015 workshop), tables 1 and 2. Published:
     CIFAR-10 9.08 % test error, 7.25 % with shifts and flips.
 
-    Is pooling needed? A convolution of the same window and stride does as well,
-    and learns how to summarise. `pooling="max"` gives the paper's model C, from
-    which this network is derived.
+    Convolutions with the same window and stride replace the poolings, without loss of
+    accuracy. `pooling="max"` gives the paper's model C, from which this network is
+    derived.
 
     Layers and shapes at 32x32x3:
 
@@ -45,9 +45,9 @@ def all_cnn_c(
         conv7    10 filters 1x1              6x6      1,930    (1,369,738 in all)
         logits   average                     10
 
-    What differs from the paper: conv7 has no ReLU, because a class's map that one
-    silences gets no gradient any more; He's initialisation, the paper names none;
-    pixels scaled to -1..1 instead of global contrast normalisation and whitening.
+    What differs from the paper: conv7 has no ReLU, because a class whose map is zero
+    everywhere gets no gradient; He's initialisation, the paper names none; pixels
+    scaled to -1..1 instead of global contrast normalisation and whitening.
 
     Args:
         input_shape: (height, width, channels), at least 9x9.

@@ -11,7 +11,7 @@ from fovea.models.stem import image_input
 from fovea.models.style import Style
 from fovea.models.validation import check_choice, check_count
 
-# A move must keep its place on the board: no pooling, "same" padding, stride 1.
+# A move must keep its position on the board: no pooling, "same" padding, stride 1.
 STYLE = Style(excluded=("pooling", "padding", "stride"))
 
 
@@ -30,9 +30,9 @@ def alphago_policy(
     Search", Nature 529, 2016, Methods ("Neural network architecture"). Published:
     57 % of expert moves predicted.
 
-    A shape on the board means the same wherever it is, so weights are shared;
-    but its exact place matters, so there is no pooling, and the maps are as large
-    as the board from the first layer to the last.
+    A pattern on the board has the same meaning at every position, so weights are
+    shared; but the exact position matters, so there is no pooling, and all maps are as
+    large as the board.
 
     Layers and shapes at 19x19x48, the paper's 48 feature planes:
 
@@ -41,7 +41,7 @@ def alphago_policy(
         conv13           1 filter 1x1         19x19    192
         logits           a bias for each move 361      361   (3,882,793 in all)
 
-    The planes are binary: give 0 and 255, which are scaled to 0 and 1.
+    The planes are binary: pass 0 and 255, which are scaled to 0 and 1.
 
     For images and their classes the last two layers are one filter 1x1 for each
     class and the average over its map, and there are 48 filters instead of 192.
@@ -77,8 +77,8 @@ def alphago_policy(
     check_choice("head", head, ("moves", "classes"))
     if head == "moves" and num_classes != points:
         raise ValueError(
-            f"A board of {input_shape[0]}x{input_shape[1]} has {points} moves, and "
-            f"{num_classes} classes are asked for. Received: head={head}"
+            f"A board of {input_shape[0]}x{input_shape[1]} has {points} moves, "
+            f"but there are {num_classes} classes. Received: head={head}"
         )
     moves = head == "moves"
     if filters is None:

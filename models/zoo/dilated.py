@@ -1,4 +1,4 @@
-"""Dilated convolutions: see far without pooling."""
+"""Dilated convolutions: large receptive fields without pooling."""
 
 from typing import Any
 
@@ -31,9 +31,9 @@ def dilated(
     2016, section 3 and table 1 (the "Basic" module). The paper segments
     images with it and publishes no classification.
 
-    Pooling widens what a unit sees at the price of the places. A 3x3 filter with
-    gaps of d pixels sees as far at full resolution; doubling d at each layer, the
-    receptive field grows exponentially with depth, the parameters linearly.
+    Pooling enlarges the receptive field at the expense of resolution. A 3x3 filter with
+    dilation d has an equally large field at full resolution; with d doubled at each
+    layer the field grows exponentially with depth, the number of parameters linearly.
 
     Layers and shapes at 32x32x3; fields as in the paper's table, to which `front`
     adds two pixels:
@@ -49,10 +49,10 @@ def dilated(
         context8    10 filters 1x1                 32x32    330    (65,962 in all)
         logits      average                        10
 
-    What differs from the paper: the module works on the image behind one
-    convolution instead of on VGG-16's class maps, and its map of answers is
-    averaged, because it classifies images instead of pixels. The initialisation
-    is the paper's: each layer begins as the identity.
+    What differs from the paper: the input of the module is the image after one
+    convolution instead of VGG-16's class maps, and its map of scores is averaged,
+    because it classifies images instead of pixels. The initialisation is the paper's:
+    each layer starts as the identity.
 
     Args:
         input_shape: (height, width, channels), at least 3x3.

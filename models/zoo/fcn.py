@@ -1,4 +1,4 @@
-"""A fully convolutional network: any image size, a class at every place."""
+"""A fully convolutional network: any image size, class scores at every position."""
 
 from typing import Any
 
@@ -26,8 +26,8 @@ def fcn(
     Segmentation", CVPR 2015, section 3. Published for FCN-8s: 62.2 % mean IU on
     PASCAL VOC 2012.
 
-    A fully connected layer is a convolution whose window is the whole map. Written
-    so, it takes larger images as well, and gives a map of answers instead of one.
+    A fully connected layer is a convolution whose window is the whole map. Written as
+    one, it also accepts larger images, and returns a map of scores instead of a vector.
 
     Layers and shapes at 32x32x3, and at any other size:
 
@@ -41,21 +41,21 @@ def fcn(
         class_map                   10 filters 1x1     4x4
         logits                      average            10
 
-    The weights fit every size: a network trained at 32x32 gives its weights to
-    one built with `input_shape=(None, None, 3)`. `class_map=True` gives the model
-    two named outputs, a dictionary with `logits` and `class_map`, the float32
-    logits at every eighth pixel, (N, H/8, W/8, K).
+    The weights fit every size: those of a network trained at 32x32 can be set in one
+    built with `input_shape=(None, None, 3)`. With `class_map=True` the model has two
+    named outputs, a dictionary with `logits` and `class_map`, the float32 logits at
+    every eighth pixel, (N, H/8, W/8, K).
 
-    What differs from the paper: the trunk is the first three stages of VGG-16
-    instead of all five, and fc6 and fc7 are 256 filters 1x1 instead of 4,096 of
-    7x7 and 1x1, so that it can be trained from scratch on small images, for which
-    it has batch normalisation (the paper starts from ImageNet weights). It is
-    trained by the image's class instead of the pixels', so there is nothing that
-    could teach the upsampling and the skips of FCN-16s and FCN-8s.
+    What differs from the paper: the trunk is the first three stages of VGG-16 instead
+    of all five, and fc6 and fc7 are 256 filters 1x1 instead of 4,096 of 7x7 and 1x1, so
+    that it can be trained from scratch on small images, for which it has batch
+    normalisation (the paper starts from ImageNet weights). It is trained by the image's
+    class instead of the pixels', so the upsampling and the skip connections of FCN-16s
+    and FCN-8s could not be trained.
 
     Args:
-        input_shape: (height, width, channels), at least 5x5; None for a height or
-            a width that may be any.
+        input_shape: (height, width, channels), at least 5x5; None for an arbitrary
+            height or width.
         num_classes: Number of logits.
         augmentation: Policy name, list of layers or None.
         class_map: Whether the class map is an output too.

@@ -1,4 +1,4 @@
-"""GoogLeNet: filters of several sizes side by side."""
+"""GoogLeNet: filters of several sizes in parallel."""
 
 from dataclasses import replace
 from typing import Any
@@ -12,8 +12,8 @@ from fovea.models.stem import image_input, is_imagenet_form
 from fovea.models.style import NORMALISATIONS, Style
 from fovea.models.validation import check_choice
 
-# The paper's table 1: filters of the 1x1, of the 3x3 and its reduction before,
-# of the 5x5 and its reduction before, and of the projection behind the pooling.
+# The paper's table 1: filters of the 1x1, of the 3x3 and its reduction before, of the
+# 5x5 and its reduction before, and of the projection after the pooling.
 INCEPTIONS = {
     "3a": (64, 96, 128, 16, 32, 32),
     "3b": (128, 128, 192, 32, 96, 64),
@@ -53,10 +53,10 @@ def googlenet(
     and table 1. Published: 6.67 % top-5 error on ImageNet for an ensemble of
     seven with 144 crops, 10.07 % for one network and one crop.
 
-    Which filter size is right? An inception module takes 1x1, 3x3, 5x5 and
-    pooling at once and concatenates what they give. That is affordable because a
-    1x1 convolution in front reduces the maps: thirty-two 5x5 filters on
-    28x28x256 cost 160.6 M multiply-adds, and a fraction of it behind a bottleneck.
+    Instead of one filter size, an inception module applies 1x1, 3x3 and 5x5 filters and
+    pooling in parallel and concatenates the results. A 1x1 convolution in front of the
+    larger filters (a bottleneck) reduces the channels and so the cost: without one,
+    thirty-two 5x5 filters on 28x28x256 take 160.6 M multiply-adds.
 
     Layers and shapes at 224x224x3:
 
@@ -77,16 +77,16 @@ def googlenet(
     counts of the paper's table and of Caffe's definition. (torchvision has 3x3
     filters where the paper has 5x5 and counts 6,624,904.)
 
-    The auxiliary heads on 4a and 4d bring gradients into the middle of the
-    network. `auxiliary=True` gives the model three named outputs, a dictionary
-    with `logits`, `auxiliary1` and `auxiliary2`, all float32 logits, for training
-    with the paper's loss weights 1, 0.3 and 0.3. What is judged and served has
-    one output: `keras.Model(model.input, model.get_layer("logits").output)`.
+    The auxiliary heads on 4a and 4d bring gradients into the middle of the network.
+    With `auxiliary=True` the model has three named outputs, a dictionary with `logits`,
+    `auxiliary1` and `auxiliary2`, all float32 logits, for training with the paper's
+    loss weights 1, 0.3 and 0.3. For evaluation and serving take one output:
+    `keras.Model(model.input, model.get_layer("logits").output)`.
 
-    The CIFAR form, for images below 64x64, begins with 3x3 filters at stride 1
-    and has neither pool1 nor auxiliary heads; the modules see 16x16, 8x8 and 4x4.
-    It has batch normalisation, as its CIFAR versions have in the literature
-    (92.9 to 95 % accuracy, with the modules at 32x32, 16x16 and 8x8).
+    The CIFAR form, for images below 64x64, starts with 3x3 filters at stride 1 and has
+    neither pool1 nor auxiliary heads; the modules' maps are 16x16, 8x8 and 4x4. It has
+    batch normalisation, as its CIFAR versions have in the literature (92.9 to 95 %
+    accuracy, with the modules at 32x32, 16x16 and 8x8).
 
     What differs from the paper: Glorot's initialisation, as in Caffe, the paper
     names none; pixels scaled to -1..1 instead of the mean subtracted.
@@ -161,7 +161,7 @@ def googlenet(
 
 
 def _inception(blocks: Blocks, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    """Let four branches look at the maps, and lay side by side what they give."""
+    """Apply four branches in parallel and concatenate their outputs."""
     ones, reduce3, threes, reduce5, fives, projection = INCEPTIONS[name]
     name = f"inception_{name}"
     branch1 = blocks.conv(x, ones, 1, name=f"{name}_1x1")
@@ -179,7 +179,7 @@ def _inception(blocks: Blocks, x: keras.KerasTensor, name: str) -> keras.KerasTe
 def _auxiliary(
     blocks: Blocks, x: keras.KerasTensor, num_classes: int, name: str
 ) -> keras.KerasTensor:
-    """Classify from the middle of the network (section 5)."""
+    """Add an auxiliary head, a classifier on intermediate feature maps (section 5)."""
     x = layers.AveragePooling2D(5, strides=3, name=f"{name}_pool")(x)
     x = blocks.conv(x, 128, 1, name=f"{name}_conv")
     x = layers.Flatten(name=f"{name}_flatten")(x)

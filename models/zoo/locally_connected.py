@@ -1,4 +1,4 @@
-"""Receptive fields without shared weights: halfway to a convolutional network."""
+"""A locally connected network: receptive fields without shared weights."""
 
 from typing import Any
 
@@ -23,13 +23,12 @@ def locally_connected(
     filters: int = 8,
     **style: Any,
 ) -> keras.Model:
-    """Build a network whose units each see a window, with weights of their own.
+    """Build a network of locally connected layers.
 
     LeCun: "Generalization and Network Design Strategies", University of Toronto
-    CRG-TR-89-4, 1989: Net-3, on handwritten digits of 16x16. It stands
-    between a fully connected network (Net-2) and networks that share weights as
-    well (Net-4, Net-5): the steps from the multilayer perceptron to the
-    convolutional network.
+    CRG-TR-89-4, 1989: Net-3, on handwritten digits of 16x16. It is between a fully
+    connected network (Net-2) and networks that also share weights (Net-4, Net-5), on
+    the way from the multilayer perceptron to the convolutional network.
 
     Layers and shapes at the paper's 16x16x1, with one filter at each position:
 

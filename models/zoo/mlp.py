@@ -1,4 +1,4 @@
-"""The multilayer perceptron: a deep network without any idea of an image."""
+"""The multilayer perceptron: fully connected layers on the flattened image."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -40,10 +40,9 @@ def mlp(
         fc2     fully connected    100     30,100
         logits  fully connected    10      1,010       (266,610 in all)
 
-    Every unit sees every pixel, so a pixel's neighbours mean no more to it than
-    pixels far away: the same network learns as well from images whose pixels
-    are shuffled, all in the same way. At 32x32x3 fc1 alone has 921,900
-    parameters.
+    Every unit of fc1 is connected to every pixel, so the network does not use which
+    pixels are neighbours: it learns equally well from images whose pixels are all
+    permuted in the same way. At 32x32x3 fc1 alone has 921,900 parameters.
 
     What differs from the paper: softmax cross-entropy instead of squared error,
     tanh without the paper's factors 1.7159 and 2/3.

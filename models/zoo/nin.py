@@ -25,12 +25,12 @@ def nin(
     4. Published: CIFAR-10 8.81 % test error with translation and flipping, 10.41
     without; CIFAR-100 35.68 %; MNIST 0.47 %.
 
-    Two ideas that stayed. A convolution's filter is linear in its window; behind
-    it 1x1 convolutions ("cccp", cascaded cross channel parametric pooling) make
-    a small multilayer perceptron of it. And instead of fully connected layers
-    the last maps, one for each class, are averaged: nothing there to overfit.
+    Two of its ideas were widely adopted. A convolution is linear in its window; the 1x1
+    convolutions that follow it ("cccp", cascaded cross channel parametric pooling) make
+    it a small multilayer perceptron. And instead of fully connected layers, which
+    overfit, the last maps, one for each class, are averaged.
 
-    Layers and shapes at CIFAR-10's 32x32x3; the paper gives none, these are of
+    Layers and shapes at CIFAR-10's 32x32x3; the paper states none, these are those of
     the authors' published Caffe definition:
 
         conv1   192 filters 5x5      32x32     14,592 parameters
@@ -46,10 +46,10 @@ def nin(
         cccp6   10 filters 1x1       8x8       1,930     (966,986 in all)
         logits  average              10
 
-    What differs from it: pool2 takes the maximum, as the paper says, not the
-    authors' average; cccp6 has no ReLU, because a class's map that one silences
-    gets no gradient any more; He's initialisation; pixels scaled to -1..1 instead
-    of global contrast normalisation and whitening.
+    What differs from it: pool2 takes the maximum, as the paper says, not the authors'
+    average; cccp6 has no ReLU, because a class whose map is zero everywhere gets no
+    gradient; He's initialisation; pixels scaled to -1..1 instead of global contrast
+    normalisation and whitening.
 
     Args:
         input_shape: (height, width, channels), at least 5x5.

@@ -76,20 +76,20 @@ def resnet(
         logits     fully connected             1000
 
     A block of ResNet-18 and 34 is two 3x3 layers of 64, 128, 256, 512 filters; a
-    bottleneck of ResNet-50 a 1x1, a 3x3 of as many, and a 1x1 of four times as
-    many, so that the expensive 3x3 sees few maps. Layers of a block, conv3_1 for
+    bottleneck of ResNet-50 a 1x1, a 3x3 of as many, and a 1x1 of four times as many, so
+    that the expensive 3x3 layer has few channels. Layers of a block, conv3_1 for
     example: conv3_1_a, conv3_1_b, (conv3_1_c,) each with normalisation,
     conv3_1_shortcut, conv3_1_add, conv3_1_act.
 
-    Where sources disagree: shortcuts are the paper's option B, a 1x1 projection
-    where the shape changes. Stride 2 is in the bottleneck's first 1x1, as in the
-    paper (torchvision moved it to the 3x3, "v1.5"; same parameters). Convolutions
-    in front of a normalisation have no bias: 25,557,032 trainable parameters for
-    ResNet-50, where keras.applications counts 25,636,712 with biases and
-    statistics. "same" padding puts the odd pixel behind, torchvision in front.
+    Where sources disagree: shortcuts are the paper's option B, a 1x1 projection where
+    the shape changes. Stride 2 is in the bottleneck's first 1x1, as in the paper
+    (torchvision moved it to the 3x3, "v1.5"; same parameters). Convolutions before a
+    normalisation have no bias: 25,557,032 trainable parameters for ResNet-50, where
+    keras.applications counts 25,636,712 with biases and statistics. "same" padding puts
+    the odd pixel after the image, torchvision before it.
 
-    The CIFAR stem, for images below 64x64, is one 3x3 convolution at stride 1
-    without pool1; the stages see 32x32, 16x16, 8x8, 4x4.
+    The CIFAR stem, for images below 64x64, is one 3x3 convolution at stride 1 without
+    pool1; the stages' maps are 32x32, 16x16, 8x8, 4x4.
 
     What differs from the paper: pixels scaled to -1..1 instead of the mean
     subtracted.
@@ -142,23 +142,23 @@ def resnet(
 def _basic(
     blocks: Blocks, x: keras.KerasTensor, filters: int, strides: int, *, name: str
 ) -> keras.KerasTensor:
-    """Add to the input what two 3x3 layers make of it (figure 5, left)."""
+    """Add a residual block of two 3x3 layers (figure 5, left)."""
     residual = blocks.conv(x, filters, 3, strides=strides, name=f"{name}_a")
     residual = blocks.conv(residual, filters, 3, activate=False, name=f"{name}_b")
-    return _join(blocks, x, residual, strides, name=name)
+    return _add(blocks, x, residual, strides, name=name)
 
 
 def _bottleneck(
     blocks: Blocks, x: keras.KerasTensor, filters: int, strides: int, *, name: str
 ) -> keras.KerasTensor:
-    """Reduce, convolve, restore, and add that to the input (figure 5, right)."""
+    """Add a bottleneck block of 1x1, 3x3 and 1x1 layers (figure 5, right)."""
     residual = blocks.conv(x, filters, 1, strides=strides, name=f"{name}_a")
     residual = blocks.conv(residual, filters, 3, name=f"{name}_b")
     residual = blocks.conv(residual, 4 * filters, 1, activate=False, name=f"{name}_c")
-    return _join(blocks, x, residual, strides, name=name)
+    return _add(blocks, x, residual, strides, name=name)
 
 
-def _join(
+def _add(
     blocks: Blocks,
     x: keras.KerasTensor,
     residual: keras.KerasTensor,
@@ -166,6 +166,7 @@ def _join(
     *,
     name: str,
 ) -> keras.KerasTensor:
+    """Add a residual to its input, projected where the shape changes."""
     filters = residual.shape[-1]
     if strides > 1 or x.shape[-1] != filters:
         x = blocks.conv(

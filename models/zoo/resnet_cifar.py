@@ -86,9 +86,9 @@ def resnet_cifar(
         56      853,018                  6.97 %
         110     1,727,962                6.43 % (6.61 +- 0.16)
 
-    Plain networks got worse beyond some depth, on the training set too. Here two
-    layers learn what is to be added to their input; to learn "nothing" is then
-    easy, and depth does not hurt.
+    Beyond some depth, plain networks got worse on the training set too. Here two layers
+    learn a residual that is added to their input; the identity is then easy to learn,
+    and more depth does no harm.
 
     Layers and shapes at 32x32x3, n = (depth - 2) / 6:
 
@@ -100,12 +100,13 @@ def resnet_cifar(
         logits                    fully connected             10
 
     A block, conv3_1 for example: conv3_1_a, conv3_1_b (each with normalisation),
-    conv3_1_shortcut where the shape changes, conv3_1_add, conv3_1_act. The
-    shortcuts are the paper's option A, without parameters; option B's projections
-    would give ResNet-20 272,474 and are followed in `resnet18` and its kin only.
+    conv3_1_shortcut where the shape changes, conv3_1_add, conv3_1_act. The shortcuts
+    are the paper's option A, without parameters; with option B's projections, which the
+    ImageNet ResNets here have, ResNet-20 has 272,474.
 
     What differs from the paper: pixels scaled to -1..1 instead of the mean image
-    subtracted. ResNet-110 began with a lower rate there; that is the recipe's.
+    subtracted. The paper starts ResNet-110 with a lower learning rate, which is up to
+    the recipe.
 
     Args:
         input_shape: (height, width, channels), at least 4x4.
@@ -140,7 +141,7 @@ def resnet_cifar(
 def _block(
     blocks: Blocks, x: keras.KerasTensor, filters: int, strides: int, *, name: str
 ) -> keras.KerasTensor:
-    """Add to the input what two 3x3 layers make of it (figure 2)."""
+    """Add a residual block of two 3x3 layers (figure 2)."""
     residual = blocks.conv(x, filters, 3, strides=strides, name=f"{name}_a")
     residual = blocks.conv(residual, filters, 3, activate=False, name=f"{name}_b")
     if strides > 1 or x.shape[-1] != filters:

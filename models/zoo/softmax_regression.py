@@ -28,11 +28,10 @@ def softmax_regression(
     lead to Maximum Mutual Information Estimation of Parameters", NIPS 1989,
     which named the softmax.
 
-    The baseline that every network has to beat: a class's weights, put back
-    into the image's shape, are the one template that the class is compared
-    with. On MNIST LeCun et al. (1998, section III.C) report 12 % test error for
-    linear classifiers trained with squared error; with softmax cross-entropy
-    about 7.5 % is usual.
+    The baseline for all networks: a class's weights, reshaped to the image, are the
+    only template of the class. On MNIST LeCun et al. (1998, section III.C) report 12 %
+    test error for linear classifiers trained with squared error; with softmax
+    cross-entropy about 7.5 % is usual.
 
     Layers and shapes at MNIST's 28x28x1:
 

@@ -1,4 +1,4 @@
-"""SpeedNet: the project's own, for the best accuracy for its compute."""
+"""SpeedNet: the project's own network, for the best accuracy for its compute."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -31,12 +31,12 @@ def speednet(
     whitening_bias: bool = False,
     **style: Any,
 ) -> keras.Model:
-    """Build a small network that learns fast.
+    """Build a small network that trains fast.
 
-    After Jordan: "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", 2024
-    (airbench94), section 3, which stands on Page's and hlb-CIFAR10's networks.
-    Published: 94.0 % accuracy on CIFAR-10 in 0.36 PFLOP, where a tuned ResNet-18
-    needs 32 PFLOP for 96.0 %.
+    After Jordan: "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", 2024 (airbench94),
+    section 3, which builds on Page's and hlb-CIFAR10's networks. Published: 94.0 %
+    accuracy on CIFAR-10 in 0.36 PFLOP, where a tuned ResNet-18 needs 32 PFLOP for
+    96.0 %.
 
     Layers and shapes at 32x32x3:
 
@@ -58,30 +58,31 @@ def speednet(
 
     What makes it fast to train:
 
-    - `whitening` looks at 2x2 patches along the principal directions of the
-      training set's patches, each scaled to variance one, and their negatives;
-      `whiten` computes them before training and freezes the layer.
-    - Convolutions begin as the identity (`Dirac`), so that the image reaches the
-      last layer from the first step on.
-    - Normalisation has no scale, follows the pooling, and averages its statistics
-      over few batches, because there are few.
+    - `whitening` projects 2x2 patches onto the principal directions of the training
+      set's patches, each scaled to variance one, and onto their negatives; `whiten`
+      computes them before training and freezes the layer.
+    - Convolutions start as the identity (`Dirac`), so that the image reaches the last
+      layer from the first step.
+    - Normalisation has no scale, follows the pooling, and averages its statistics over
+      few batches, because training is short.
     - Pooling directly after the first convolution of each stage: the second one
       costs a quarter.
-    - logits are scaled down, so that the first steps are taken on soft answers.
+    - The logits are scaled down, so that the predicted probabilities start nearly
+      uniform.
 
-    What differs from the paper: pixels scaled to -1..1 before the whitening
-    instead of standardised, which the whitening makes up for; the biases of
-    `whitening` are zero and frozen with its filters unless `whitening_bias` asks
-    for ones that are trained, 24 more parameters. Recipe and test-time augmentation are
-    training's.
+    What differs from the paper: pixels scaled to -1..1 before the whitening instead of
+    standardised, for which the whitening compensates; the biases of `whitening` are
+    zero and frozen with its filters, unless `whitening_bias` makes them trainable,
+    which adds 24 parameters. The recipe and test-time augmentation are not part of the
+    model.
 
     Args:
         input_shape: (height, width, channels), at least 9x9.
         num_classes: Number of logits.
         augmentation: Policy name, list of layers or None.
         widths: Filters of the three stages' convolutions.
-        whitening_bias: Whether each whitened map gets a bias that is trained, which
-            takes the gradient of the largest maps.
+        whitening_bias: Whether each whitened map has a trainable bias, which requires
+            the gradient with respect to the largest maps.
         **style: Options of `fovea.models.style.Style`; `STYLE` has the defaults.
             Stride is that of `whitening`; dropout precedes the scores.
 
@@ -93,7 +94,7 @@ def speednet(
     """
     blocks = Blocks(STYLE.updated(style))
 
-    def finish(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
+    def normalise_and_activate(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
         if blocks.style.normalisation == "batch":
             x = BatchNormalization(
                 momentum=0.4, epsilon=1e-12, scale=False, name=f"{name}_norm"
@@ -105,7 +106,7 @@ def speednet(
     images, x = image_input(
         input_shape, num_classes, augmentation=augmentation, min_size=9
     )
-    # Four pixels of each channel have as many principal directions.
+    # The four pixels of each channel have as many principal directions.
     x = blocks.convolve(
         x,
         2 * 4 * input_shape[2],
@@ -117,7 +118,7 @@ def speednet(
         name="whitening",
     )
     if whitening_bias:
-        # As PyTorch's convolutions start; all alike, pairs of filters would stay so.
+        # PyTorch's default. Equal biases would keep opposite filters symmetrical.
         spread = (4 * input_shape[2]) ** -0.5
         start = keras.initializers.RandomUniform(-spread, spread)
         x = Bias(start, name="whitening_bias")(x)
@@ -132,9 +133,9 @@ def speednet(
         check_count("widths", filters)
         x = blocks.convolve(x, filters, 3, use_bias=use_bias, name=f"conv{stage}_1")
         x = blocks.pool(x, 2, name=f"pool{stage}")
-        x = finish(x, name=f"conv{stage}_1")
+        x = normalise_and_activate(x, name=f"conv{stage}_1")
         x = blocks.convolve(x, filters, 3, use_bias=use_bias, name=f"conv{stage}_2")
-        x = finish(x, name=f"conv{stage}_2")
+        x = normalise_and_activate(x, name=f"conv{stage}_2")
     x = layers.GlobalMaxPooling2D(name="pool")(x)
     x = blocks.drop(x, name="drop")
     x = blocks.logits(x, num_classes, use_bias=False, name="scores")
@@ -146,13 +147,12 @@ def whiten(model: keras.Model, images: np.ndarray, *, epsilon: float = 5e-4) -> 
     """Set the filters of a speednet's first layer from images, and freeze them.
 
     Args:
-        model: What `speednet` gave.
+        model: Model built by `speednet`.
         images: uint8 (N, H, W, C) of the training set; 5,000 are enough.
-        epsilon: Added to each direction's variance, which bounds how much the
-            faintest ones are amplified.
+        epsilon: Added to each direction's variance, to bound the amplification of weak
+            directions.
 
     Example:
-
     ```python
     model = models.build("speednet", (32, 32, 3), 10)
     whiten(model, train_images[:5000])
@@ -180,5 +180,5 @@ def whiten(model: keras.Model, images: np.ndarray, *, epsilon: float = 5e-4) -> 
 
 
 def prepare(model: keras.Model, images: np.ndarray) -> None:
-    """Whiten by the first of the training images, which come in random order."""
+    """Whiten with the first of the training images, which are in random order."""
     whiten(model, images[:5000])

@@ -1,4 +1,4 @@
-"""Spatial transformer network: first learn where to look, then look."""
+"""Spatial transformer network: classify an image that is resampled as learned."""
 
 from typing import Any
 
@@ -25,15 +25,15 @@ def stn(
 ) -> keras.Model:
     """Build a small CNN behind an affine spatial transformer.
 
-    Jaderberg, Simonyan, Zisserman, Kavukcuoglu: "Spatial Transformer Networks",
-    NIPS 2015, section 4.1: ST-CNN with an affine transformation. The gain is on
-    distorted digits; on MNIST as it is there is little to straighten.
+    Jaderberg, Simonyan, Zisserman, Kavukcuoglu: "Spatial Transformer Networks", NIPS
+    2015, section 4.1: ST-CNN with an affine transformation. It improves accuracy on
+    distorted digits, and little on MNIST as it is.
 
-    The localisation network, with layers `loc_*`, looks at the image at half its
-    size and gives theta, six numbers, beginning with the identity; the sampler
-    resamples the image as they say; the CNN sees the result. The transformer
-    stands on the input because one on feature maps cannot make the maps of a
-    turned image those of an upright one (Finnveden et al. 2020).
+    The localisation network, layers `loc_*`, takes the image at half its size and
+    computes theta, the six numbers of an affine map, initially the identity; the
+    sampler resamples the image by that map, and the CNN classifies the result. The
+    transformer acts on the input, because one on feature maps cannot turn the maps of a
+    rotated image into those of an upright one (Finnveden et al. 2020).
 
     Layers and shapes at 28x28x1:
 
@@ -50,8 +50,8 @@ def stn(
         pool2        max 2x2                     2x2x32
         logits       fully connected             10          1,290 (66,018 in all)
 
-    What differs from the paper: it describes the localisation network in words;
-    the sizes here are those of the widely used reimplementation in Lasagne. He's
+    What differs from the paper: the paper gives no sizes of the localisation network;
+    here they are those of the widely used reimplementation in Lasagne. He's
     initialisation.
 
     Args:
@@ -68,7 +68,7 @@ def stn(
         ValueError: If a size or an option is unusable.
     """
     blocks = Blocks(STYLE.updated(style))
-    # Black is 0: the value of what the sampler finds outside the image.
+    # Black is 0, which is the sampler's value outside the image.
     images, image = image_input(
         input_shape,
         num_classes,

@@ -1,4 +1,4 @@
-"""VGG: depth from nothing but 3x3 filters."""
+"""VGG: deep networks of 3x3 filters only."""
 
 from typing import Any
 
@@ -79,8 +79,8 @@ def vgg(
     Recognition", 2014 (ICLR 2015), table 1. Published on ImageNet's validation
     set, single scale (table 3): top-5 error A 10.4, B 9.9, D 8.1, E 8.0 %.
 
-    Why: two stacked 3x3 layers see 5x5 pixels and three see 7x7, with fewer
-    weights than one such filter and a non-linearity after each.
+    Two stacked 3x3 layers have a receptive field of 5x5 and three one of 7x7, with
+    fewer weights than one such filter and a non-linearity after each.
 
     Layers and shapes at 224x224x3, D (A and B lack some, E has one more in each
     of the last three stages):
@@ -98,19 +98,18 @@ def vgg(
         fc6, fc7                    fully connected    4096
         logits                      fully connected    1000
 
-    The CIFAR form, for images below 64x64, has the same convolutions, whose maps
-    end at 1x1, 512 units in fc6 and fc7, and batch normalisation, without which
-    these depths hardly start to learn there. Published by others for CIFAR-10
-    with batch normalisation: VGG-11 92.4, VGG-16 92.6 to 94.0, VGG-19 93.5 to
-    94.0 % accuracy.
+    The CIFAR form, for images below 64x64, has the same convolutions, whose maps end at
+    1x1, 512 units in fc6 and fc7, and batch normalisation, without which networks of
+    these depths hardly train at that size. Published by others for CIFAR-10 with batch
+    normalisation: VGG-11 92.4, VGG-16 92.6 to 94.0, VGG-19 93.5 to 94.0 % accuracy.
 
     What differs from the paper: He's initialisation, where the paper first
     trained A and began the deeper networks with its weights; pixels scaled to
     -1..1 instead of the training set's mean subtracted.
 
     Args:
-        input_shape: (height, width, channels), at least 17x17: below that pool5
-            has nothing left to pool.
+        input_shape: (height, width, channels), at least 17x17: below that pool5 would
+            have an input of 1x1.
         num_classes: Number of logits.
         depth: 11, 13, 16 or 19.
         augmentation: Policy name, list of layers or None.
@@ -147,8 +146,8 @@ def vgg(
                 padding="same",
                 name=f"conv{stage}_{index}",
             )
-        # "same" is of no effect at 224x224; it keeps MNIST's 28x28 from
-        # vanishing in pool5.
+        # "same" has no effect at 224x224; without it the maps of MNIST's 28x28 would be
+        # too small for pool5.
         x = blocks.pool(x, 2, padding="same", name=f"pool{stage}")
     x = layers.Flatten(name="flatten")(x)
     x = blocks.dense(x, fc_units, name="fc6")

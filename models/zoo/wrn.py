@@ -1,4 +1,4 @@
-"""Wide residual networks: wide rather than deep."""
+"""Wide residual networks: residual blocks that are wide rather than many."""
 
 from typing import Any
 
@@ -29,9 +29,9 @@ def wrn(
     1. Published: WRN-28-10, with 36.5 M parameters, 4.00 % test error on CIFAR-10
     with crops and flips, 3.89 % with dropout.
 
-    A thousand thin layers compute one after another, and many of them learn
-    little. Sixteen layers with more maps each are as good and several times
-    faster, because a device computes maps side by side.
+    Hundreds of thin layers are computed one after the other, and many of them
+    contribute little. Sixteen layers with more channels are as accurate and several
+    times faster, because a device computes channels in parallel.
 
     Layers and shapes at 32x32x3, k = width, n = (depth - 4) / 6:
 
@@ -57,7 +57,7 @@ def wrn(
         num_classes: Number of logits.
         augmentation: Policy name, list of layers or None.
         depth: Number of layers with weights, 6n + 4.
-        width: Factor of the number of maps.
+        width: Factor of the number of channels.
         **style: Options of `fovea.models.style.Style`; `STYLE` has the defaults.
             Dropout acts between the two convolutions of each block.
 
@@ -93,7 +93,7 @@ def wrn(
 def _block(
     blocks: Blocks, x: keras.KerasTensor, filters: int, strides: int, *, name: str
 ) -> keras.KerasTensor:
-    """Add to the input what two pre-activated 3x3 layers make of it (figure 1)."""
+    """Add a residual block of two pre-activated 3x3 layers (figure 1)."""
     ready = blocks.normalise(x, name=f"{name}_a_norm")
     ready = blocks.activate(ready, name=f"{name}_a_act")
     residual = _convolve(blocks, ready, filters, 3, strides=strides, name=f"{name}_a")
@@ -111,7 +111,7 @@ def _block(
 def _convolve(
     blocks: Blocks, x: keras.KerasTensor, filters: int, kernel: int, **options: Any
 ) -> keras.KerasTensor:
-    """Convolve; the next normalisation, if there is one, brings the bias."""
+    """Convolve, without a bias where a normalisation follows."""
     return blocks.convolve(
         x, filters, kernel, use_bias=not blocks.normalised, **options
     )

@@ -258,7 +258,7 @@ def _environment(model) -> dict:
         "xla": bool(model.jit_compile),
         "replicas": model.distribute_strategy.num_replicas_in_sync,
         "winograd": [
-            layer.name for layer in convolutions if layer.winograd_pays(layer.input)
+            layer.name for layer in convolutions if layer.uses_winograd(layer.input)
         ],
     }
 
