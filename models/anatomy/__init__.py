@@ -1,5 +1,5 @@
-"""What a network is made of: weights, work, receptive fields, and its picture.
+"""A network's structure: parameters, cost, receptive fields, and a diagram.
 
-`walk.anatomy` describes a Keras model layer by layer. The formulas themselves are in
-`arithmetic` and `receptive_field`, which import no Keras.
+`walk.anatomy` describes a Keras model layer by layer. The formulas are in `arithmetic`
+and `receptive_field`, which import no Keras.
 """

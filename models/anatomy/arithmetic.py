@@ -1,9 +1,9 @@
-"""The arithmetic of convolutional networks: sizes, weights, multiply-adds, fields.
+"""The arithmetic of convolutional networks: sizes, parameters, multiply-adds.
 
-Pure functions on integers, one for each formula of the lecture, so that a number
-in `fovea describe` can be followed by hand. Two conventions hold throughout: a
-multiply-add is one product with a weight and its addition (twice that many
-floating point operations), and biases cost parameters but no multiply-adds.
+Pure functions on integers, one for each textbook formula, so that the numbers of `fovea
+describe` can be checked by hand. Two conventions hold throughout: a multiply-add is one
+product with a weight and its addition, two floating point operations; and biases count
+as parameters but not as multiply-adds.
 """
 
 import math
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 
 def kernel_extent(kernel: int, dilation: int = 1) -> int:
-    """Return how many pixels a kernel spans: (kernel - 1) * dilation + 1."""
+    """Return the extent of a kernel in pixels: (kernel - 1) * dilation + 1."""
     return (kernel - 1) * dilation + 1
 
 
@@ -36,14 +36,14 @@ def feature_map_size(
     feature_map_size(224, kernel=7, padding=3, stride=2)  # 112
     ```
     """
-    room = size + 2 * padding - kernel_extent(kernel, dilation)
-    if room < 0:
+    span = size + 2 * padding - kernel_extent(kernel, dilation)
+    if span < 0:
         raise ValueError(
             "The kernel must fit into the padded input. "
             f"Received: size={size}, kernel={kernel}, padding={padding}, "
             f"dilation={dilation}"
         )
-    return room // stride + 1
+    return span // stride + 1
 
 
 def unseen_pixels(
@@ -51,8 +51,8 @@ def unseen_pixels(
 ) -> int:
     """Return the remainder of (size + 2*padding - kernel) / stride.
 
-    So many rows or columns at the far edge lie beyond the last position of the
-    filter. They are padding first, pixels where the remainder exceeds `padding`.
+    That many rows or columns at the far edge are beyond the last position of the
+    filter: padding at first, and pixels if the remainder exceeds `padding`.
     """
     feature_map_size(size, kernel, padding, stride, dilation)
     return (size + 2 * padding - kernel_extent(kernel, dilation)) % stride
@@ -63,7 +63,7 @@ def same_padding(
 ) -> tuple[int, int]:
     """Return TensorFlow's "same" padding: (before, after), the odd pixel after.
 
-    It makes the output ceil(size / stride) long, so that no pixel is left over.
+    It makes the output ceil(size / stride) long, so that every pixel is covered.
     """
     positions = math.ceil(size / stride)
     total = (positions - 1) * stride + kernel_extent(kernel, dilation) - size
@@ -72,7 +72,7 @@ def same_padding(
 
 
 def fully_connected_parameters(inputs: int, outputs: int, *, bias: bool = True) -> int:
-    """Return the weights of a layer in which every output sees every input."""
+    """Return the parameters of a fully connected layer."""
     return (inputs + bias) * outputs
 
 
@@ -89,13 +89,13 @@ def convolution_parameters(
     groups: int = 1,
     bias: bool = True,
 ) -> int:
-    """Return the weights of a convolution: they do not depend on the image's size.
+    """Return the parameters of a convolution, whatever the size of the image.
 
     Args:
         kernel: (height, width) of the filters.
-        channels: Channels of the input; each group of filters sees
+        channels: Channels of the input; each group of filters is connected to
             `channels / groups` of them.
-        filters: Number of filters, which is the number of output maps.
+        filters: Number of filters, which is the number of output channels.
         groups: Groups that channels and filters are divided into; `channels`
             groups make the convolution depthwise.
         bias: Whether every filter has a bias.
@@ -112,9 +112,9 @@ def locally_connected_parameters(
     groups: int = 1,
     bias: bool = True,
 ) -> int:
-    """Return the weights of a convolution that does not share them.
+    """Return the parameters of a convolution without shared weights.
 
-    Every one of the output's `map_size` positions has filters of its own.
+    Each of the output's `map_size` positions has separate filters.
     """
     return math.prod(map_size) * convolution_parameters(
         kernel, channels, filters, groups=groups, bias=bias
@@ -129,10 +129,10 @@ def convolution_multiply_adds(
     *,
     groups: int = 1,
 ) -> int:
-    """Return the multiply-adds of a convolution, its weights shared or not.
+    """Return the multiply-adds of a convolution, with or without shared weights.
 
-    Every one of the output's `map_size` positions uses every weight once. With
-    a map size of (1, 1) the result is the cost of one position.
+    Each of the output's `map_size` positions uses every weight once. With a map size of
+    (1, 1) the result is the cost of one position.
     """
     return math.prod(map_size) * convolution_parameters(
         kernel, channels, filters, groups=groups, bias=False
@@ -142,8 +142,9 @@ def convolution_multiply_adds(
 def receptive_field(windows: Iterable[tuple[int, int, int]]) -> tuple[int, int]:
     """Return the receptive field and the jump of a stack of windows.
 
-    The field r is how many pixels one unit sees, the jump j how many pixels lie
-    between two neighbouring units. From layer to layer, starting at r = j = 1:
+    The field r is the number of pixels that one unit depends on, the jump j the
+    distance of two neighbouring units in pixels. From layer to layer, starting with
+    r = j = 1:
 
         r' = r + (kernel - 1) * dilation * j
         j' = j * stride
@@ -153,7 +154,7 @@ def receptive_field(windows: Iterable[tuple[int, int, int]]) -> tuple[int, int]:
 
     Example:
     ```python
-    receptive_field([(3, 1, 1), (3, 1, 1)])  # (5, 1): two 3x3 see 5x5
+    receptive_field([(3, 1, 1), (3, 1, 1)])  # (5, 1): two 3x3 have a field of 5x5
     ```
     """
     field = jump = 1

@@ -1,9 +1,9 @@
-"""What a Keras layer costs: its weights, its multiply-adds, and what it saves.
+"""The cost of a Keras layer: multiply-adds, and the parameters that it saves.
 
-The saving of a convolution is twofold: a unit sees a small field instead of the
-whole image, and all units share one set of weights. `cost` gives, beside the
-multiply-adds, the weights that the same mapping would need without the first
-(fully connected) and without the second (locally connected).
+A convolution saves parameters in two ways: a unit is connected to a small field instead
+of the whole image, and all units share one set of weights. `cost` returns, beside the
+multiply-adds, the parameters that the same mapping would have without the first (fully
+connected) and without only the second (locally connected).
 """
 
 import math
@@ -16,13 +16,14 @@ from fovea.models.anatomy.geometry import is_augmentation, known_class
 
 @dataclass(frozen=True)
 class Cost:
-    """The price of one call of a layer on one image.
+    """The cost of one call of a layer on one image.
 
     Args:
-        multiply_adds: Products with weights; None where the layer is unknown.
-        fully_connected: Weights of a layer in which each output sees each
-            input; None where the layer is no linear map with weights.
-        locally_connected: Weights of a layer with the same fields, unshared.
+        multiply_adds: Products with weights; None if the layer is of an unknown type.
+        fully_connected: Parameters of a layer in which each output is connected to each
+            input; None if the layer is not a linear map with weights.
+        locally_connected: Parameters of a layer with the same fields without shared
+            weights.
     """
 
     multiply_adds: int | None
@@ -30,12 +31,12 @@ class Cost:
     locally_connected: int | None = None
 
 
-def cost(operation: Any, inputs: list, output: Any) -> Cost:
-    """Return what one call of a layer or operation costs for one image.
+def cost(operation: Any, inputs: list[Any], output: Any) -> Cost:
+    """Return the cost of one call of a layer or operation for one image.
 
-    Normalisation, activation, pooling and resampling count as nothing, as in
-    the literature: what they do is no product with a weight, or can be folded
-    into the neighbouring one.
+    Normalisation, activation, pooling and resampling count as zero, as in the
+    literature: they multiply by no weight, or by one that can be folded into the
+    neighbouring layer.
 
     Args:
         operation: Keras layer or operation.
@@ -59,12 +60,12 @@ def cost(operation: Any, inputs: list, output: Any) -> Cost:
 
 
 def _dense(layer: Any, source: Any, output: Any) -> Cost:
-    positions = math.prod(source[1:-1])  # more than one on a map: a 1x1 convolution
+    positions = math.prod(source[1:-1])  # of a map, to which it is a 1x1 convolution
     channels, units = source[-1], output[-1]
     own = arithmetic.fully_connected_parameters(channels, units, bias=layer.use_bias)
     return Cost(
         positions * arithmetic.fully_connected_multiply_adds(channels, units),
-        _everything_to_everything(layer, source, output),
+        _fully_connected(layer, source, output),
         positions * own,
     )
 
@@ -78,7 +79,7 @@ def _convolution(layer: Any, kind: str, source: Any, output: Any) -> Cost:
         arithmetic.convolution_multiply_adds(
             size, kernel, channels, filters, groups=groups
         ),
-        _everything_to_everything(layer, source, output),
+        _fully_connected(layer, source, output),
         arithmetic.locally_connected_parameters(
             size, kernel, channels, filters, groups=groups, bias=layer.use_bias
         ),
@@ -93,25 +94,24 @@ def _separable(layer: Any, source: Any, output: Any) -> Cost:
     return Cost(
         arithmetic.convolution_multiply_adds(*depthwise, groups=channels)
         + arithmetic.convolution_multiply_adds(*pointwise),
-        _everything_to_everything(layer, source, output),
+        _fully_connected(layer, source, output),
         arithmetic.locally_connected_parameters(*depthwise, groups=channels, bias=False)
         + arithmetic.locally_connected_parameters(*pointwise, bias=layer.use_bias),
     )
 
 
 def _transposed(layer: Any, source: Any, output: Any) -> Cost:
-    # Every input unit is multiplied with the whole kernel; what falls beyond the
-    # output's edge is counted, as it is computed.
+    # Every input unit is multiplied by the whole kernel; products that fall outside the
+    # output are computed, and counted, as well.
     products = arithmetic.convolution_multiply_adds(
         source[1:3], layer.kernel_size, source[-1], output[-1]
     )
     biases = math.prod(output[1:]) if layer.use_bias else 0
-    return Cost(
-        products, _everything_to_everything(layer, source, output), products + biases
-    )
+    return Cost(products, _fully_connected(layer, source, output), products + biases)
 
 
-def _everything_to_everything(layer: Any, source: Any, output: Any) -> int:
+def _fully_connected(layer: Any, source: Any, output: Any) -> int:
+    """Return the parameters if each output were connected to each input."""
     return arithmetic.fully_connected_parameters(
         math.prod(source[1:]), math.prod(output[1:]), bias=layer.use_bias
     )

@@ -1,16 +1,19 @@
-"""Draw a network with its tensor sizes: `fovea describe --plot`."""
+"""Write the diagram of a network to a file, for `fovea describe --plot`."""
 
 import os
 from pathlib import Path
 
-from fovea.models.anatomy.page import Page
+from fovea.models.anatomy.diagram import Diagram
 from fovea.models.anatomy.parts import Anatomy
 
 SUFFIXES = (".png", ".svg")
 
 
 def check_target(target: Path) -> None:
-    """Refuse a file that `draw` cannot write, before anything is computed.
+    """Check that `draw` can write a file, before anything is computed.
+
+    Args:
+        target: File to write.
 
     Raises:
         ValueError: If the suffix or the directory is unusable.
@@ -28,20 +31,20 @@ def check_target(target: Path) -> None:
 
 
 def draw(parts: Anatomy, target: Path) -> None:
-    """Draw a network.
+    """Draw the diagram of a network.
 
     Args:
-        parts: Its anatomy.
+        parts: Anatomy of the network.
         target: File to write, ending in .png or .svg; it appears when complete.
 
     Raises:
         ValueError: If the file cannot be written.
     """
     check_target(target)
-    figure = Page(parts).figure
+    figure = Diagram(parts).figure
     unfinished = target.with_name(f".{target.name}.{os.getpid()}")
     kind = target.suffix.lower()[1:]
-    # Without a date the same network gives the same file.
+    # Without a date, equal networks have equal files.
     metadata = {"Date": None} if kind == "svg" else None
     try:
         import matplotlib as mpl

@@ -1,11 +1,12 @@
-"""Where a Keras layer looks: from a layer's attributes to its two glances.
+"""The connectivity of Keras layers: which input units an output unit depends on.
 
-`look` knows Keras' own image layers, the project's, and the operations of
-`keras.ops` that functional models use. It goes by the class that defines the
-layer's `call`, so that a subclass with a call of its own is not mistaken for its
-parent. What it does not know, it says so.
+`connectivity` supports Keras' image layers, those of the project, and the operations of
+`keras.ops` that functional models use. It goes by the class that defines the layer's
+`call`, so that a subclass that overrides `call` is not mistaken for its parent. All
+other layers are UNKNOWN.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -14,16 +15,16 @@ import numpy as np
 
 from fovea.models.anatomy.arithmetic import same_padding
 from fovea.models.anatomy.receptive_field import (
-    Glance,
+    AxisConnectivity,
     gather,
     interpolation,
     transposed_window,
     window,
 )
 
-POINTWISE = "pointwise"  # each unit looks at the unit in its own place
-EVERYWHERE = "everywhere"  # each unit looks at all units
-STACKED = "stacked"  # several inputs laid side by side on one axis of the map
+POINTWISE = "pointwise"  # each unit is connected to the unit at the same position
+GLOBAL = "global"  # each unit is connected to all units
+CONCATENATED = "concatenated"  # several inputs along one spatial axis
 UNKNOWN = "unknown"
 
 WINDOWS = {
@@ -43,14 +44,14 @@ INACTIVE = {  # at inference: the input itself
     "Identity",
     "SpatialDropout2D",
 }
-VIEWS = {"Flatten", "Reshape"}  # no arithmetic, no memory of their own
+VIEWS = {"Flatten", "Reshape"}  # neither arithmetic nor memory
 WHOLE = {
     "Flatten",
     "GlobalAveragePooling2D",
     "GlobalMaxPooling2D",
     "Permute",
     "RepeatVector",
-    "SpatialTransformer",  # where it looks depends on the image
+    "SpatialTransformer",  # its connections depend on the image
 }
 STATISTICS = {  # statistics over the map, no kernel
     "GroupNormalization",
@@ -104,18 +105,20 @@ ELEMENTWISE = {
 
 
 @dataclass(frozen=True)
-class Look:
-    """Where one call of a layer looks.
+class Connectivity:
+    """Connections of the units of one call of a layer.
 
     Args:
-        glances: One for the height and one for the width, or one of POINTWISE,
-            EVERYWHERE, STACKED, UNKNOWN.
-        kernel, stride, dilation: (height, width) of a sliding window, or None.
+        pattern: Connectivity along the height and along the width, or one of POINTWISE,
+            GLOBAL, CONCATENATED, UNKNOWN.
+        kernel: (height, width) of a sliding window, or None.
+        stride: (height, width) of it, or None.
+        dilation: (height, width) of it, or None.
         padding: ((top, bottom), (left, right)) of it, or None.
-        axis: Axis that STACKED inputs are laid out on.
+        axis: Axis of CONCATENATED inputs, 0 for the height, 1 for the width.
     """
 
-    glances: "tuple[Glance, Glance] | str"
+    pattern: tuple[AxisConnectivity, AxisConnectivity] | str
     kernel: tuple[int, int] | None = None
     stride: tuple[int, int] | None = None
     dilation: tuple[int, int] | None = None
@@ -123,7 +126,7 @@ class Look:
     axis: int = 0
 
 
-# Further layers and operations that `look` treats one by one.
+# Further layers and operations, each with its own case in `connectivity`.
 SPECIAL = {
     "Concatenate",
     "Conv2DTranspose",
@@ -148,19 +151,19 @@ KNOWN = WINDOWS | INACTIVE | VIEWS | WHOLE | STATISTICS | ELEMENTWISE | SPECIAL
 def known_class(operation: Any) -> str:
     """Return the name of the known class that `operation` behaves as, or "".
 
-    The class is one of Keras or of this package; a subclass counts as its
-    parent as long as it does not define `call` anew.
+    The class is one of Keras or of this package; a subclass counts as its parent unless
+    it overrides `call`.
     """
     for cls in type(operation).__mro__:
-        ours = cls.__module__.split(".")[0] in ("keras", "fovea")
+        supported = cls.__module__.split(".")[0] in ("keras", "fovea")
         same = type(operation).call is getattr(cls, "call", None)
-        if ours and same and cls.__name__ in KNOWN:
+        if supported and same and cls.__name__ in KNOWN:
             return cls.__name__
     return ""
 
 
 def is_augmentation(operation: Any) -> bool:
-    """Return whether a layer varies images in training and copies at inference."""
+    """Return whether a layer changes images in training only."""
     module = type(operation).__module__
     if module.startswith("fovea.models.augment"):
         return True
@@ -170,8 +173,10 @@ def is_augmentation(operation: Any) -> bool:
     return random and ".preprocessing.image_preprocessing." in module
 
 
-def look(operation: Any, arguments: Any, inputs: list, output: Any) -> Look:
-    """Return where one call of a layer or operation looks.
+def connectivity(
+    operation: Any, arguments: Any, inputs: list[Any], output: Any
+) -> Connectivity:
+    """Return the connectivity of one call of a layer or operation.
 
     Args:
         operation: Keras layer or operation.
@@ -181,44 +186,50 @@ def look(operation: Any, arguments: Any, inputs: list, output: Any) -> Look:
     """
     kind = known_class(operation)
     if getattr(operation, "data_format", None) == "channels_first":
-        return Look(UNKNOWN)
+        return Connectivity(UNKNOWN)
     if len(output) != 4 or any(len(shape) != 4 for shape in inputs):
-        return _look_at_vectors(kind, operation, inputs, output)
+        return _connect_vectors(kind, operation, inputs, output)
     sizes, outputs = inputs[0][1:3], output[1:3]
     if is_augmentation(operation):
-        return Look(POINTWISE if sizes == outputs else UNKNOWN)
+        return Connectivity(POINTWISE if sizes == outputs else UNKNOWN)
     if kind in WINDOWS:
         return _sliding(operation, sizes, outputs)
     if kind == "Conv2DTranspose":
-        return _sliding_back(operation, sizes, outputs)
+        return _transposed(operation, sizes, outputs)
     if kind in WHOLE:
-        return Look(EVERYWHERE)
+        return Connectivity(GLOBAL)
     if kind == "Reshape":
-        return Look(POINTWISE if sizes == outputs else EVERYWHERE)
+        return Connectivity(POINTWISE if sizes == outputs else GLOBAL)
     if kind in INACTIVE | ELEMENTWISE | STATISTICS or kind == "Dense":
-        return Look(POINTWISE)
+        return Connectivity(POINTWISE)
     if kind == "Softmax":
         axis = operation.axis
-        return Look(POINTWISE if axis in (-1, 3) else EVERYWHERE)
+        return Connectivity(POINTWISE if axis in (-1, 3) else GLOBAL)
     if kind == "UnitNormalization":
-        return Look(POINTWISE if operation.axis in (-1, 3) else EVERYWHERE)
+        return Connectivity(POINTWISE if operation.axis in (-1, 3) else GLOBAL)
     if kind == "Concatenate":
         axis = operation.axis % 4
-        return Look(POINTWISE) if axis == 3 else Look(STACKED, axis=axis - 1)
+        return (
+            Connectivity(POINTWISE)
+            if axis == 3
+            else Connectivity(CONCATENATED, axis=axis - 1)
+        )
     if kind in ("Mean", "Max", "Min", "Sum"):  # keras.ops over axes, kept
         axis = operation.axis
         axes = {a % 4 for a in ([axis] if isinstance(axis, int) else axis or [1, 2])}
-        return Look(POINTWISE if axes == {3} else EVERYWHERE)
-    glances = _copying(kind, operation, arguments, sizes, outputs)
-    return Look(glances or UNKNOWN)
+        return Connectivity(POINTWISE if axes == {3} else GLOBAL)
+    pattern = _copying(kind, operation, arguments, sizes, outputs)
+    return Connectivity(pattern or UNKNOWN)
 
 
-def _look_at_vectors(kind: str, operation: Any, inputs: list, output: Any) -> Look:
-    """Looks to, from or between tensors that are no maps."""
-    return Look(EVERYWHERE if kind or is_augmentation(operation) else UNKNOWN)
+def _connect_vectors(
+    kind: str, operation: Any, inputs: list[Any], output: Any
+) -> Connectivity:
+    """Return the connectivity to, from or between tensors that are not maps."""
+    return Connectivity(GLOBAL if kind or is_augmentation(operation) else UNKNOWN)
 
 
-def _sliding(layer: Any, sizes: Any, outputs: Any) -> Look:
+def _sliding(layer: Any, sizes: Any, outputs: Any) -> Connectivity:
     kernel = _pair(getattr(layer, "kernel_size", None) or layer.pool_size)
     stride = _pair(layer.strides)
     dilation = _pair(getattr(layer, "dilation_rate", 1))
@@ -227,16 +238,16 @@ def _sliding(layer: Any, sizes: Any, outputs: Any) -> Look:
         window(sizes[a], outputs[a], kernel[a], stride[a], dilation[a], padding[a][0])
         for a in (0, 1)
     )
-    return Look((height, width), kernel, stride, dilation, padding)
+    return Connectivity((height, width), kernel, stride, dilation, padding)
 
 
 def _pair(sizes: Any) -> tuple[int, int]:
     return (sizes, sizes) if isinstance(sizes, int) else tuple(sizes)
 
 
-def _sliding_back(layer: Any, sizes: Any, outputs: Any) -> Look:
+def _transposed(layer: Any, sizes: Any, outputs: Any) -> Connectivity:
     # TensorFlow defines it as the gradient of the convolution from `outputs` to
-    # `sizes`, whose padding therefore counts.
+    # `sizes`, and its padding is that of this convolution.
     kernel, stride, dilation = layer.kernel_size, layer.strides, layer.dilation_rate
     padding = _padding(layer.padding, outputs, kernel, stride, dilation)
     height, width = (
@@ -245,7 +256,7 @@ def _sliding_back(layer: Any, sizes: Any, outputs: Any) -> Look:
         )
         for a in (0, 1)
     )
-    return Look((height, width), kernel, stride, dilation, padding)
+    return Connectivity((height, width), kernel, stride, dilation, padding)
 
 
 def _padding(padding: str, sizes: Any, kernel: Any, stride: Any, dilation: Any) -> Any:
@@ -258,53 +269,55 @@ def _padding(padding: str, sizes: Any, kernel: Any, stride: Any, dilation: Any) 
 
 def _copying(
     kind: str, operation: Any, arguments: Any, sizes: Any, outputs: Any
-) -> "tuple[Glance, Glance] | None":
+) -> tuple[AxisConnectivity, AxisConnectivity] | None:
     if kind == "ZeroPadding2D":
-        return _each(_padded, sizes, operation.padding)
+        return _both_axes(_padded, sizes, operation.padding)
     if kind == "Cropping2D":
-        return _each(_cropped, sizes, operation.cropping)
+        return _both_axes(_cropped, sizes, operation.cropping)
     if kind == "UpSampling2D":
         if operation.interpolation == "nearest":
-            return _each(_repeated, sizes, operation.size)
+            return _both_axes(_repeated, sizes, operation.size)
         if operation.interpolation == "bilinear":
-            return _each(interpolation, sizes, outputs)
+            return _both_axes(interpolation, sizes, outputs)
     if kind == "Resizing":
         kept = operation.crop_to_aspect_ratio or operation.pad_to_aspect_ratio
         if not kept and operation.interpolation == "bilinear":
-            return _each(interpolation, sizes, outputs)
+            return _both_axes(interpolation, sizes, outputs)
     if kind == "IdentityShortcut":
-        return _each(_strided, sizes, _pair(operation.strides))
+        return _both_axes(_strided, sizes, _pair(operation.strides))
     if kind == "GetItem":
         key = arguments.args[1] if len(arguments.args) > 1 else arguments.kwargs["key"]
         return _sliced(key, sizes)
     if kind == "Pad" and operation.mode == "constant" and len(operation.pad_width) == 4:
-        return _each(_padded, sizes, operation.pad_width[1:3])
+        return _both_axes(_padded, sizes, operation.pad_width[1:3])
     return None
 
 
-def _each(glance: Any, sizes: Any, arguments: Any) -> "tuple[Glance, Glance]":
-    return glance(sizes[0], arguments[0]), glance(sizes[1], arguments[1])
+def _both_axes(
+    function: Callable[[int, Any], AxisConnectivity], sizes: Any, arguments: Any
+) -> tuple[AxisConnectivity, AxisConnectivity]:
+    return function(sizes[0], arguments[0]), function(sizes[1], arguments[1])
 
 
-def _padded(size: int, padding: tuple[int, int]) -> Glance:
+def _padded(size: int, padding: tuple[int, int]) -> AxisConnectivity:
     index = np.pad(np.arange(size), padding, constant_values=-1)
     return gather(index, size, centre=-padding[0])
 
 
-def _cropped(size: int, cropping: tuple[int, int]) -> Glance:
+def _cropped(size: int, cropping: tuple[int, int]) -> AxisConnectivity:
     return gather(np.arange(cropping[0], size - cropping[1]), size, centre=cropping[0])
 
 
-def _repeated(size: int, times: int) -> Glance:
+def _repeated(size: int, times: int) -> AxisConnectivity:
     index = np.repeat(np.arange(size), times)
     return gather(index, size, Fraction(1, times), Fraction(1 - times, 2 * times))
 
 
-def _strided(size: int, step: int) -> Glance:
+def _strided(size: int, step: int) -> AxisConnectivity:
     return gather(np.arange(0, size, step), size, step)
 
 
-def _sliced(key: Any, sizes: Any) -> "tuple[Glance, Glance] | None":
+def _sliced(key: Any, sizes: Any) -> tuple[AxisConnectivity, AxisConnectivity] | None:
     key = key if isinstance(key, tuple) else (key,)
     if Ellipsis in key:
         place = key.index(Ellipsis)
@@ -316,8 +329,9 @@ def _sliced(key: Any, sizes: Any) -> "tuple[Glance, Glance] | None":
     key = (*key, *[slice(None)] * (4 - len(key)))
     if len(key) != 4 or not all(isinstance(part, slice) for part in key):
         return None
-    glances = []
+
+    axes = []
     for size, part in zip(sizes, key[1:3], strict=True):
         start, _, step = part.indices(size)
-        glances.append(gather(np.arange(size)[part], size, step, start))
-    return glances[0], glances[1]
+        axes.append(gather(np.arange(size)[part], size, step, start))
+    return axes[0], axes[1]

@@ -1,10 +1,12 @@
-"""From a network's layers to the cells of a drawing.
+"""The cells of a diagram, from the layers of a network.
 
-What a drawing shows is less than what a network has: activations, normalisation,
-dropout and padding belong to the layer before them, and a run of equal blocks is
-one block with a number. Between two nodes that everything passes through lie
-either nothing or the parallel lanes of a block.
+A diagram has fewer boxes than a network has layers: activations, normalisation, dropout
+and padding are merged into the layer before them, and a run of equal blocks is one
+block with a count. Between two nodes through which all paths lead there are either no
+nodes or the parallel lanes of a block.
 """
+
+from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
@@ -15,32 +17,33 @@ COPIES = {"Cropping2D", "Flatten", "Reshape", "ZeroPadding2D"}
 
 @dataclass
 class Node:
-    """A box: a layer, and what follows it without changing sizes.
+    """A box: a layer, and those after it that do not change sizes.
 
     Args:
-        layer: The layer that gives the box its name.
-        parameters: Its own and those of the layers folded into it.
-        inputs: Nodes that it gets its input from.
-        column, lane: Its place within its block.
+        layer: Layer that the box is named after.
+        parameters: Its parameters and those of the layers merged into it.
+        inputs: Nodes that it takes its input from.
+        column: Column within its block.
+        lane: Lane within its block.
     """
 
     layer: LayerAnatomy
     parameters: int
-    inputs: "list[Node]" = field(default_factory=list)
+    inputs: list[Node] = field(default_factory=list)
     column: int = 0
     lane: int = 0
 
 
 @dataclass
 class Cell:
-    """A block's inner nodes, in lanes, and the node that closes it.
+    """A block's inner nodes, in lanes, and its last node.
 
     Args:
         inner: Nodes between the previous cell's last node and this one's.
-        last: Node that everything passes through.
-        bypassed: Whether a connection leads past the inner nodes.
-        lanes: Number of parallel lanes, one for the bypass included.
-        times: How many equal cells in a row this one stands for.
+        last: Node through which all paths lead.
+        bypassed: Whether a connection skips the inner nodes.
+        lanes: Number of parallel lanes, including one for the bypass.
+        times: Number of successive equal cells that this one stands for.
     """
 
     inner: list[Node]
@@ -50,8 +53,8 @@ class Cell:
     times: int = 1
 
     @property
-    def signature(self) -> tuple:
-        """What has to be equal for cells to be drawn as one."""
+    def signature(self) -> tuple[object, ...]:
+        """The properties in which cells that are drawn as one must agree."""
         places = {id(node): i for i, node in enumerate(self.inner)}
         return tuple(
             (
@@ -68,7 +71,7 @@ class Cell:
 
 
 def cells(parts: Anatomy) -> list[Cell]:
-    """Return what to draw, from the image to the last layer, without side heads."""
+    """Return the cells from the image to the last layer, without side heads."""
     found = []
     inner: list[Node] = []
     nodes = _nodes(parts)
@@ -83,10 +86,11 @@ def cells(parts: Anatomy) -> list[Cell]:
 
 
 def _nodes(parts: Anatomy) -> list[Node]:
+    """Return the boxes, with layers merged into those before them."""
     nodes: list[Node] = []
     holder: dict[str, Node] = {}
     for layer in parts.trunk:
-        if layer.inputs and _folds(layer):
+        if layer.inputs and _merges(layer):
             node = holder[layer.inputs[0]]
             node.parameters += layer.parameters
         else:
@@ -97,14 +101,15 @@ def _nodes(parts: Anatomy) -> list[Node]:
     return nodes
 
 
-def _folds(layer: LayerAnatomy) -> bool:
+def _merges(layer: LayerAnatomy) -> bool:
+    """Return whether a layer is merged into the one before it."""
     if len(layer.inputs) != 1 or layer.kernel or layer.fully_connected:
         return False
     return layer.kind in COPIES or layer.input_shape == layer.output_shape
 
 
 def _cell(inner: list[Node], last: Node) -> Cell:
-    """Give the inner nodes their columns and lanes."""
+    """Return a cell, with the columns and lanes of its inner nodes."""
     inside = {id(node) for node in inner}
     bypassed = bool(inner) and any(id(node) not in inside for node in last.inputs)
     taken: dict[int, int] = {}  # lane -> last column in use
@@ -123,7 +128,7 @@ def _cell(inner: list[Node], last: Node) -> Cell:
 
 
 def _order(inner: list[Node], last: Node, bypassed: bool, lanes: int) -> None:
-    """Sort the lanes as the closing layer lists its inputs."""
+    """Sort the lanes in the order of the last node's inputs."""
     place = {id(node): i for i, node in reversed(list(enumerate(last.inputs)))}
     for node in reversed(inner):
         for source in node.inputs:
@@ -140,6 +145,7 @@ def _order(inner: list[Node], last: Node, bypassed: bool, lanes: int) -> None:
 
 
 def _collapse(found: list[Cell]) -> list[Cell]:
+    """Return the cells with runs of equal ones replaced by one."""
     runs: list[list[Cell]] = []
     for cell in found:
         if runs and runs[-1][0].signature == cell.signature:

@@ -1,29 +1,29 @@
-"""How large everything on a network's page is, and where its rows break.
+"""The sizes of a diagram's elements, and its line breaks.
 
-Knows nothing of matplotlib: sizes are inches, rows are lists of cells.
+Independent of matplotlib: sizes are in inches, rows are lists of cells.
 """
 
 import math
 from dataclasses import dataclass
 
+from fovea.models.anatomy.formatting import format_shape, format_window
 from fovea.models.anatomy.layout import Cell, Node
-from fovea.models.anatomy.words import times, window
 
 # Inches.
-PAGE = 15.0
+ROW = 15.0  # largest length of a row
 GAP = 0.34  # between two columns: the arrow
-TEXT = 0.125  # a line of a label
+TEXT = 0.125  # height of a line of a label
 LETTER = 0.066
 BOLD_LETTER = 0.079
-LEAD = 0.22  # room for the lines to part in front of a block's lanes
-BYPASS = 0.3  # height of the lane of a connection that leads past a block
+LEAD = 0.22  # space for the connections to separate before a block's lanes
+BYPASS = 0.3  # height of the lane of a connection that skips a block
 SLANT = 0.35  # of the depth, to the right and upwards
 
 
 class _Scale:
-    """Sizes of boxes in inches: sides grow with the square root of sizes."""
+    """Sizes of boxes in inches, proportional to the square roots of tensor sizes."""
 
-    def __init__(self, found: list[Cell]):
+    def __init__(self, found: list[Cell]) -> None:
         nodes = [node for cell in found for node in [*cell.inner, cell.last]]
         shapes = [node.layer.output_shape for node in nodes]
         maps = [shape for shape in shapes if len(shape) == 3]
@@ -66,7 +66,7 @@ class Row:
     label: float
 
     def lanes(self, cell: Cell) -> list[float]:
-        """Return the middles of the boxes in a cell's lanes, from 0 downwards."""
+        """Return the heights of a cell's lanes above the middle of the row."""
         heights = [self.inner + self.label] * cell.lanes
         if cell.bypassed:
             heights[0] = BYPASS
@@ -77,13 +77,13 @@ class Row:
         return middles
 
     def reach(self, cell: Cell) -> tuple[float, float]:
-        """Return how far a cell reaches above and below the row's middle."""
+        """Return the extent of a cell above and below the middle of the row."""
         lane = self.inner + self.label
         lanes = lane * (cell.lanes - cell.bypassed) + BYPASS * cell.bypassed
         half = lanes / 2 if cell.inner else 0
         above = self.tallest / 2
         if cell.times > 1 and not cell.inner:
-            above += BYPASS  # for the number
+            above += BYPASS  # for the count
         return max(half, above), max(half, self.tallest / 2 + self.label)
 
 
@@ -94,11 +94,12 @@ class Measures:
         found: The network's cells, in order.
     """
 
-    def __init__(self, found: list[Cell]):
+    def __init__(self, found: list[Cell]) -> None:
         self._cells = found
         self._scale = _Scale(found)
 
     def _measured(self, row: list[Cell]) -> Row:
+        """Return a row with its heights."""
         outer = [cell.last for cell in row]
         inner = [node for cell in row for node in cell.inner]
         lines = max(len(label(node)) for node in [*outer, *inner])
@@ -110,6 +111,7 @@ class Measures:
         )
 
     def _height(self, node: Node) -> float:
+        """Return the height of a node's box, its slanted top included."""
         _, height, slant = self.box(node)
         return height + slant
 
@@ -118,7 +120,7 @@ class Measures:
         return self._scale.box(node.layer.output_shape)
 
     def _column(self, nodes: list[Node]) -> float:
-        """Return the width of a column: of its boxes or of its labels."""
+        """Return the width of a column: that of its widest box or label."""
         wide = 0.0
         for node in nodes:
             width, _, slant = self.box(node)
@@ -128,7 +130,7 @@ class Measures:
         return wide + GAP
 
     def columns(self, cell: Cell) -> list[float]:
-        """Return the widths of a cell's columns, its last box's at the end."""
+        """Return the widths of a cell's columns, the last node's at the end."""
         count = 1 + max((node.column for node in cell.inner), default=-1)
         inner = [
             self._column([node for node in cell.inner if node.column == column])
@@ -137,36 +139,37 @@ class Measures:
         return [*inner, self._column([cell.last])]
 
     def width(self, cell: Cell) -> float:
-        """Return the width of a cell, the room in front of its lanes included."""
+        """Return the width of a cell, including the space before its lanes."""
         return sum(self.columns(cell)) + 2 * LEAD * (cell.lanes > 1)
 
     def rows(self) -> list[Row]:
-        """Break the cells into as few rows as possible, about equally long."""
-        fewest = len(self._broken(PAGE))
+        """Return the cells in as few rows as possible, of similar lengths."""
+        fewest = len(self._broken(ROW))
         inches = 1.0
         while len(self._broken(inches)) > fewest:
             inches += 0.1
         return [self._measured(row) for row in self._broken(inches)]
 
-    def _broken(self, page: float) -> list[list[Cell]]:
+    def _broken(self, length: float) -> list[list[Cell]]:
+        """Return the cells in rows of at most this length."""
         rows: list[list[Cell]] = [[]]
-        room = page
+        space = length
         for cell in self._cells:
             width = self.width(cell)
-            if rows[-1] and width > room:
+            if rows[-1] and width > space:
                 rows.append([])
-                room = page
+                space = length
             rows[-1].append(cell)
-            room -= width
+            space -= width
         return rows
 
 
 def label(node: Node) -> list[str]:
     """Return the lines below a box: name, shape, window, parameters."""
     layer = node.layer
-    lines = [layer.name.rsplit("/", 1)[-1], times(layer.output_shape)]
+    lines = [layer.name.rsplit("/", 1)[-1], format_shape(layer.output_shape)]
     if layer.kernel:
-        lines.append(window(layer))
+        lines.append(format_window(layer))
     if node.parameters:
         lines.append(f"{node.parameters:,}")
     return lines

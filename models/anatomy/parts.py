@@ -1,4 +1,4 @@
-"""The parts of an anatomy: values that describe a network, without Keras."""
+"""Data classes that describe a network, independent of Keras."""
 
 import dataclasses
 from dataclasses import dataclass, field
@@ -11,13 +11,14 @@ Axes = tuple[AxisField, AxisField]
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """The part of the image that one unit of a layer sees.
+    """The receptive field of a layer's units: the part of the image they depend on.
 
     Args:
-        size: (height, width) in pixels, by the textbook's recursion: as if the
-            image went on beyond its edges.
-        jump: (rows, columns) from one unit's field to its neighbour's, smaller
-            than 1 after upsampling; None where every unit sees all there is.
+        size: (height, width) in pixels, by the textbook's recursion, as if the image
+            had no edges.
+        jump: (rows, columns) in pixels from one unit's field to its neighbour's,
+            smaller than 1 after upsampling; None if every unit's field is the whole
+            image.
         start: (row, column) of the first unit's first pixel; negative in
             padding.
         centre: (row, column) of the centre of the first unit's field.
@@ -31,13 +32,13 @@ class ReceptiveField:
 
 @dataclass(frozen=True)
 class Memory:
-    """Estimated bytes that a model needs at a batch size.
+    """Estimated memory that a model needs at a batch size, in bytes.
 
-    inference = parameters + batch size * the most bytes of layer outputs that
-    are needed at one time. training = parameters + gradients + the optimiser's
-    slots (1 for momentum, 2 for Adam) + batch size * the bytes of all layer
-    outputs, which wait for the backward pass. Work space, fused operations and
-    the framework itself are not in it.
+    inference = parameters + batch size * the largest sum of layer outputs that are
+    needed at the same time. training = parameters + gradients + the optimiser's slots
+    (1 for momentum, 2 for Adam) + batch size * all layer outputs, which are kept for
+    the backward pass. Workspace, fused operations and the framework itself are not
+    included.
     """
 
     batch_size: int
@@ -54,23 +55,23 @@ class LayerAnatomy:
     Args:
         name: The layer's name; inside a nested model "model/layer".
         kind: Class of the layer.
-        inputs: Names of the layers that it gets its input from.
-        kernel: (height, width) of the sliding window, None without one.
+        inputs: Names of the layers that it takes its input from.
+        kernel: (height, width) of the sliding window, None if there is none.
         stride: (rows, columns) of its steps.
         dilation: (rows, columns) between its taps.
         padding: ((top, bottom), (left, right)) that it adds.
         input_shape: Shape of the first input without the batch axis.
         output_shape: Shape of the output without the batch axis.
-        parameters: Weights, zero where an earlier call has counted them.
-        trainable_parameters: Those that training changes.
-        fully_connected: Parameters of the same mapping if every output saw
-            every input; None for layers that are no linear map with weights.
-        locally_connected: Parameters of the same mapping if no weight were
-            shared.
+        parameters: Number of parameters; zero if an earlier call counts them.
+        trainable_parameters: Number of trainable parameters.
+        fully_connected: Parameters of the same mapping if every output were connected
+            to every input; None for layers that are not linear maps with weights.
+        locally_connected: Parameters of the same mapping if no weights were shared.
         multiply_adds: Products with weights for one image; None if unknown.
         receptive_field: None if unknown.
-        unseen: (rows, columns) of the input map that no window, of this or of
-            another layer, ever covers although they carry image.
+        unseen: (rows, columns) of the input map that depend on the image but are in no
+            window of this or another layer.
+        axes: Fields of all units along the height and the width; None if unknown.
     """
 
     name: str
@@ -92,28 +93,28 @@ class LayerAnatomy:
     axes: Axes | None = field(default=None, repr=False, compare=False)
 
     def box(self, row: int = 0, column: int = 0) -> tuple[int, int, int, int]:
-        """Return what one unit sees, as `image[y0:y1, x0:x1]`.
+        """Return the receptive field of one unit, as `image[y0:y1, x0:x1]`.
 
         Args:
             row: Row of the unit on the layer's map; 0 for a vector.
             column: Column of the unit on the layer's map; 0 for a vector.
 
         Returns:
-            (y0, y1, x0, x1), cut at the image's edges; y0 == y1 for a unit that
-            sees only padding.
+            (y0, y1, x0, x1), cut at the image's edges; y0 == y1 if the unit depends on
+            padding only.
 
         Raises:
             ValueError: If the field is unknown or there is no such unit.
         """
         if self.axes is None:
             raise ValueError(
-                "The receptive field behind a layer of unknown kind is unknown. "
+                "The receptive field after a layer of an unknown type is unknown. "
                 f"Received: layer={self.name}"
             )
         rows, columns = self.axes
         if not (0 <= row < len(rows) and 0 <= column < len(columns)):
             raise ValueError(
-                f"The units of {self.name} lie on {len(rows)}x{len(columns)} places. "
+                f"The units of {self.name} form a map of {len(rows)}x{len(columns)}. "
                 f"Received: unit={(row, column)}"
             )
         y0, y1 = int(rows.first[row]), int(rows.last[row]) + 1
@@ -123,19 +124,20 @@ class LayerAnatomy:
 
 @dataclass(frozen=True)
 class Anatomy:
-    """A network's layers, in the order in which they are computed, and totals.
+    """A network's layers, in the order of computation, and totals.
 
     Args:
         name: The model's name.
         input_shape: (height, width, channels).
         layers: Every call of every layer.
         parameters: Equal to Keras' `count_params`.
-        trainable_parameters: Those that training changes.
-        parameter_bytes: Bytes of all weights.
-        trainable_bytes: Bytes of the weights that training changes.
+        trainable_parameters: Number of trainable parameters.
+        parameter_bytes: Bytes of all parameters.
+        trainable_bytes: Bytes of the trainable parameters.
         output_bytes: Bytes of all layers' outputs, for one image.
-        peak_bytes: Most bytes of outputs needed at one time, for one image.
-        warnings: What a reader should know, a sentence each.
+        peak_bytes: Bytes of the outputs that are needed at the same time, at most, for
+            one image.
+        warnings: Notes to the reader, one sentence each.
     """
 
     name: str
@@ -151,7 +153,7 @@ class Anatomy:
 
     @property
     def multiply_adds(self) -> int:
-        """Multiply-adds for one image, of the layers where they are known."""
+        """Multiply-adds for one image, of those layers for which they are known."""
         return sum(layer.multiply_adds or 0 for layer in self.layers)
 
     @property
@@ -161,12 +163,12 @@ class Anatomy:
 
     @property
     def fully_connected(self) -> int:
-        """Parameters of all linear maps if every output saw every input."""
+        """Parameters of all linear maps if all outputs were connected to all inputs."""
         return sum(layer.fully_connected or 0 for layer in self.layers)
 
     @property
     def locally_connected(self) -> int:
-        """Parameters of all linear maps if no weight were shared."""
+        """Parameters of all linear maps if no weights were shared."""
         return sum(layer.locally_connected or 0 for layer in self.layers)
 
     @property
@@ -180,11 +182,11 @@ class Anatomy:
 
     @property
     def receptive_field(self) -> tuple[int, int] | None:
-        """(height, width) that a unit of the last feature map sees.
+        """(height, width) of the receptive field of the last feature map's units.
 
-        What comes behind it, such as global pooling, sees the whole image. None
-        where there is no such map, because no window slides, where each of its
-        units sees the whole image, or where the field is unknown.
+        Later layers, such as global pooling, depend on the whole image. None if there
+        is no such map because the network has no sliding window, if each unit's field
+        is the whole image, or if the field is unknown.
         """
         trunk = self.trunk
         if not any(layer.kernel for layer in trunk):
@@ -219,7 +221,7 @@ class Anatomy:
         )
 
     def layer(self, name: str) -> LayerAnatomy:
-        """Return the layer of this name.
+        """Return the layer with a name.
 
         Raises:
             ValueError: If there is none.
@@ -233,7 +235,7 @@ class Anatomy:
         )
 
     def as_dict(self, batch_size: int = 1) -> dict[str, Any]:
-        """Return everything as plain values that `json.dump` takes."""
+        """Return all values in the form that `json.dump` accepts."""
         layers = []
         for layer in self.layers:
             values = {

@@ -1,7 +1,7 @@
-"""Anatomy of a network: layer for layer its window, weights, work and field.
+"""The anatomy of a network: each layer's window, parameters, cost and receptive field.
 
-`anatomy` walks the graph of any functional Keras model. It looks at shapes
-and attributes only and never at a weight's value.
+`anatomy` walks the graph of any functional Keras model. It reads shapes and attributes
+only, never the values of weights.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from fovea.models.anatomy.cost import cost
 from fovea.models.anatomy.parts import Anatomy, Axes, LayerAnatomy, ReceptiveField
 
 
-def anatomy(model: "keras.Model") -> Anatomy:
+def anatomy(model: keras.Model) -> Anatomy:
     """Return the anatomy of a functional (or sequential) Keras model.
 
     Args:
@@ -28,17 +28,17 @@ def anatomy(model: "keras.Model") -> Anatomy:
             another rank has unknown receptive fields.
 
     Returns:
-        An `Anatomy`. Of a layer whose kind is unknown it gives the parameters;
-        multiply-adds and everything downstream's receptive field are None.
+        An `Anatomy`. For a layer of an unknown type it has the parameters; the
+        multiply-adds, and the receptive fields from there on, are None.
 
     Raises:
-        ValueError: If the model is no graph of layers or a size is open.
+        ValueError: If the model is not a graph of layers or a size is unknown.
 
     Example:
     ```python
     parts = anatomy(models.build("lenet5", (28, 28, 1), 10))
     parts.parameters  # 61706
-    parts.layer("c3").box(0, 0)  # the pixels that c3's first unit sees
+    parts.layer("c3").box(0, 0)  # the receptive field of c3's first unit
     ```
     """
     graph = _graph(model)
@@ -60,7 +60,7 @@ def anatomy(model: "keras.Model") -> Anatomy:
 
 
 def _graph(layer: Any) -> Any:
-    """Return the functional graph of a model, None for any other layer."""
+    """Return the functional graph of a model, or None for any other layer."""
     if isinstance(layer, keras.Sequential):
         layer = layer._functional
     return layer if hasattr(layer, "_nodes_by_depth") else None
@@ -68,7 +68,7 @@ def _graph(layer: Any) -> Any:
 
 @dataclass
 class _Value:
-    """A tensor on its way through the walk."""
+    """A tensor of the graph, with what is known about it."""
 
     shape: tuple[int, ...]
     bytes: int
@@ -76,15 +76,15 @@ class _Value:
     producers: tuple[str, ...] = ()
     seen: list[np.ndarray] = field(default_factory=list)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if len(self.shape) == 4:
             self.seen = [np.zeros(size, bool) for size in self.shape[1:3]]
 
 
 class _Walk:
-    """Goes through the graph once and keeps what the totals need."""
+    """Traverses the graph once and collects the layers and what the totals need."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.layers: list[LayerAnatomy] = []
         self.windows: list[tuple[int, _Value]] = []
         self.steps: list[tuple[list[_Value], list[_Value]]] = []
@@ -93,6 +93,7 @@ class _Walk:
         self.names: dict[str, int] = {}
 
     def source(self, tensor: Any, *, first: bool) -> _Value:
+        """Return the value of an input; only the first input is the image."""
         axes = None
         if len(tensor.shape) == 4:
             image = fields.pixels if first else fields.nothing
@@ -100,6 +101,7 @@ class _Walk:
         return _Value(tuple(tensor.shape), _bytes(tensor), axes)
 
     def through(self, graph: Any, inputs: list[_Value], prefix: str) -> list[_Value]:
+        """Traverse a graph and nested ones, and return the values of its outputs."""
         values = {id(t): value for t, value in zip(graph.inputs, inputs, strict=True)}
         for node in _nodes(graph):
             operation = node.operation
@@ -120,6 +122,7 @@ class _Walk:
         return [values[id(tensor)] for tensor in graph.outputs]
 
     def _input(self, operation: Any, value: _Value) -> None:
+        """Add an input layer."""
         shape = value.shape[1:]
         value.producers = (self._name(operation.name),)
         self.layers.append(
@@ -145,35 +148,36 @@ class _Walk:
         self.steps.append(([], [value]))
 
     def _call(self, node: Any, inputs: list[_Value], prefix: str) -> list[_Value]:
+        """Add a call of a layer and return the values of its outputs."""
         operation = node.operation
         shapes = [value.shape for value in inputs]
         shape = tuple(node.outputs[0].shape)
-        where = geometry.look(operation, node.arguments, shapes, shape)
-        price = cost(operation, shapes, shape)
-        axes = _axes(where, inputs, shape) if len(node.outputs) == 1 else None
+        connections = geometry.connectivity(operation, node.arguments, shapes, shape)
+        costs = cost(operation, shapes, shape)
+        axes = _axes(connections, inputs, shape) if len(node.outputs) == 1 else None
         parameters, trainable = self._parameters(operation)
         name = self._name(f"{prefix}{operation.name}")
-        unknown = price.multiply_adds is None
-        self._look_closer(operation, name, shapes[0] if shapes else (), unknown)
-        if where.kernel:
+        unknown = costs.multiply_adds is None
+        self._note_peculiarities(operation, name, shapes[0] if shapes else (), unknown)
+        if connections.kernel:
             self.windows.append((len(self.layers), inputs[0]))
-        _mark_seen(where, inputs)
+        _mark_seen(connections, inputs)
         self.layers.append(
             LayerAnatomy(
                 name=name,
                 kind=type(operation).__name__,
                 inputs=tuple(p for value in inputs for p in value.producers),
-                kernel=where.kernel,
-                stride=where.stride,
-                dilation=where.dilation,
-                padding=where.padding,
+                kernel=connections.kernel,
+                stride=connections.stride,
+                dilation=connections.dilation,
+                padding=connections.padding,
                 input_shape=shapes[0][1:] if shapes else (),
                 output_shape=shape[1:],
                 parameters=parameters,
                 trainable_parameters=trainable,
-                fully_connected=price.fully_connected,
-                locally_connected=price.locally_connected,
-                multiply_adds=price.multiply_adds,
+                fully_connected=costs.fully_connected,
+                locally_connected=costs.locally_connected,
+                multiply_adds=costs.multiply_adds,
                 receptive_field=_summary(axes),
                 axes=axes,
             )
@@ -187,18 +191,19 @@ class _Walk:
         return outputs
 
     def _name(self, name: str) -> str:
-        """Layers that are called again get a number, as weights are shared."""
+        """Return a unique name: a further call of a layer gets a number."""
         self.names[name] = self.names.get(name, 0) + 1
         return name if self.names[name] == 1 else f"{name}#{self.names[name]}"
 
     def _parameters(self, operation: Any) -> tuple[int, int]:
+        """Return the numbers of all and of trainable parameters not yet counted."""
         if id(operation) in self.counted or not isinstance(operation, keras.Layer):
             return 0, 0
         self.counted.add(id(operation))
         trainable = sum(math.prod(w.shape) for w in operation.trainable_weights)
         return operation.count_params(), trainable
 
-    def _look_closer(
+    def _note_peculiarities(
         self, operation: Any, name: str, shape: Any, unknown: bool
     ) -> None:
         kind = geometry.known_class(operation)
@@ -213,11 +218,12 @@ class _Walk:
                 )
         elif unknown:
             self.notes.append(
-                f"{name}: {type(operation).__name__} is of unknown kind; "
-                "its multiply-adds and the receptive fields behind it are unknown."
+                f"{name}: {type(operation).__name__} is of an unknown type; "
+                "its multiply-adds, and the receptive fields after it, are unknown."
             )
 
     def result(self, model: Any, graph: Any, outputs: list[_Value]) -> Anatomy:
+        """Return the anatomy after the traversal."""
         warnings = list(self.notes)
         for place, value in self.windows:
             unseen = _unseen(value)
@@ -241,12 +247,12 @@ class _Walk:
         )
 
     def _peak(self, outputs: list[_Value]) -> int:
-        """Return the most bytes alive: made already and still to be read."""
+        """Return the largest number of bytes of outputs that are needed later."""
         last_use = {id(value): len(self.steps) for value in outputs}
         for i, (inputs, outs) in reversed(list(enumerate(self.steps))):
             for value in inputs:
                 last_use.setdefault(id(value), i)
-                if outs[0].bytes == 0:  # a view needs what it looks at
+                if outs[0].bytes == 0:  # a view keeps its input alive
                     until = last_use.get(id(outs[0]), i)
                     last_use[id(value)] = max(last_use[id(value)], until)
         alive: dict[int, int] = {}
@@ -259,13 +265,15 @@ class _Walk:
 
 
 def _nodes(graph: Any) -> Iterator[Any]:
-    # Keras' own summary and plot read the same attribute: there is no public one
-    # that tells apart several calls of one layer.
+    """Yield the nodes of a graph in the order of computation."""
+    # Keras' own summary and plot read the same attribute: no public one distinguishes
+    # several calls of one layer.
     for depth in sorted(graph._nodes_by_depth, reverse=True):
         yield from graph._nodes_by_depth[depth]
 
 
 def _bytes(tensor: Any, *, batch: bool = True) -> int:
+    """Return the bytes of a tensor, without its batch axis if it has one."""
     size = math.prod(tensor.shape[1:] if batch else tensor.shape)
     name = keras.backend.standardize_dtype(tensor.dtype)
     bits = {"bool": 8, "bfloat16": 16}.get(name) or int(
@@ -274,36 +282,40 @@ def _bytes(tensor: Any, *, batch: bool = True) -> int:
     return size * bits // 8
 
 
-def _axes(where: geometry.Look, inputs: list[_Value], shape: Any) -> Axes | None:
+def _axes(
+    connections: geometry.Connectivity, inputs: list[_Value], shape: Any
+) -> Axes | None:
+    """Return the receptive fields of a layer's output, or None if unknown."""
     known = [value.axes for value in inputs if value.axes is not None]
-    if where.glances == geometry.UNKNOWN or len(known) < len(inputs) or not known:
+    if connections.pattern == geometry.UNKNOWN or len(known) < len(inputs) or not known:
         return None
     sizes = shape[1:3] if len(shape) == 4 else (1, 1)
     axes = []
     for a, units in enumerate(sizes):
         mine = [both[a] for both in known]
-        if where.glances == geometry.EVERYWHERE:
+        if connections.pattern == geometry.GLOBAL:
             mine = [fields.everything(f, units) for f in mine]
-        if isinstance(where.glances, tuple):
-            axes.append(fields.through(mine[0], where.glances[a]))
-        elif where.glances == geometry.STACKED and where.axis == a:
+        if isinstance(connections.pattern, tuple):
+            axes.append(fields.through(mine[0], connections.pattern[a]))
+        elif connections.pattern == geometry.CONCATENATED and connections.axis == a:
             axes.append(fields.concatenate(mine))
         else:
             axes.append(mine[0] if len(mine) == 1 else fields.union(mine))
     return axes[0], axes[1]
 
 
-def _mark_seen(where: geometry.Look, inputs: list[_Value]) -> None:
+def _mark_seen(connections: geometry.Connectivity, inputs: list[_Value]) -> None:
+    """Mark the rows and columns of the inputs that a layer is connected to."""
     for value in inputs:
         for a, seen in enumerate(value.seen):
-            if isinstance(where.glances, tuple):
-                seen |= where.glances[a].looks_at.any(axis=0)
+            if isinstance(connections.pattern, tuple):
+                seen |= connections.pattern[a].connected.any(axis=0)
             else:
                 seen |= True
 
 
 def _unseen(value: _Value) -> tuple[int, int]:
-    """Return the rows and columns that carry image but that nobody looks at."""
+    """Return the rows and columns that depend on the image but are never read."""
     if value.axes is None:
         return 0, 0
     rows, columns = (
@@ -314,6 +326,7 @@ def _unseen(value: _Value) -> tuple[int, int]:
 
 
 def _unseen_sentence(layer: LayerAnatomy) -> str:
+    """Return the warning about input that no window covers."""
     assert layer.kernel and layer.stride and layer.padding and layer.dilation
     rows, columns = layer.unseen
     a = 0 if rows else 1
@@ -328,12 +341,13 @@ def _unseen_sentence(layer: LayerAnatomy) -> str:
         )
     return (
         f"{layer.name}: {rows} of {layer.input_shape[0]} rows and {columns} of "
-        f"{layer.input_shape[1]} columns of its input are never seen, because "
+        f"{layer.input_shape[1]} columns of its input are not covered, because "
         f"{reason}."
     )
 
 
 def _summary(axes: Axes | None) -> ReceptiveField | None:
+    """Return the receptive field of a layer from those along both axes."""
     if axes is None:
         return None
     rows, columns = axes

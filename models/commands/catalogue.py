@@ -1,10 +1,10 @@
-"""`fovea models`: the zoo, each network at its paper's size."""
+"""`fovea models`: list the architectures, each at the size of its paper."""
 
 import argparse
 from typing import Any
 
 from fovea.models import backend, registry
-from fovea.models.anatomy.words import short, times
+from fovea.models.anatomy.formatting import format_count, format_shape
 from fovea.models.commands.describe import anatomy_of
 from fovea.terminal import console, print_json, table
 
@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """List the zoo."""
+    """List the architectures."""
     backend.prepare(args.debug)
     rows = [_row(architecture) for architecture in registry.ARCHITECTURES.values()]
     if args.json:
@@ -23,10 +23,10 @@ def run(args: argparse.Namespace) -> int:
         return 0
     out = console()
     grid = table(out)
-    grid.expand = True  # so that the paper takes what the numbers leave
+    grid.expand = True  # the paper's column fills the line
     grid.add_column("model", no_wrap=True)
     grid.add_column("year")
-    for name in ("input", "params", "work", "sees", "accuracy"):
+    for name in ("input", "params", "MACs", "field", "accuracy"):
         grid.add_column(name, justify="right", no_wrap=True)
     grid.add_column("paper", ratio=1, overflow="ellipsis", no_wrap=True)
     for row in rows:
@@ -34,22 +34,24 @@ def run(args: argparse.Namespace) -> int:
         grid.add_row(
             row["name"],
             str(row["year"]),
-            times(row["input_shape"]),
+            format_shape(row["input_shape"]),
             f"{row['parameters']:,}",
-            short(row["multiply_adds"]) + ("?" if row["unknown_multiply_adds"] else ""),
-            times(field) if field else "all",
+            format_count(row["multiply_adds"])
+            + ("?" if row["unknown_multiply_adds"] else ""),
+            format_shape(field) if field else "all",
             row["accuracy"],
             row["paper"].partition(":")[0],
         )
     out.print(grid)
     out.print(
-        "\nAt each paper's size. work: multiply-adds for an image. sees: pixels that "
-        "a unit of the\nlast feature map sees. More: fovea describe MODEL"
+        "\nAt the size of each paper. MACs: multiply-adds for an image. field: the "
+        "receptive field\nof the last feature map. Details: fovea describe MODEL"
     )
     return 0
 
 
-def _row(architecture: Any) -> dict[str, Any]:
+def _row(architecture: registry.Architecture) -> dict[str, Any]:
+    """Return the values of an architecture's row."""
     parts = anatomy_of(
         architecture.name,
         architecture.input_shape,

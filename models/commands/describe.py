@@ -1,18 +1,25 @@
-"""`fovea describe`: one network's anatomy as a table, as JSON, as a picture."""
+"""`fovea describe`: the layers of a network as a table, as JSON, or as a diagram."""
+
+from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fovea.models import backend, registry
-from fovea.models.anatomy.words import pair, short, times, window
+from fovea.models.anatomy.formatting import (
+    format_count,
+    format_pair,
+    format_shape,
+    format_window,
+)
 from fovea.models.parse_options import parse_options
 from fovea.terminal import console, print_json, table
 
 if TYPE_CHECKING:
     from fovea.models.anatomy.parts import Anatomy, LayerAnatomy
 
-# For the table: the names of Keras' layers without what every reader adds.
+# Abbreviations in the names of layer classes.
 SHORT = {
     "2D": "",
     "GlobalAveragePooling": "GlobalAvg",
@@ -35,31 +42,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="HxWxC",
         help="height, width and channels of the images (default: 32x32x3)",
     )
-    parser.add_argument("--classes", type=int, default=10, help="default: 10")
+    parser.add_argument(
+        "--classes", type=int, default=10, help="number of classes (default: 10)"
+    )
     parser.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="OPTION=VALUE",
-        help="an option of the architecture; may be repeated",
+        help="option of the architecture; may be repeated",
     )
     parser.add_argument(
         "--batch-size",
         type=int,
         default=128,
-        help="for the memory estimate (default: 128)",
+        help="batch size of the memory estimate (default: 128)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
-        "--plot", type=Path, metavar="FILE", help="draw the network: .png or .svg"
+        "--plot", type=Path, metavar="FILE", help="write a diagram, .png or .svg"
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Describe the model that the arguments name.
+    """Describe an architecture.
 
     Raises:
-        ValueError: If an argument is unusable; nothing has been written then.
+        ValueError: If an argument is invalid; nothing has been written in that case.
     """
     shape = parse_input(args.input)
     options = parse_options(args.set)
@@ -83,22 +92,25 @@ def run(args: argparse.Namespace) -> int:
 
 
 def anatomy_of(
-    name: str, input_shape: tuple[int, int, int], num_classes: int, options: dict
-) -> "Anatomy":
-    """Return the anatomy of an architecture, built without weights' values."""
-    from fovea.models.anatomy.skeleton import skeleton
+    name: str,
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    options: dict[str, Any],
+) -> Anatomy:
+    """Return the anatomy of an architecture, built without values of weights."""
     from fovea.models.anatomy.walk import anatomy
+    from fovea.models.anatomy.without_weights import without_weights
 
-    with skeleton():
+    with without_weights():
         model = registry.build(name, input_shape, num_classes, **options)
     return anatomy(model)
 
 
 def parse_input(text: str) -> tuple[int, int, int]:
-    """Return (height, width, channels) of a text such as "32x32x3".
+    """Return (height, width, channels) from a string such as "32x32x3".
 
     Raises:
-        ValueError: If the text is not of this form.
+        ValueError: If the string is not of this form.
     """
     sizes = text.lower().replace("×", "x").split("x")
     if len(sizes) != 3 or not all(size.isdecimal() and int(size) for size in sizes):
@@ -110,28 +122,29 @@ def parse_input(text: str) -> tuple[int, int, int]:
     return height, width, channels
 
 
-def _print(parts: "Anatomy", batch_size: int) -> None:
+def _print(parts: Anatomy, batch_size: int) -> None:
+    """Print the table, the totals and the warnings."""
     out = console()
     grid = table(out)
     grid.add_column("layer", overflow="fold")
-    grid.add_column("kind", overflow="fold")
+    grid.add_column("type", overflow="fold")
     grid.add_column("window", no_wrap=True)
-    for name in ("output", "params", "full", "local", "work", "sees", "jump"):
+    for name in ("output", "params", "dense", "local", "MACs", "field", "jump"):
         grid.add_column(name, justify="right", no_wrap=True)
     for layer in parts.layers:
         grid.add_row(*_row(layer))
-    out.print(f"{parts.name}, {times(parts.input_shape)} images", style="bold")
+    out.print(f"{parts.name}, {format_shape(parts.input_shape)} images", style="bold")
     out.print(grid)
     out.print()
     memory = parts.memory(batch_size)
     field = parts.receptive_field
-    work = f"{parts.multiply_adds:,}" + (" and unknown ones" if parts.unknown else "")
+    macs = ("at least " if parts.unknown else "") + f"{parts.multiply_adds:,}"
     facts = {
         "parameters": f"{parts.parameters:,} ({parts.trainable_parameters:,} trained)",
-        "full": f"{parts.fully_connected:,} if each output saw each input",
+        "dense": f"{parts.fully_connected:,} if all layers were fully connected",
         "local": f"{parts.locally_connected:,} without shared weights",
-        "work": f"{work} multiply-adds for an image",
-        "sees": times(field) + " pixels, a unit of the last map"
+        "MACs": f"{macs} multiply-adds for an image",
+        "field": f"{format_shape(field)} pixels, the receptive field of the last map"
         if field
         else "the whole image",
         f"memory at {batch_size}": f"{_mb(memory.inference)} inference, "
@@ -144,9 +157,11 @@ def _print(parts: "Anatomy", batch_size: int) -> None:
         out.print(f"! {warning}", style="yellow")
 
 
-def _row(layer: "LayerAnatomy") -> list[str]:
+def _row(layer: LayerAnatomy) -> list[str]:
+    """Return the cells of a layer's row."""
+
     def compact(count: int | None) -> str:
-        return "" if count is None else short(count).replace(" ", "")
+        return "" if count is None else format_count(count).replace(" ", "")
 
     kind = layer.kind
     for long, abbreviation in SHORT.items():
@@ -156,14 +171,16 @@ def _row(layer: "LayerAnatomy") -> list[str]:
     return [
         layer.name,
         kind,
-        window(layer),
-        times(layer.output_shape),
+        format_window(layer),
+        format_shape(layer.output_shape),
         f"{layer.parameters:,}" if layer.parameters else "",
         compact(layer.fully_connected),
         compact(layer.locally_connected),
         work if layer.multiply_adds != 0 else "",
-        "?" if seen is None else times(seen.size) if seen.jump else "all",
-        ("?" if seen is None else "") if not (seen and seen.jump) else pair(seen.jump),
+        "?" if seen is None else format_shape(seen.size) if seen.jump else "all",
+        ("?" if seen is None else "")
+        if not (seen and seen.jump)
+        else format_pair(seen.jump),
     ]
 
 

@@ -44,12 +44,12 @@ def body(
             images or the options, there is no such layer, or it is in the head.
     """
     from fovea import models
-    from fovea.models.anatomy.skeleton import skeleton
+    from fovea.models.anatomy.without_weights import without_weights
 
     config = runs.read_config(source)
     name, classes = config["model"], dataset.num_classes
     weights = {layer.name: layer.get_weights() for layer in load_model(source).layers}
-    with skeleton():
+    with without_weights():
         one, other = (
             models.build(name, dataset.input_shape, count, **options)
             for count in (classes, classes + 1)

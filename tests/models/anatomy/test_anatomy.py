@@ -9,8 +9,8 @@ from keras import layers
 
 from fovea import models
 from fovea.models import registry
-from fovea.models.anatomy.skeleton import skeleton
 from fovea.models.anatomy.walk import anatomy
+from fovea.models.anatomy.without_weights import without_weights
 from fovea.models.layers.identity_shortcut import IdentityShortcut
 from fovea.models.layers.locally_connected_2d import LocallyConnected2D
 from fovea.models.layers.spatial_transformer import SpatialTransformer
@@ -197,7 +197,7 @@ def test_upsampling_makes_the_jump_smaller_than_one():
 def test_published_figures_of_keras_own_networks(
     name, parameters, multiply_adds, field
 ):
-    with skeleton():
+    with without_weights():
         model = getattr(keras.applications, name)(weights=None)
     parts = anatomy(model)
     assert parts.parameters == parameters == model.count_params()
@@ -229,7 +229,7 @@ def test_lenet5_layer_for_layer():
 @pytest.mark.parametrize("shape", [(32, 32, 3), (28, 28, 1)], ids=["cifar", "mnist"])
 @pytest.mark.parametrize("name", models.names())
 def test_the_zoo_is_known_and_counted_as_keras_counts(name, shape):
-    with skeleton():
+    with without_weights():
         model = registry.build(name, shape, 10)
     parts = anatomy(model)
     assert parts.parameters == model.count_params()
@@ -270,7 +270,7 @@ def test_pixels_beyond_the_last_window_are_reported():
     assert parts.layer("pool").unseen == (1, 1)
     (warning,) = parts.warnings
     assert warning == (
-        "pool: 1 of 13 rows and 1 of 11 columns of its input are never seen, because "
+        "pool: 1 of 13 rows and 1 of 11 columns of its input are not covered, because "
         "(13 - 2 + 0) is not divisible by the stride 2."
     )
 
@@ -314,8 +314,8 @@ def test_an_unknown_layer_is_said_to_be_unknown():
         assert odd.receptive_field is conv.receptive_field is None
         assert conv.multiply_adds is not None
         assert parts.unknown == (odd.name,)
-        assert "unknown kind" in parts.warnings[0]
-        with pytest.raises(ValueError, match=r"unknown kind.*Received: layer=conv"):
+        assert "unknown type" in parts.warnings[0]
+        with pytest.raises(ValueError, match=r"unknown type.*Received: layer=conv"):
             conv.box(0, 0)
 
 
@@ -382,14 +382,14 @@ def test_half_precision_halves_the_activations():
     assert mixed.parameter_bytes == full.parameter_bytes
 
 
-def test_a_skeleton_leaves_nothing_behind():
-    with skeleton():
+def test_building_without_weights_leaves_no_state():
+    with without_weights():
         light = keras.applications.VGG16(weights=None)
     assert light.count_params() == 138_357_544
     assert all(weight._value is None for weight in light.weights)
     model = models.build("lenet5", (28, 28, 1), 10)
-    answer = model(np.zeros((1, 28, 28, 1), "uint8"))
-    assert answer.shape == (1, 10)
+    logits = model(np.zeros((1, 28, 28, 1), "uint8"))
+    assert logits.shape == (1, 10)
     assert all(weight._value is None for weight in light.weights)
 
 
@@ -399,7 +399,7 @@ def test_bad_input_is_refused():
     with pytest.raises(ValueError, match=r"functional or sequential.*Received: model="):
         anatomy(keras.Sequential([layers.Dense(3)], name="unbuilt"))
     parts = anatomy(network(lambda x: layers.Conv2D(1, 3, name="conv")(x)))
-    with pytest.raises(ValueError, match=r"11x9 places. Received: unit=\(11, 0\)"):
+    with pytest.raises(ValueError, match=r"map of 11x9. Received: unit=\(11, 0\)"):
         parts.layer("conv").box(11, 0)
     with pytest.raises(ValueError, match="Received: layer=cnov"):
         parts.layer("cnov")

@@ -12,9 +12,9 @@ from PIL import Image
 
 from fovea.models import registry
 from fovea.models.anatomy import drawing
+from fovea.models.anatomy.formatting import format_count
 from fovea.models.anatomy.layout import cells
 from fovea.models.anatomy.walk import anatomy
-from fovea.models.anatomy.words import short
 from fovea.models.commands import catalogue, describe
 from fovea.models.parse_options import parse_options
 
@@ -118,7 +118,7 @@ def test_values_of_options():
     ],
 )
 def test_short_numbers(number, text):
-    assert short(number) == text
+    assert format_count(number) == text
 
 
 def test_plot_png(tmp_path, capsys):

@@ -3,11 +3,11 @@
 import pytest
 
 from fovea import models
-from fovea.models.anatomy.skeleton import skeleton
+from fovea.models.anatomy.without_weights import without_weights
 
 
 def build(input_shape=(227, 227, 3), num_classes=1000, **options):
-    with skeleton():
+    with without_weights():
         return models.build("alexnet", input_shape, num_classes, **options)
 
 

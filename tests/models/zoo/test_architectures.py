@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from fovea import models
-from fovea.models.anatomy.skeleton import skeleton
+from fovea.models.anatomy.without_weights import without_weights
 
 
 def bare(name, input_shape=(32, 32, 3), num_classes=10, **options):
-    with skeleton():
+    with without_weights():
         return models.build(name, input_shape, num_classes, **options)
 
 

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from fovea import models
-from fovea.models.anatomy.skeleton import skeleton
+from fovea.models.anatomy.without_weights import without_weights
 from fovea.models.zoo.googlenet import googlenet
 
 
 def build(input_shape=(224, 224, 3), num_classes=1000, **options):
-    with skeleton():
+    with without_weights():
         return models.build("googlenet", input_shape, num_classes, **options)
 
 

@@ -1,6 +1,6 @@
 """What every architecture promises, whatever it is.
 
-Building is cheap (`skeleton` leaves the weights out), so that is tested for the
+Building is cheap (`without_weights` leaves the weights out), so that is tested for the
 whole zoo at once. Training, saving and loading are tested for one architecture
 of each family; with `-m matrix` for all of them, at both sizes, with and without
 XLA, in float32 and mixed_bfloat16.
@@ -17,7 +17,7 @@ import pytest
 
 from fovea import models
 from fovea.models import registry
-from fovea.models.anatomy.skeleton import skeleton
+from fovea.models.anatomy.without_weights import without_weights
 from fovea.models.registry import ARCHITECTURES
 from fovea.models.style import (
     ACTIVATIONS,
@@ -56,7 +56,7 @@ def clean():
 
 def bare(name, input_shape=CIFAR, num_classes=10, **options):
     """Build without weights."""
-    with skeleton():
+    with without_weights():
         return models.build(name, input_shape, num_classes, **options)
 
 

@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from fovea import cli, models
-from fovea.models.anatomy.skeleton import skeleton
+from fovea.models.anatomy.without_weights import without_weights
 from fovea.training.loop import checkpoint, fit, layerwise
 from fovea.training.loop.train import train
 from fovea.training.recipes.schema import Recipe
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[3]
 
 def cuts(name, input_shape, **options):
     """The first and the last layer of each block."""
-    with skeleton():
+    with without_weights():
         model = models.build(name, input_shape, 10, **options)
     return [(block[0], block[-1]) for block in layerwise.blocks(model)]
 
@@ -48,7 +48,7 @@ def test_a_residual_block_is_not_cut():
 
 
 def test_branches_are_not_cut():
-    with skeleton():
+    with without_weights():
         model = models.build("googlenet", (32, 32, 3), 10)
     for block in layerwise.blocks(model):
         modules = {name.partition("_")[2].partition("_")[0] for name in block}

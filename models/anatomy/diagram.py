@@ -1,17 +1,17 @@
-"""The page that a network is drawn on: boxes, rows, lines, labels.
+"""The diagram of a network: boxes, rows, connections, labels.
 
-Every box is the tensor that a layer makes: its height and depth follow the
-map's, its width the channels. Rows are read like text.
+Every box is the output tensor of a layer: its height and depth represent those of the
+map, its width the channels. Rows are read like text.
 """
 
 from typing import Any
 
+from fovea.models.anatomy.formatting import format_count, format_shape
 from fovea.models.anatomy.layout import Cell, Node, cells
 from fovea.models.anatomy.measures import GAP, LEAD, LETTER, TEXT, Measures, Row, label
 from fovea.models.anatomy.parts import Anatomy, LayerAnatomy
-from fovea.models.anatomy.words import short, times
 
-# Okabe and Ito's palette, told apart with any kind of colour vision.
+# Okabe and Ito's palette, which is distinct with every type of colour vision.
 COLOURS = {
     "image": "#E5E5E5",
     "convolution": "#56B4E9",
@@ -25,10 +25,14 @@ LINE = "#555555"
 MARGIN = 0.3  # inches
 
 
-class Page:
-    """Lays a network's cells out in rows and draws them on `figure`."""
+class Diagram:
+    """Lays out the cells of a network in rows and draws them on `figure`.
 
-    def __init__(self, parts: Anatomy):
+    Args:
+        parts: Anatomy of the network.
+    """
+
+    def __init__(self, parts: Anatomy) -> None:
         from matplotlib.figure import Figure
 
         self.cells = cells(parts)
@@ -46,19 +50,20 @@ class Page:
         self.axes.set_xlim(0, self.width)
         self.axes.set_ylim(0, self.height)
         self.axes.set_axis_off()
-        # Of every box: left, right, middle.
+        # Left, right and middle of every box.
         self.places: dict[int, tuple[float, float, float]] = {}
         self._title(parts)
         top = self.height - 0.65
         previous: Node | None = None
         for row, up, down in zip(rows, above, below, strict=True):
             if previous is not None:
-                self._turn(previous, top, top - up)
+                self._wrap(previous, top, top - up)
             previous = self._row(row, top - up, previous)
             top -= up + down
         self._legend(parts)
 
     def _row(self, row: Row, middle: float, previous: Node | None) -> Node:
+        """Draw a row and return its last node."""
         left = MARGIN
         for cell in row.cells:
             self._cell(cell, row, left, middle, previous)
@@ -67,8 +72,8 @@ class Page:
         assert previous is not None
         return previous
 
-    def _turn(self, previous: Node, top: float, middle: float) -> None:
-        """Lead the line from the end of one row to the start of the next."""
+    def _wrap(self, previous: Node, top: float, middle: float) -> None:
+        """Draw the connection from the end of a row to the start of the next."""
         _, right, y = self.places[id(previous)]
         start = MARGIN - 0.14
         end = self.width - MARGIN + 0.14
@@ -100,8 +105,8 @@ class Page:
         for node in [*cell.inner, cell.last]:
             start = starts[-1] if node is cell.last else starts[node.column]
             for source in node.inputs:
-                # Whatever comes from outside comes from the cell before, which
-                # may stand for several.
+                # Inputs from outside the cell come from the cell before, which may
+                # stand for several.
                 outside = id(source) not in inside
                 origin = previous if outside else source
                 assert origin is not None
@@ -165,14 +170,14 @@ class Page:
     def _arrow(
         self, source: Node, node: Node, stops: list[tuple[float, float]], lead: float
     ) -> None:
-        """Lead a line from box to box.
+        """Draw a connection between two boxes.
 
         Args:
-            source: Box at its beginning.
+            source: Box at its start.
             node: Box at its end.
-            stops: (x, y): in front of the column at x it changes to height y,
-                where no label is in its way.
-            lead: Additional room in front of that column.
+            stops: (x, y): before the column at x it changes to height y, at which it
+                crosses no label.
+            lead: Additional space before that column.
         """
         from matplotlib.patches import FancyArrowPatch
         from matplotlib.path import Path as Curve
@@ -202,6 +207,7 @@ class Page:
         )
 
     def _repeat(self, cell: Cell, row: Row, left: float, middle: float) -> None:
+        """Draw the frame and the count of a repeated cell."""
         from matplotlib.patches import FancyBboxPatch
 
         above, below = row.reach(cell)
@@ -230,21 +236,25 @@ class Page:
         )
 
     def _title(self, parts: Anatomy) -> None:
+        """Draw the title."""
         top = self.height - 0.18
         self.axes.text(
             MARGIN, top, parts.name, fontsize=13, fontweight="bold", va="top"
         )
-        work = short(parts.multiply_adds) + (" and more" if parts.unknown else "")
+        work = format_count(parts.multiply_adds) + (
+            " and more" if parts.unknown else ""
+        )
         self.axes.text(
             MARGIN,
             top - 0.26,
-            f"{times(parts.input_shape)} images, {parts.parameters:,} parameters, "
-            f"{work} multiply-adds",
+            f"{format_shape(parts.input_shape)} images, "
+            f"{parts.parameters:,} parameters, {work} multiply-adds",
             fontsize=8,
             va="top",
         )
 
     def _legend(self, parts: Anatomy) -> None:
+        """Draw the legend and the caption."""
         nodes = [node for cell in self.cells for node in [*cell.inner, cell.last]]
         used = {_role(node.layer) for node in nodes}
         x, y = MARGIN, 0.34
@@ -265,13 +275,14 @@ class Page:
             "activation and dropout belong to the box before them."
         )
         if any(cell.times > 1 for cell in self.cells):
-            caption += " × n: so many equal ones in a row, named after the first."
+            caption += " × n: n equal blocks in a row, named after the first."
         if len(parts.trunk) < len(parts.layers):
             caption += " Side heads are not drawn."
         self.axes.text(MARGIN, 0.24, caption, fontsize=6, color="#444444", va="top")
 
 
 def _role(layer: LayerAnatomy) -> str:
+    """Return the key of a layer's colour."""
     if not layer.inputs:
         return "image"
     if layer.fully_connected is not None:
