@@ -35,7 +35,7 @@ def prepare(debug: bool = False) -> None:
 
 
 def has_gpu() -> bool:
-    """Return whether TensorFlow sees a GPU."""
+    """Return whether TensorFlow has a GPU."""
     import tensorflow as tf
 
     return bool(tf.config.list_physical_devices("GPU"))

@@ -2,7 +2,7 @@
 
 A builder makes one `Blocks` from its style and then reads like its paper: `conv` is
 convolution, normalisation and activation; `pool`, `dense`, `drop` and `logits` are
-what their names say.
+what their names state.
 """
 
 from collections.abc import Callable
@@ -146,7 +146,7 @@ class Blocks:
         return self._normalise_and_activate(x, name)
 
     def normalise(self, x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
-        """Normalise as the style says; with "none" return `x` itself."""
+        """Normalise in the way of the style; with "none", return `x` itself."""
         if self.style.normalisation == "batch":
             # The papers' frameworks average the statistics over about 10 batches;
             # with Keras' 100 they are outdated when a short run ends.

@@ -73,8 +73,8 @@ class Style:
             below 1 (Srivastava et al. 2014).
         l1: Factor of the sum of absolute kernel values in the loss, at least 0.
         l2: Factor of the sum of squared kernel values in the loss, at least 0.
-        padding: One of `PADDINGS`, for all convolutions; None for what the paper
-            gives to each.
+        padding: One of `PADDINGS`, for all convolutions; None for the paper's, which
+            may differ between them.
         stride: Stride of the first convolution, at least 1.
         initialiser: One of `INITIALISERS`, for all kernels: a name that Keras
             knows, or "dirac" (`fovea.models.layers.dirac.Dirac`).

@@ -43,7 +43,7 @@ def check_fraction(option: str, value: Any) -> None:
     """
     if not isinstance(value, int | float) or not 0 <= value < 1:
         raise ValueError(
-            f"The option {option} is a share of the activations, at least 0 and "
+            f"The option {option} is a fraction of the activations, at least 0 and "
             f"below 1. Received: {option}={value}"
         )
 

@@ -60,7 +60,7 @@ def cost(operation: Any, inputs: list[Any], output: Any) -> Cost:
 
 
 def _dense(layer: Any, source: Any, output: Any) -> Cost:
-    positions = math.prod(source[1:-1])  # of a map, to which it is a 1x1 convolution
+    positions = math.prod(source[1:-1])  # several on a map: a 1x1 convolution
     channels, units = source[-1], output[-1]
     own = arithmetic.fully_connected_parameters(channels, units, bias=layer.use_bias)
     return Cost(

@@ -68,7 +68,7 @@ def _graph(layer: Any) -> Any:
 
 @dataclass
 class _Value:
-    """A tensor of the graph, with what is known about it."""
+    """A tensor of the graph, and its receptive fields and size."""
 
     shape: tuple[int, ...]
     bytes: int

@@ -166,7 +166,13 @@ def _row(layer: LayerAnatomy) -> list[str]:
     kind = layer.kind
     for long, abbreviation in SHORT.items():
         kind = kind.replace(long, abbreviation)
-    seen = layer.receptive_field
+    field = layer.receptive_field
+    if field is None:
+        size, jump = "?", "?"
+    elif field.jump is None:
+        size, jump = "all", ""
+    else:
+        size, jump = format_shape(field.size), format_pair(field.jump)
     work = "?" if layer.multiply_adds is None else compact(layer.multiply_adds)
     return [
         layer.name,
@@ -177,10 +183,8 @@ def _row(layer: LayerAnatomy) -> list[str]:
         compact(layer.fully_connected),
         compact(layer.locally_connected),
         work if layer.multiply_adds != 0 else "",
-        "?" if seen is None else format_shape(seen.size) if seen.jump else "all",
-        ("?" if seen is None else "")
-        if not (seen and seen.jump)
-        else format_pair(seen.jump),
+        size,
+        jump,
     ]
 
 

@@ -53,7 +53,7 @@ def all_cnn_c(
         input_shape: (height, width, channels), at least 9x9.
         num_classes: Number of logits.
         augmentation: Policy name, list of layers or None.
-        input_dropout: Share of the input's values dropped.
+        input_dropout: Fraction of the input's values to drop.
         **style: Options of `fovea.models.style.Style`; `STYLE` has the defaults.
             Dropout follows pool1 and pool2.
 

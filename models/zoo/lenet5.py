@@ -43,14 +43,14 @@ def lenet5(
     A smaller image is padded with zeros to 32x32, as the paper does with MNIST's 28x28;
     on a larger one c5's map is larger than 1x1, as the paper describes.
 
-    What differs from the paper: c3 sees all six maps of s2 (the paper's table I
-    connects each map to some of them, to save arithmetic), s2 and s4 have no trainable
-    coefficient and bias, tanh has no factors 1.7159 and 2/3, and the output layer is
-    linear with softmax cross-entropy instead of radial basis functions. (With table I
-    c3 has 1,516 parameters and the whole about 60,000, the number that is usually
-    quoted for the paper; 61,706 is that of nearly all later code.) The scaling of the
-    input is the paper's: background -0.1, ink 1.175, so that mean and variance on MNIST
-    are roughly 0 and 1.
+    What differs from the paper: c3 is connected to all six maps of s2 (the paper's
+    table I connects each map to some of them, to save arithmetic), s2 and s4 have no
+    trainable coefficient and bias, tanh has no factors 1.7159 and 2/3, and the output
+    layer is linear with softmax cross-entropy instead of radial basis functions. (With
+    table I c3 has 1,516 parameters and the whole about 60,000, the number that is
+    usually quoted for the paper; 61,706 is that of nearly all later code.) The scaling
+    of the input is the paper's: background -0.1, ink 1.175, so that mean and variance
+    on MNIST are roughly 0 and 1.
 
     Args:
         input_shape: (height, width, channels), at least 16x16.

@@ -48,20 +48,20 @@ IMAGE = np.array(
     "float32",
 )
 FILTER = np.array([[1, 0, 1], [0, 1, 0], [1, 0, 1]], "float32")
-ANSWER = np.array([[4, 3, 4], [2, 4, 3], [2, 3, 4]], "float32")
+EXPECTED = np.array([[4, 3, 4], [2, 4, 3], [2, 3, 4]], "float32")
 
 
 def test_the_worked_convolution_by_hand():
     windows = np.lib.stride_tricks.sliding_window_view(IMAGE, (3, 3))
-    np.testing.assert_array_equal((windows * FILTER).sum(axis=(2, 3)), ANSWER)
+    np.testing.assert_array_equal((windows * FILTER).sum(axis=(2, 3)), EXPECTED)
 
 
 def test_the_worked_convolution_by_keras():
     layer = layers.Conv2D(1, 3, use_bias=False)
     layer.build((1, 5, 5, 1))
     layer.set_weights([FILTER[:, :, None, None]])
-    answer = layer(IMAGE[None, :, :, None])
-    np.testing.assert_array_equal(answer[0, :, :, 0], ANSWER)
+    output = layer(IMAGE[None, :, :, None])
+    np.testing.assert_array_equal(output[0, :, :, 0], EXPECTED)
 
 
 def test_two_stacked_3x3_see_5x5_and_three_see_7x7():

@@ -140,7 +140,7 @@ def test_saves_and_loads_within_a_model(name, tmp_path):
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(loaded(x), model(x))
     assert loaded.layers[1].get_config() == model.layers[1].get_config()
-    # The random state is saved too: both go on alike.
+    # The random state is saved too: both continue equally.
     np.testing.assert_array_equal(loaded(x, training=True), model(x, training=True))
 
 

@@ -87,10 +87,10 @@ def test_warnings_are_printed(capsys, monkeypatch):
     ids=lambda x: " ".join(x) if isinstance(x, list) else "",
 )
 def test_bad_input_is_one_sentence(words, message, capsys):
-    with pytest.raises(ValueError) as refusal:
+    with pytest.raises(ValueError) as error:
         run(describe, *words)
-    assert str(refusal.value).endswith(message)
-    assert "\n" not in str(refusal.value)
+    assert str(error.value).endswith(message)
+    assert "\n" not in str(error.value)
     assert capsys.readouterr().out == ""
 
 

@@ -83,8 +83,8 @@ def test_resnet_has_the_papers_shapes():
 @pytest.mark.parametrize(("size", "form"), [(63, "cifar"), (64, "imagenet")])
 def test_resnets_stem_goes_by_the_image_size(size, form):
     chosen = bare("resnet18", (size, size, 3)).get_layer("conv1").kernel_size
-    asked = bare("resnet18", (96, 96, 3), stem=form).get_layer("conv1").kernel_size
-    assert chosen == asked == ((7, 7) if form == "imagenet" else (3, 3))
+    requested = bare("resnet18", (96, 96, 3), stem=form).get_layer("conv1").kernel_size
+    assert chosen == requested == ((7, 7) if form == "imagenet" else (3, 3))
 
 
 def test_cifar_resnets_count_layers_as_the_paper_does():

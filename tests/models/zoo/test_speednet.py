@@ -10,7 +10,7 @@ from fovea.models.zoo.speednet import speednet, whiten
 @pytest.mark.parametrize("shape", [(32, 32, 3), (28, 28, 1)])
 def test_whitened_patches_are_uncorrelated_and_of_variance_one(shape):
     generator = np.random.default_rng(0)
-    # Neighbouring pixels of natural images are alike.
+    # Neighbouring pixels of natural images are similar.
     images = generator.integers(0, 256, (64, *shape)).cumsum(1).cumsum(2) // 64
     images = images.astype("uint8")
     model = speednet(shape, 10)
