@@ -124,6 +124,7 @@ def parse_input(text: str) -> tuple[int, int, int]:
 
 def _print(parts: Anatomy, batch_size: int) -> None:
     """Print the table, the totals and the warnings."""
+    """Print the table, the totals and the warnings."""
     out = console()
     grid = table(out)
     grid.add_column("layer", overflow="fold")
@@ -158,6 +159,7 @@ def _print(parts: Anatomy, batch_size: int) -> None:
 
 
 def _row(layer: LayerAnatomy) -> list[str]:
+    """Return the cells of a layer's row."""
     """Return the cells of a layer's row."""
 
     def compact(count: int | None) -> str:
