@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fovea.models import backend, registry
+from fovea.models.validation import nearest
 from fovea.training.commands import train as train_command
 from fovea.training.datasets import load
 from fovea.training.recipes import files
@@ -104,7 +105,7 @@ def freeze(model: "keras.Model", until: str, head: "set[str]") -> None:
     known = [layer.name for layer in model.layers if layer.weights]
     if until not in [layer.name for layer in model.layers]:
         raise ValueError(
-            f"{model.name} has no such layer{registry.nearest(until, known)}; its "
+            f"{model.name} has no such layer{nearest(until, known)}; its "
             f"layers with weights are {', '.join(known)}. "
             f"Received: --freeze-until {until}"
         )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fovea.models import registry
+from fovea.models.validation import nearest
 from fovea.training.recipes.schema import (
     PLAIN,
     PLAIN_LEARNING_RATE,
@@ -83,7 +83,7 @@ def load(model: str, dataset: str, name: "str | None" = None) -> Recipe:
                 each.name for each in shipped() if (each.model, each.dataset) == pair
             ]
             raise ValueError(
-                f"Unknown recipe{registry.nearest(name, known)}; beside a file's path, "
+                f"Unknown recipe{nearest(name, known)}; beside a file's path, "
                 f"the recipes of {model} on {dataset} are "
                 f"{', '.join(filter(None, known)) or 'only the one without a name'}. "
                 f"Received: recipe={name}"
@@ -180,7 +180,7 @@ def _check_keys(values: Iterable[str], known: Iterable[str], where: str) -> None
     for key in values:
         if key not in known:
             raise ValueError(
-                f"Unknown key {where}{registry.nearest(key, known)}; the keys are "
+                f"Unknown key {where}{nearest(key, known)}; the keys are "
                 f"{', '.join(known)}. Received: {key}"
             )
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from fovea.models import registry
 from fovea.models.parse_options import parse_options
+from fovea.models.validation import nearest
 from fovea.training.recipes import fields
 
 # Deep or wide, and without normalisation: at the usual rate they do not start.
@@ -204,7 +205,7 @@ def check_option(option: str, model: str, file: str = "") -> None:
     if option not in known:
         raise ValueError(
             f"{f'{file}: ' if file else ''}Unknown setting"
-            f"{registry.nearest(option, [*keys(), *known])}; a recipe has "
+            f"{nearest(option, [*keys(), *known])}; a recipe has "
             f"{', '.join(keys())}, and {model} has the options "
             f"{', '.join(sorted(known))}. Received: {option}"
         )

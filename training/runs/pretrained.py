@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fovea.models import registry
+from fovea.models.validation import nearest
 from fovea.training.runs import directory as runs
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def locate(run: Path | str) -> Path:
     if name not in names():
         known = ", ".join(f"{PREFIX}{each}" for each in names()) or "none"
         raise ValueError(
-            f"There is no such model{registry.nearest(name, names())}; those that "
+            f"There is no such model{nearest(name, names())}; those that "
             f"come with the package are {known}. Received: {run}"
         )
     return DIRECTORY / name
