@@ -1,19 +1,26 @@
-"""Which way an exported model explains its answers."""
+"""The choice of the method by which an exported model explains its predictions."""
+
+from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
 
 METHODS = ("grad_cam", "integrated_gradients")
-# The one that suits the model.
+# The method that suits the model.
 AUTO = "auto"
 
 
-def chosen(model, method: str = AUTO) -> str:
+def chosen(model: keras.Model, method: str = AUTO) -> str:
     """Return the method for a model.
 
-    Of itself it is Grad-CAM, whose heat lies on whole things. Networks without
+    By default it is Grad-CAM, whose heat lies on whole objects. Networks without
     convolutions have no maps for it. Images of one channel are mostly digits and
-    drawings, light on black: there the maps of an empty background speak as loudly as
-    a stroke, while integrated gradients give black pixels no share.
+    drawings, light on black: there the maps of the empty background are as active as
+    those of a stroke, while integrated gradients attribute nothing to black pixels.
 
     Args:
         model: A Keras model: uint8 images (N, H, W, C) -> logits.
@@ -38,20 +45,22 @@ def chosen(model, method: str = AUTO) -> str:
     return "grad_cam"
 
 
-def explainer(model, method: str = AUTO) -> "tuple[Callable, str]":
-    """Return heat maps as TensorFlow operations, and how they come about in words.
+def explainer(
+    model: keras.Model, method: str = AUTO
+) -> tuple[Callable[..., tuple[tf.Tensor, tf.Tensor, tf.Tensor]], str]:
+    """Return heat maps as TensorFlow operations, and a description of the method.
 
     Args:
-        model: See `chosen`, as the next.
-        method: One of `METHODS`, or `AUTO`.
+        model: A Keras model: uint8 images (N, H, W, C) -> logits.
+        method: One of `METHODS`, or `AUTO`; see `chosen`.
 
     Returns:
         A function of uint8 images (N, H, W, C) and int64 class ids (N,), or None for
-        the predicted ones, that gives logits (N, K), the class ids and float32 heat
-        (N, H, W), 0..1; and a phrase.
+        the predicted ones, that returns logits (N, K), the class ids and float32 heat
+        (N, H, W), 0..1; and a phrase that describes the method.
 
     Raises:
-        ValueError: If there is no such method, or the model cannot be explained so.
+        ValueError: If there is no such method, or it does not suit the model.
     """
     from fovea.training.attribution import grad_cam, integrated_gradients
 

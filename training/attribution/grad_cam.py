@@ -1,4 +1,4 @@
-"""Grad-CAM: where in the image a convolutional network found a class."""
+"""Grad-CAM: where in an image the evidence for a class lies."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,10 +13,10 @@ from fovea.training.attribution import inputs, maps
 def grad_cam(
     model: keras.Model,
     images: np.ndarray,
-    class_ids: "Sequence[int] | int | None" = None,
-    layer: "str | None" = None,
+    class_ids: Sequence[int] | int | None = None,
+    layer: str | None = None,
 ) -> np.ndarray:
-    """Return a heat map for each image: what speaks for a class, and where.
+    """Return a heat map for each image: where the evidence for a class lies.
 
     Selvaraju et al.: "Grad-CAM: Visual Explanations from Deep Networks via
     Gradient-based Localization", ICCV 2017, section 3. The maps of a convolution
@@ -25,11 +25,11 @@ def grad_cam(
     sum is laid over the image bilinearly, each unit at the centre of its receptive
     field, and divided by its largest value.
 
-    The maps of a ReLU are zero where nothing is found. Those of a tanh, or before the
-    activation, are not, so that an empty background speaks for or against a class as
-    well, on digits above all; `occlusion` and `integrated_gradients` then tell more.
-    Behind a spatial transformer (models/zoo/stn.py) the heat is that of the image as
-    the transformer straightened it.
+    The maps of a ReLU are zero where a feature is absent. Those of a tanh, or before
+    the activation, are not, so that an empty background counts as evidence for or
+    against a class as well, on digits above all; `occlusion` and
+    `integrated_gradients` then show more. Behind a spatial transformer
+    (models/zoo/stn.py) the heat is that of the image after the transformation.
 
     Args:
         model: A Keras model: uint8 images -> logits.
@@ -39,19 +39,18 @@ def grad_cam(
             maps of 4x4 units or more, after its activation; see `maps.layer_of`.
 
     Returns:
-        float32 (N, H, W), 0..1. The largest value of an image is 1, or 0 where
-        nothing speaks for the class.
+        float32 (N, H, W), 0..1. The largest value of an image is 1, or 0 if it
+        holds no evidence for the class.
 
     Raises:
         ValueError: If the model does not take such images, has no such class or
             layer, or no convolution at all.
 
     Example:
-
     ```python
     model = load_model(Path("runs/lenet5"))
-    heat = grad_cam(model, images)  # why what was answered
-    heat = grad_cam(model, images, 7)  # what looks like a seven
+    heat = grad_cam(model, images)  # evidence for the predicted classes
+    heat = grad_cam(model, images, 7)  # evidence for class 7
     ```
     """
     explain = explainer(model, layer)
@@ -62,8 +61,8 @@ def grad_cam(
     return heat
 
 
-def method(model: keras.Model, layer: "str | None" = None) -> str:
-    """Return how `grad_cam` makes a model's heat maps, for people to read.
+def method(model: keras.Model, layer: str | None = None) -> str:
+    """Return a description of how `grad_cam` computes a model's heat maps.
 
     Raises:
         ValueError: If there is no such layer, or it has no maps.
@@ -71,20 +70,20 @@ def method(model: keras.Model, layer: "str | None" = None) -> str:
     return f"Grad-CAM on the maps of {_layer_of(model, layer).name}"
 
 
-def _layer_of(model: keras.Model, name: "str | None") -> LayerAnatomy:
+def _layer_of(model: keras.Model, name: str | None) -> LayerAnatomy:
     layer = maps.layer_of(model, name)
     if layer is None:
         raise ValueError(
-            "Grad-CAM is drawn on a convolution's maps; integrated_gradients and "
-            "occlusion explain networks without. "
+            "Grad-CAM needs the feature maps of a convolution; integrated_gradients "
+            "and occlusion explain networks without one. "
             f"Received: {model.name}, which has no convolution"
         )
     return layer
 
 
 def explainer(
-    model: keras.Model, layer: "str | None" = None
-) -> "Callable[..., tuple[tf.Tensor, tf.Tensor, tf.Tensor]]":
+    model: keras.Model, layer: str | None = None
+) -> Callable[..., tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
     """Return `grad_cam` as TensorFlow operations, for a graph or for eager calls.
 
     Args:
@@ -93,8 +92,8 @@ def explainer(
 
     Returns:
         A function of uint8 images (N, H, W, C) and int64 class ids (N,), or None for
-        the predicted ones, that gives logits (N, K), the class ids and float32 heat
-        (N, H, W).
+        the predicted ones, that returns logits (N, K), the class ids and float32 heat
+        (N, H, W), 0..1.
 
     Raises:
         ValueError: If there is no such layer, or it has no maps.
@@ -104,7 +103,9 @@ def explainer(
     graph = inputs.graph(model, [chosen.name])
     rows, columns = maps.enlarging(chosen, height, width)
 
-    def explain(images: tf.Tensor, class_ids: "tf.Tensor | None" = None):
+    def explain(
+        images: tf.Tensor, class_ids: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         pixels = tf.cast(images, tf.float32)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(pixels)

@@ -1,40 +1,41 @@
-"""What every explanation begins with: images, classes and the graph on pixels."""
+"""The inputs of every attribution method: images, classes, a graph on float pixels."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 
 from fovea.models.anatomy.walk import anatomy
 
-# What the maps of a batch may take, forwards and backwards together.
+# Memory that the maps of a batch may take, forwards and backwards together.
 MOST_BYTES = 2**28
 MOST_IMAGES = 256
 
 
 def graph(model: keras.Model, layers: Sequence[str] = ()) -> keras.Function:
-    """Return a model's own layers as a function that pixels can vary in.
+    """Return a model's own layers as a function that has a gradient in the pixels.
 
-    A model takes uint8, and Keras rounds to it whatever is given, which has no
-    gradient. A `keras.Function` over the same layers takes its input as it is, and
-    the model's first layer scales float pixels as it scales integers.
+    A model takes uint8, and Keras casts its input to that, which has no gradient. A
+    `keras.Function` over the same layers takes its input unchanged, and the model's
+    first layer scales float pixels as it scales integers.
 
     Args:
         model: A Keras model: uint8 images -> logits.
-        layers: Names of layers whose outputs are wanted as well.
+        layers: Names of layers whose outputs are returned as well.
 
     Returns:
         A function: float32 pixels (N, H, W, C), 0..255 -> a list of the layers'
-        outputs and, last, the logits, as in inference.
+        outputs followed by the logits, as in inference.
     """
     outputs = [model.get_layer(name).output for name in layers]
     return keras.Function(model.inputs[0], [*outputs, model.outputs[0]])
 
 
 def checked(
-    model: keras.Model, images: np.ndarray, class_ids: "Sequence[int] | int | None"
-) -> "tuple[np.ndarray, np.ndarray]":
-    """Return images and the class to explain of each, as arrays.
+    model: keras.Model, images: np.ndarray, class_ids: Sequence[int] | int | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return checked images and the class to explain for each, as arrays.
 
     Args:
         model: A Keras model: uint8 images -> logits.
@@ -42,7 +43,7 @@ def checked(
         class_ids: N class ids, one for all, or None for the predicted ones.
 
     Returns:
-        images and int64 (N,).
+        The images, and int64 (N,) class ids.
 
     Raises:
         ValueError: If the model does not take such images or has no such class.
@@ -77,12 +78,11 @@ def checked(
 
 
 def parts(
-    model: keras.Model, items: "Sequence | np.ndarray | range"
+    model: keras.Model, items: Sequence[Any] | np.ndarray | range
 ) -> Iterator[slice]:
-    """Yield slices of what is run through a model, as many at a time as fit.
+    """Yield slices of a sequence, each as long as a model's largest batch.
 
-    The bound comes from the model: all maps of a batch, with their gradients, take
-    at most `MOST_BYTES`.
+    All maps of a batch, with their gradients, take at most `MOST_BYTES`.
     """
     size = batch_size(model)
     for start in range(0, len(items), size):
@@ -90,6 +90,6 @@ def parts(
 
 
 def batch_size(model: keras.Model) -> int:
-    """Return how many images go forwards and backwards through a model at once."""
+    """Return how many images fit into a forward and backward pass at once."""
     bytes_each = 2 * anatomy(model).output_bytes
     return int(np.clip(MOST_BYTES // bytes_each, 1, MOST_IMAGES))

@@ -1,4 +1,4 @@
-"""Feature maps: which of a model's layers has them, and where their units lie."""
+"""Feature maps: the layer of a model to take them from, and where their units lie."""
 
 import keras
 import numpy as np
@@ -16,7 +16,7 @@ CONVOLUTIONS = (
 )
 # Maps of fewer units say little more than in which corner something is.
 LEAST_UNITS = 4
-# What finishes a convolution: it leaves the units where they are.
+# Layers that complete a convolution: they leave the units where they are.
 FINISHES = (
     "Activation",
     "Add",
@@ -34,14 +34,14 @@ FINISHES = (
 )
 
 
-def layer_of(model: keras.Model, name: "str | None" = None) -> "LayerAnatomy | None":
-    """Return the layer whose feature maps an explanation is drawn on.
+def layer_of(model: keras.Model, name: str | None = None) -> LayerAnatomy | None:
+    """Return the layer whose feature maps an explanation is computed from.
 
     Args:
         model: A functional Keras model.
         name: The layer, or None for the last convolution with maps of 4x4 units or
-            more (if there is none, with maps larger than 1x1), together with what
-            finishes it: normalisation, activation, the sum at the end of a residual
+            more (if there is none, with maps larger than 1x1), after the layers that
+            complete it: normalisation, activation, the sum at the end of a residual
             block, the concatenation of an inception module.
 
     Returns:
@@ -53,18 +53,18 @@ def layer_of(model: keras.Model, name: "str | None" = None) -> "LayerAnatomy | N
     parts = anatomy(model)
     if name is None:
         return _last(parts)
-    having = [layer for layer in parts.layers if _has_maps(layer) and layer.inputs]
-    for layer in having:
+    layers = [layer for layer in parts.layers if _has_maps(layer) and layer.inputs]
+    for layer in layers:
         if layer.name == name:
             return layer
     raise ValueError(
         f"The layers of {parts.name} that have feature maps are "
-        f"{', '.join(layer.name for layer in having) or 'none'}. "
+        f"{', '.join(layer.name for layer in layers) or 'none'}. "
         f"Received: layer={name}"
     )
 
 
-def _last(parts: Anatomy) -> "LayerAnatomy | None":
+def _last(parts: Anatomy) -> LayerAnatomy | None:
     readers: dict[str, list[LayerAnatomy]] = {}
     for layer in parts.layers:
         for name in layer.inputs:
@@ -92,23 +92,25 @@ def _has_maps(layer: LayerAnatomy) -> bool:
     return len(shape) == 3 and shape[:2] != (1, 1)
 
 
-def enlarging(layer: LayerAnatomy, height: int, width: int) -> "tuple[np.ndarray, ...]":
-    """Return two matrices that lay a layer's map over the image it was made from.
+def enlarging(
+    layer: LayerAnatomy, height: int, width: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return two matrices that enlarge a layer's map to the size of the image.
 
     Between the centres of the units' receptive fields the map is interpolated
-    linearly, beyond the outermost it goes on as it is. Stretching a map to the
-    image's size instead would move it: without padding the outermost units look
-    at places well inside the image. (Where receptive fields are unknown, as behind a
-    spatial transformer, the units are taken to lie evenly.)
+    linearly, beyond the outermost it is constant. Stretching a map to the image's
+    size instead would shift it: without padding the outermost units look at places
+    well inside the image. (Where receptive fields are unknown, as behind a spatial
+    transformer, the units are assumed to be evenly spaced.)
 
     Args:
-        layer: With maps (h, w).
-        height: The image's.
-        width: The image's.
+        layer: A layer with maps (h, w).
+        height: The image's height in pixels.
+        width: The image's width in pixels.
 
     Returns:
-        float32 (height, h) and (width, w), so that rows @ map @ columns.T is the map
-        in the image's size.
+        rows, float32 (height, h), and columns, float32 (width, w): rows @ map @
+        columns.T is the map in the image's size.
     """
     axes = layer.axes or (None, None)
     rows, columns = (
@@ -120,8 +122,8 @@ def enlarging(layer: LayerAnatomy, height: int, width: int) -> "tuple[np.ndarray
     return rows, columns
 
 
-def _centres(axis: "AxisField | None", units: int, size: int) -> np.ndarray:
-    """Return the places of units, in pixels, as far as they differ."""
+def _centres(axis: AxisField | None, units: int, size: int) -> np.ndarray:
+    """Return the centres of the units' receptive fields, in pixels."""
     place = np.arange(units)
     if axis is None or not axis.jump:
         return (place + 0.5) * size / units - 0.5

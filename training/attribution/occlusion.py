@@ -1,4 +1,4 @@
-"""Occlusion: how much less sure a network is when a part of the image is hidden."""
+"""Occlusion: how far a class's probability falls when part of the image is hidden."""
 
 from collections.abc import Sequence
 
@@ -12,16 +12,16 @@ from fovea.training.attribution import inputs
 def occlusion(
     model: keras.Model,
     images: np.ndarray,
-    class_ids: "Sequence[int] | int | None" = None,
-    size: "int | None" = None,
-    stride: "int | None" = None,
+    class_ids: Sequence[int] | int | None = None,
+    size: int | None = None,
+    stride: int | None = None,
 ) -> np.ndarray:
-    """Return how far a class's probability falls when what is here is hidden.
+    """Return how far a class's probability falls when a pixel is hidden.
 
     Zeiler, Fergus: "Visualizing and Understanding Convolutional Networks", ECCV
-    2014, section 4.2: a square is moved over the image, and the model asked each
-    time. They paint it grey, which is the mean of their images; here it has the
-    image's mean colour. A pixel's value is the mean over the squares that hide it.
+    2014, section 4.2: a square is moved over the image, and the model predicts each
+    time. They paint it grey, the mean of their images; here it has the image's mean
+    colour. A pixel's value is the mean over the squares that hide it.
 
     Args:
         model: A Keras model: uint8 images -> logits.
@@ -29,11 +29,11 @@ def occlusion(
         class_ids: N class ids, one for all, or None for the predicted ones.
         size: Side of the square in pixels. Default: a quarter of the image's
             shorter side.
-        stride: Pixels from one place of the square to the next; the last place lies
-            at the edge all the same. Default: a third of `size`.
+        stride: Pixels from one position of the square to the next; the last position
+            is always at the edge. Default: a third of `size`.
 
     Returns:
-        float32 (N, H, W), -1..1: positive where the class loses by the hiding.
+        float32 (N, H, W), -1..1: positive where hiding lowers the probability.
 
     Raises:
         ValueError: If the model does not take such images, has no such class, or
@@ -57,20 +57,20 @@ def occlusion(
     means = np.round(images.mean(axis=(1, 2))).astype(np.uint8)
     # The first view of an image is the image itself.
     views = len(corners) + 1
-    asked = np.arange(len(images) * views)
-    probability = np.zeros(len(asked))
-    for part in inputs.parts(model, asked):
-        hidden = images[asked[part] // views]  # a copy
-        for row, number in zip(hidden, asked[part], strict=True):
+    numbers = np.arange(len(images) * views)
+    probability = np.zeros(len(numbers))
+    for part in inputs.parts(model, numbers):
+        hidden = images[numbers[part] // views]  # a copy
+        for row, number in zip(hidden, numbers[part], strict=True):
             image, view = divmod(int(number), views)
             if view:
                 y, x = corners[view - 1]
                 row[y : y + size, x : x + size] = means[image]
-        found = tf.nn.softmax(model(hidden, training=False)).numpy()
+        predicted = tf.nn.softmax(model(hidden, training=False)).numpy()
         rows = np.arange(len(hidden))
-        probability[part] = found[rows, ids[asked[part] // views]]
-    probability = probability.reshape(len(images), views)
-    fall = probability[:, :1] - probability[:, 1:]
+        probability[part] = predicted[rows, ids[numbers[part] // views]]
+    of_images = probability.reshape(len(images), views)
+    fall = of_images[:, :1] - of_images[:, 1:]
     total, covers = np.zeros(images.shape[:3]), np.zeros((height, width))
     for place, (y, x) in enumerate(corners):
         total[:, y : y + size, x : x + size] += fall[:, place, None, None]
@@ -79,6 +79,6 @@ def occlusion(
 
 
 def _places(length: int, size: int, stride: int) -> list[int]:
-    """Return where the square begins along an axis, so that it reaches both ends."""
+    """Return the square's positions along an axis, which reach both ends."""
     last = length - size
     return sorted({*range(0, last, stride), last})

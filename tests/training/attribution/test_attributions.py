@@ -1,4 +1,4 @@
-"""Integrated gradients and occlusion against sums and answers computed one by one."""
+"""Integrated gradients and occlusion against sums computed one by one."""
 
 import keras
 import numpy as np
@@ -78,12 +78,12 @@ def test_more_steps_add_up_better(net, images):
         error(0)
 
 
-def test_heat_is_what_speaks_for_a_class_averaged_over_neighbours(net, images):
-    asked = np.array([2, 0, 1])
-    logits, class_ids, heat = explainer(net, steps=9)(tf.constant(images), asked)
+def test_heat_is_the_evidence_for_a_class_averaged_over_neighbours(net, images):
+    ids = np.array([2, 0, 1])
+    logits, class_ids, heat = explainer(net, steps=9)(tf.constant(images), ids)
     np.testing.assert_allclose(logits, net.predict(images, verbose=0), atol=1e-5)
     assert list(class_ids) == [2, 0, 1]
-    shares = integrated_gradients(net, images, asked, steps=9).sum(axis=3)
+    shares = integrated_gradients(net, images, ids, steps=9).sum(axis=3)
     padded = np.pad(np.maximum(shares, 0), ((0, 0), (1, 1), (1, 1)))
     weights = np.outer([1, 2, 1], [1, 2, 1])
     expected = sum(
@@ -112,7 +112,7 @@ def test_black_images_have_no_heat(net):
 
 
 @pytest.mark.parametrize(("size", "stride"), [(2, 1), (3, 2), (5, 5), (1, 1)])
-def test_occlusion_is_what_asking_about_each_hidden_image_gives(
+def test_occlusion_is_the_fall_over_each_hidden_image(
     net, weights, images, size, stride
 ):
     found = occlusion(net, images, [1, 0, 2], size, stride)
@@ -121,7 +121,7 @@ def test_occlusion_is_what_asking_about_each_hidden_image_gives(
     columns = sorted({*range(0, 6 - size, stride), 6 - size})
     for image, class_id, values in zip(images, [1, 0, 2], found, strict=True):
 
-        def ask(picture, class_id=class_id):
+        def probability(picture, class_id=class_id):
             logits = np.tanh(picture.ravel() / 255 @ weights[0]) @ weights[1]
             return np.exp(logits[class_id]) / np.exp(logits).sum()
 
@@ -133,7 +133,7 @@ def test_occlusion_is_what_asking_about_each_hidden_image_gives(
                 hidden[y : y + size, x : x + size] = mean
                 for i in range(y, y + size):
                     for j in range(x, x + size):
-                        falls[i][j].append(ask(image) - ask(hidden))
+                        falls[i][j].append(probability(image) - probability(hidden))
         expected = [[np.mean(each) for each in row] for row in falls]
         np.testing.assert_allclose(values, expected, atol=1e-5)
 

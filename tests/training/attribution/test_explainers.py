@@ -1,4 +1,4 @@
-"""Which way of explaining answers suits a model."""
+"""The choice of the method that explains a model."""
 
 import pytest
 
@@ -14,13 +14,13 @@ from fovea.training.attribution.explainers import chosen, explainer
         ("mlp", (8, 8, 3), "integrated_gradients", "integrated gradients from a"),
     ],
 )
-def test_the_model_decides_unless_told(name, shape, method, words):
+def test_the_default_method_suits_the_model(name, shape, method, words):
     model = models.build(name, shape, 4)
     assert chosen(model) == method
     assert explainer(model)[1].startswith(words)
 
 
-def test_who_asks_for_a_method_gets_it_or_a_reason():
+def test_a_named_method_is_used_or_rejected_with_a_reason():
     assert chosen(models.build("lenet5", (28, 28, 1), 4), "grad_cam") == "grad_cam"
     mlp = models.build("mlp", (8, 8, 3), 4)
     with pytest.raises(ValueError, match=r"integrated_gradients and occlusion .* mlp"):

@@ -50,7 +50,7 @@ def test_a_map_is_what_the_paper_s_equations_give_by_hand(net):
     assert method(net) == "Grad-CAM on the maps of squares_act"
 
 
-def test_where_nothing_speaks_for_a_class_the_map_is_empty(net):
+def test_without_evidence_for_a_class_the_map_is_empty(net):
     assert not grad_cam(net, IMAGE, [0]).any()
 
 
@@ -61,7 +61,7 @@ def test_before_its_activation_a_layer_has_maps_of_its_own(net):
         grad_cam(net, IMAGE, layer="logits")
 
 
-def test_the_predicted_class_is_explained_unless_another_is_asked(net):
+def test_the_predicted_class_is_explained_unless_another_is_given(net):
     both = np.concatenate([IMAGE, IMAGE.transpose(0, 2, 1, 3)])
     predicted = net.predict(both, verbose=0).argmax(axis=1)
     assert np.array_equal(grad_cam(net, both), grad_cam(net, both, predicted))
@@ -78,9 +78,9 @@ def test_the_graph_and_eager_calls_agree(net):
 
 def test_without_convolutions_there_are_no_maps():
     mlp = models.build("mlp", (4, 4, 1), 2)
-    for ask in (lambda: grad_cam(mlp, IMAGE), lambda: method(mlp)):
+    for call in (lambda: grad_cam(mlp, IMAGE), lambda: method(mlp)):
         with pytest.raises(ValueError, match="Received: mlp, which has no convolution"):
-            ask()
+            call()
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_a_map_lies_where_its_units_look():
         (IMAGE, [0.5], "one class id for each image, or one for all"),
     ],
 )
-def test_what_cannot_be_explained_is_told(net, images, class_ids, sentence):
+def test_inputs_that_cannot_be_explained_raise(net, images, class_ids, sentence):
     with pytest.raises(ValueError, match=sentence):
         grad_cam(net, images, class_ids)
 
