@@ -14,7 +14,7 @@ COMMANDS = {
     "recipes": ("training.commands.recipes", "list the recipes in the package"),
     "evaluate": ("training.evaluation.evaluate", "evaluate a run on its test split"),
     "inspect": ("training.commands.inspect", "show what a run's network has learned"),
-    "export": ("training.exporting.export", "write a run as a servable version"),
+    "export": ("training.commands.export", "write a run as a servable version"),
     "serve": ("serving.server.main", "serve models by TensorFlow Serving's protocol"),
     "predict": ("serving.client.commands.predict", "classify images by a served model"),
     "status": ("serving.client.commands.status", "print the states of a model"),

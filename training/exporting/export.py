@@ -1,23 +1,26 @@
-"""`fovea export`: write a run's model as a version that a server can load."""
+"""Write a run's model as a version that a server can load."""
 
-import argparse
+from __future__ import annotations
+
 import os
 import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fovea.models import backend
 from fovea.training.attribution import explainers
 from fovea.training.datasets import load
 from fovea.training.runs import directory as runs
-from fovea.training.runs import pretrained
 from fovea.training.runs.load import load_model
 
+if TYPE_CHECKING:
+    import keras
 
-def export(run: Path, repository: Path, *, with_explain: "str | None" = None) -> Path:
+
+def export(run: Path, repository: Path, *, with_explain: str | None = None) -> Path:
     """Export a run as the next version of a model.
 
     The version is written under a hidden name, flushed to disk and then renamed,
@@ -25,37 +28,37 @@ def export(run: Path, repository: Path, *, with_explain: "str | None" = None) ->
 
     Args:
         run: A run directory.
-        repository: The model's directory, `exported/NAME`; made if missing.
+        repository: The model's directory, `exported/NAME`; created if missing.
         with_explain: A method of `fovea.training.attribution.explainers`: the version
-            has signatures that explain its answers by it.
+            gets signatures that explain its predictions with it.
 
     Returns:
         The version's directory, `repository/N`.
 
     Raises:
-        ValueError: If `run` is not a run directory, holds no model, or one that cannot
-            be explained so.
+        ValueError: If `run` is not a run directory, holds no model, or its model
+            cannot be explained with this method.
         OSError: If the repository cannot be written; no version appears then.
     """
     config = runs.read_config(run)
     model = load_model(run)
-    # Refused here, if it is, before anything is written.
-    how = explainers.explainer(model, with_explain)[1] if with_explain else None
+    # An unsuitable method is an error here, before anything is written.
+    method = explainers.explainer(model, with_explain)[1] if with_explain else None
 
     def write(version: Path) -> None:
         names = config["class_names"]
         write_version(version, repository.name, model, names, with_explain=with_explain)
-        write_model_card(version, config, runs.read_metrics(run), how)
+        write_model_card(version, config, runs.read_metrics(run), method)
 
     return publish(repository, write)
 
 
 def publish(repository: Path, write: Callable[[Path], None]) -> Path:
-    """Have a version written, and give it the next number when it is whole.
+    """Write a version and give it the next number once it is complete.
 
     Args:
-        repository: The model's directory; made if missing.
-        write: Fills the directory that it is called with.
+        repository: The model's directory; created if missing.
+        write: Writes the version into the directory that it is called with.
 
     Returns:
         The version's directory, `repository/N`.
@@ -70,7 +73,7 @@ def publish(repository: Path, write: Callable[[Path], None]) -> Path:
         write(partial)
         _flush(partial)
         return _rename(partial, repository)
-    # TensorFlow reports a full disk as an error of its own kind.
+    # TensorFlow reports a full disk as an error type of its own.
     except Exception as error:
         if isinstance(error, OSError):
             raise
@@ -87,18 +90,18 @@ def publish(repository: Path, write: Callable[[Path], None]) -> Path:
 def write_version(
     version: Path,
     model_name: str,
-    model,
-    class_names: "list[str]",
+    model: keras.Model,
+    class_names: list[str],
     *,
-    with_explain: "str | None" = None,
+    with_explain: str | None = None,
 ) -> None:
     """Write SavedModel, labels and warm-up requests into a directory.
 
     Args:
         version: An existing directory.
-        model_name: The name it will be served under.
+        model_name: The name that the model will be served under.
         model: A Keras model: uint8 images -> logits.
-        class_names: A string for each logit.
+        class_names: A name for each logit.
         with_explain: See `export`.
     """
     import tensorflow as tf
@@ -130,7 +133,10 @@ def write_version(
 
 
 def write_model_card(
-    version: Path, config: dict, metrics: dict, explained_by: "str | None" = None
+    version: Path,
+    config: dict[str, Any],
+    metrics: dict[str, Any],
+    explained_by: str | None = None,
 ) -> None:
     """Write assets.extra/model_card.md: what the model is and how well it does.
 
@@ -138,11 +144,12 @@ def write_model_card(
         version: The version's directory.
         config: The run's config.json.
         metrics: The run's metrics.json.
-        explained_by: How heat maps are made, if the version has signatures for them.
+        explained_by: How heat maps are computed, if the version has signatures for
+            them.
     """
     height, width, channels = config["input_shape"]
     recipe = config["recipe"]
-    # Where the images lay is nothing that should travel with a model.
+    # The path of the images is private: it must not be published with the model.
     dataset = load.short_name(config["dataset"])
     lines = [
         "---",
@@ -176,14 +183,14 @@ def write_model_card(
     if explained_by:
         lines += [
             "",
-            "Explanations: the signatures whose names begin with `explain` answer "
-            "with a heat map, 0 to 1, of what in the image speaks for the class: "
+            "Explanations: the signatures whose names begin with `explain` return a "
+            "heat map, 0 to 1, of the evidence for the class in the image: "
             f"{explained_by}. It shows where the model looks, not whether it is right.",
         ]
     lines += [
         "",
-        "Limits: the model answers with one of its classes whatever it is shown, "
-        "and knows only images like those it was trained on.",
+        "Limits: the model predicts one of its classes for every image, and is "
+        "reliable only on images similar to those it was trained on.",
         "",
     ]
     card = version / "assets.extra" / "model_card.md"
@@ -206,55 +213,16 @@ def _rename(partial: Path, repository: Path) -> Path:
         except OSError:
             if not version.exists():
                 raise
-            continue  # another export took that number meanwhile
+            continue  # another export has taken that number
         runs.flush_directory(repository)
         return version
 
 
 def _flush(directory: Path) -> None:
-    """Have the operating system write a tree to disk before it gets its name."""
+    """Flush a directory tree to disk before it gets its name."""
     for path in [*directory.rglob("*"), directory]:
         if path.is_dir():
             runs.flush_directory(path)
         else:
             with path.open("rb") as file:
                 os.fsync(file.fileno())
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
-    parser.add_argument(
-        "run", type=Path, metavar="RUN", help="a run directory, or pretrained:NAME"
-    )
-    parser.add_argument(
-        "--to",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="the model's directory, e.g. exported/mnist; its next version is written",
-    )
-    parser.add_argument(
-        "--with-explain",
-        nargs="?",
-        const=explainers.AUTO,
-        choices=(explainers.AUTO, *explainers.METHODS),
-        metavar="METHOD",
-        help="add signatures that answer with a heat map of what speaks for the class, "
-        "and with the first feature maps. METHOD is grad_cam, or integrated_gradients "
-        "for networks without convolutions and images of one channel (default: the one "
-        "that suits the model); integrated_gradients takes 6 to 7 times as long as a "
-        "plain answer for one digit and 35 to 50 times for 32 at once, grad_cam hardly "
-        "longer",
-    )
-
-
-def run(args: argparse.Namespace) -> int:
-    """Carry out the command; return the exit code."""
-    directory = pretrained.locate(args.run)
-    runs.read_config(directory)
-    backend.prepare(args.debug)
-    version = export(directory, args.to, with_explain=args.with_explain)
-    model = version.parent.resolve()
-    print(f"version {version.name} of {model.name}: {version}")
-    print(f"next: fovea serve --model_name {model.name} --model_base_path {model}")
-    return 0
