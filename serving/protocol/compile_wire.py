@@ -1,12 +1,12 @@
 """Compile wire.proto into wire_pb2.py and wire_pb2.pyi, which are committed.
 
-Needed only after a change of wire.proto:
+Needed only after a change of wire.proto, in a virtual environment of its own:
 
-    python -m venv /tmp/wire && /tmp/wire/bin/pip install grpcio-tools==1.76.0
-    /tmp/wire/bin/python serving/protocol/compile_wire.py
+    python -m venv wire && wire/bin/pip install grpcio-tools==1.76.0
+    wire/bin/python serving/protocol/compile_wire.py
 
-Generated code refuses a protobuf runtime older than its compiler, so the compiler
-must be the oldest that our dependency `protobuf>=6.31.1` allows, not the newest.
+Generated code rejects a protobuf runtime older than its compiler, so the compiler
+must be the oldest that the dependency `protobuf>=6.31.1` allows, not the newest.
 """
 
 import re
@@ -20,13 +20,13 @@ OLDEST_RUNTIME = (6, 31, 1)
 
 
 def compile_wire(out: Path) -> None:
-    """Write wire_pb2.py and wire_pb2.pyi below `out`, at PROTO's place.
+    """Write wire_pb2.py and wire_pb2.pyi below a directory, at PROTO's path.
 
     Args:
-        out: an existing directory.
+        out: An existing directory.
 
     Raises:
-        subprocess.CalledProcessError: if protoc reports an error.
+        subprocess.CalledProcessError: If protoc reports an error.
     """
     # A process of its own: protoc inside a process that has loaded TensorFlow crashes,
     # for each brings another libprotobuf.
@@ -37,13 +37,16 @@ def compile_wire(out: Path) -> None:
 
 
 def gencode_version(generated: str) -> tuple[int, ...]:
-    """The protobuf version that generated code says it was compiled for.
+    """Return the protobuf version that generated code was compiled for.
 
     Args:
-        generated: the text of a *_pb2.py.
+        generated: The text of a *_pb2.py.
 
     Returns:
-        for example (6, 31, 1).
+        For example (6, 31, 1).
+
+    Raises:
+        ValueError: If the text is not generated code.
     """
     found = re.search(
         r"^# Protobuf Python Version: (\d+)\.(\d+)\.(\d+)", generated, re.M
@@ -54,6 +57,7 @@ def gencode_version(generated: str) -> tuple[int, ...]:
 
 
 def main() -> int:
+    """Compile, and return 1 if the result needs too new a protobuf runtime."""
     compile_wire(ROOT)
     version = gencode_version((ROOT / PROTO).with_name("wire_pb2.py").read_text())
     if version > OLDEST_RUNTIME:

@@ -34,14 +34,14 @@ _NUMPY_SPELLING = {"float": "float32", "double": "float64", "half": "float16"}
 
 
 def type_name(number: int) -> str:
-    """The name of a type as TensorFlow's Python API spells it.
+    """Return the name of a type as TensorFlow's Python API spells it.
 
     Args:
-        number: a DataType.
+        number: A value of the enum DataType.
 
     Returns:
-        "uint8", "float32", "string", "bfloat16", ...; "unknown(n)" for a number
-        that TensorFlow may have added since.
+        "uint8", "float32", "string", "bfloat16", ...; "unknown(n)" for a number n
+        that a later TensorFlow may have added.
     """
     if number not in DataType.values():
         return f"unknown({number})"

@@ -1,7 +1,7 @@
-"""NumPy arrays <-> TensorProto, without TensorFlow.
+"""Conversion between NumPy arrays and TensorProto messages, without TensorFlow.
 
 Types that NumPy lacks (bfloat16, float8, float4, int4, ...) are those of the package
-`ml_dtypes` where it is installed. Without it they arrive as their raw bits, uint16
+`ml_dtypes` if it is installed. Otherwise they become arrays of their raw bits, uint16
 for bfloat16 and uint8 for the smaller ones.
 """
 
@@ -17,7 +17,7 @@ from fovea.serving.protocol.dtypes import NUMBERS, VALUE_FIELDS, type_name
 
 _DT_STRING = wire_pb2.DataType.Value("DT_STRING")
 
-# What a quantised value is for whoever receives it: its integer.
+# A quantised value becomes the integer that it is stored as.
 _QUANTISED = {
     "qint8": "int8",
     "quint8": "uint8",
@@ -32,21 +32,21 @@ _SENDABLE = (
 
 
 def array_to_tensor(values: Any) -> wire_pb2.TensorProto:
-    """Pack values for sending.
+    """Return values as a tensor message.
 
     Args:
-        values: an array of any shape, or what numpy.asarray takes: Python integers
-            become int64, floats float64. Text and bytes become a string tensor;
-            text is sent as UTF-8.
+        values: An array of any shape, or anything that `numpy.asarray` takes: Python
+            integers become int64, floats float64. Text and bytes become a string
+            tensor; text is encoded as UTF-8.
 
     Returns:
-        the tensor; numbers stand in `tensor_content`.
+        The tensor; numbers are stored in `tensor_content`.
 
     Raises:
-        TypeError: if TensorFlow has no such type.
+        TypeError: If TensorFlow has no such type.
     """
-    # Text as objects, for NumPy's own S type drops zero bytes at the end, and the
-    # bytes of an image may well end in some.
+    # Text as objects: NumPy's own type S drops zero bytes at the end, and the bytes
+    # of an image may end in some.
     array = np.asarray(values, dtype=object if _is_text(values) else None)
     tensor = wire_pb2.TensorProto()
     tensor.tensor_shape.SetInParent()  # present even if a scalar, as TensorFlow does
@@ -66,19 +66,19 @@ def array_to_tensor(values: Any) -> wire_pb2.TensorProto:
 
 
 def tensor_to_array(tensor: wire_pb2.TensorProto) -> np.ndarray:
-    """Unpack a received tensor.
+    """Return the values of a tensor message.
 
     Args:
-        tensor: with its values in `tensor_content` or in the field of its type. As in
-            TensorFlow, a field shorter than the shape repeats its last value, and an
-            empty one means zeros (empty strings).
+        tensor: The message, with its values in `tensor_content` or in the field of its
+            type. As in TensorFlow, a field shorter than the shape repeats its last
+            value, and an empty one means zeros (empty strings).
 
     Returns:
-        an array of the tensor's shape that the caller may write to. Strings arrive as
-        bytes in an object array, quantised numbers as their integers.
+        A writable array of the tensor's shape. Strings become bytes in an object
+        array, quantised numbers their integers.
 
     Raises:
-        ValueError: if the tensor contradicts itself or has a type that has no meaning
+        ValueError: If the tensor contradicts itself or has a type that has no meaning
             outside a graph (resource, variant).
     """
     shape = tuple(dim.size for dim in tensor.tensor_shape.dim)

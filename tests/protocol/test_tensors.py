@@ -1,4 +1,4 @@
-"""Arrays <-> tensors, judged by TensorFlow's own conversion."""
+"""Arrays and tensors, checked against TensorFlow's own conversion."""
 
 import numpy as np
 import pytest
@@ -59,7 +59,7 @@ def test_small_types_of_ml_dtypes(tf, official, name):
 
 @pytest.mark.parametrize("number", sorted(VALUE_FIELDS))
 def test_typed_fields_and_the_repeated_last_value(tf, official, number):
-    """As servers answer: typed fields, possibly shorter than the shape."""
+    """As in responses: typed fields, possibly shorter than the shape."""
     field = VALUE_FIELDS[number]
     values = {
         "string_val": [b"a", b"\0b\0"],
