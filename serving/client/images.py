@@ -1,28 +1,21 @@
-"""Anything that is an image -> the bytes that a served model decodes.
+"""The bytes that are sent for an image: what a served model decodes.
 
-The model's graph decodes JPEG and PNG itself, so a plain one is sent as it is: what
-the model sees does not depend on the client. All else that Pillow can open becomes a
-lossless PNG first, grey or RGB with 8 bits:
-
-- BMP and GIF too: TensorFlow's decoders for these ignore the palette of an 8-bit BMP,
-  refuse a GIF whose first frame is smaller than its canvas, and refuse both in a
-  model with one channel
-- transparency is laid on white, as a page would show it
-- the EXIF orientation is applied
-- of several frames or pages the first counts
-- 16 bits a channel are scaled to 8
-- 32-bit pixels are refused, since nothing tells their range
+The model's graph decodes JPEG and PNG itself, so a plain one is sent as it is. Every
+other file that Pillow can open becomes a lossless PNG first, grey or RGB with 8 bits
+(`fovea.serving.protocol.pixels.flatten`), BMP and GIF as well: TensorFlow's decoders
+ignore the palette of an 8-bit BMP, reject a BMP of 1 bit, and make black what a GIF's
+first frame leaves transparent or does not cover. Pixels of 32 bits are refused, since
+nothing says which value is white.
 
 Decoding a photograph takes far longer than sending it, so the client sends plain files
 by what their headers say, and decodes them here only if the server refuses a request:
-then the damaged one is told by name.
+then the error names the damaged one.
 """
 
 from __future__ import annotations
 
 import io
 import os
-import struct
 import threading
 import warnings
 from pathlib import Path
@@ -32,6 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union
 from PIL import Image, UnidentifiedImageError
 
 from fovea.serving.client.errors import BadImage
+from fovea.serving.protocol import pixels
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,34 +38,30 @@ ImageArray: TypeAlias = (
 )
 ImageArrays: TypeAlias = "np.ndarray[tuple[int, int, int, int], Any]"
 
-# A photograph has a few MB. What is far larger was named by mistake, and reading it
-# whole would take the machine down.
+# A photograph has a few MB. A far larger file was named by mistake, and reading it
+# whole could use up the memory.
 MAX_FILE_BYTES = 256 * 2**20
 
-_EXIF_ORIENTATION = 0x0112
-_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"  # the last chunk: length, name and checksum
-# Chunks and texts of a PNG that transparency or an orientation may stand in
-_PNG_MARKS = (b"tRNS", b"eXIf", b"com.adobe.xmp", b"Raw profile type")
 _JPEG_END = b"\xff\xd9"
 # warnings.catch_warnings changes the process, not the thread
 _warnings_lock = threading.Lock()
 
 
 def encode_image(image: ImageSource, *, check: bool = True) -> bytes:
-    """Turn an image into JPEG or PNG bytes that every model of ours decodes alike.
+    """Return an image as JPEG or PNG bytes that an exported model decodes.
 
     Args:
-        image: a path, the bytes of an image file, a Pillow image, or a uint8 array of
+        image: A path, the bytes of an image file, a Pillow image, or a uint8 array of
             shape [H, W], [H, W, 1] or [H, W, 3] with values 0..255.
-        check: decode it in any case, so that damage is found here; otherwise whoever
-            decodes it finds most of it.
+        check: Decode the image in any case, so that damage is found here. Without
+            it, damage to a plain file is left for the server to find.
 
     Returns:
-        the file's own bytes if it is an 8-bit grey or RGB JPEG or PNG, otherwise a
+        The file's own bytes if it is an 8-bit grey or RGB JPEG or PNG, otherwise a
         PNG of mode L or RGB.
 
     Raises:
-        BadImage: with one sentence that says what is wrong.
+        BadImage: If it is no image; the message is one sentence that says why.
     """
     if isinstance(image, str | os.PathLike):
         path = Path(image)
@@ -92,7 +82,7 @@ def read_file(path: Path) -> bytes:
     """Read an image file whole.
 
     Raises:
-        BadImage: if it cannot be read, is empty or is far too large for an image.
+        BadImage: If it cannot be read, is empty or is far too large for an image.
     """
     try:
         stat = path.stat()
@@ -118,22 +108,22 @@ def read_file(path: Path) -> bytes:
 
 
 def _encode_bytes(data: bytes, name: str, check: bool) -> bytes:
-    if not check and _is_plain_png(data):
+    if not check and pixels.is_plain_png(data, Image.MAX_IMAGE_PIXELS or 0):
         return data
     image = _open(data, name)
-    if not check and data.endswith(_JPEG_END) and _is_plain(image, data):
+    if not check and data.endswith(_JPEG_END) and pixels.is_plain(image, data):
         return data
     if image.format == "PNG":
         # Pillow's decoder stops at the last pixel. TensorFlow's reads on to the end
         # and checks every chunk, so that is done here.
-        if _PNG_END not in data:
+        if pixels.PNG_END not in data:
             raise BadImage(_damaged(name, EOFError()))
         try:
             _open(data, name).verify()
         except Exception as error:
             raise BadImage(_damaged(name, error)) from None
     _load(image, name)
-    if _is_plain(image, data):
+    if pixels.is_plain(image, data):
         return data
     return _to_png(image, name)
 
@@ -173,42 +163,14 @@ def _damaged(name: str, error: Exception) -> str:
     return f"{name} is damaged and cannot be decoded ({error})."
 
 
-def _is_plain(image: Image.Image, data: bytes) -> bool:
-    if image.mode not in ("L", "RGB") or _orientation(image) != 1:
-        return False
-    if image.format == "PNG":
-        # the mode says RGB for 16 bits a channel too: byte 24 is the header's depth
-        return data[24] == 8 and "transparency" not in image.info
-    return image.format == "JPEG"
-
-
-def _is_plain_png(data: bytes) -> bool:
-    """Whether a file's header says what `_is_plain` asks; Pillow needs far longer."""
-    if data[:8] != b"\x89PNG\r\n\x1a\n" or data[12:16] != b"IHDR":
-        return False
-    width, height, depth, colour = struct.unpack_from(">IIBB", data, 16)
-    return (
-        (depth, colour) in ((8, 0), (8, 2))  # grey or RGB
-        and 0 < width * height <= (Image.MAX_IMAGE_PIXELS or 0)
-        and data.endswith(_PNG_END)
-        and not any(mark in data for mark in _PNG_MARKS)
-    )
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        return image.getexif().get(_EXIF_ORIENTATION, 1)
-    except Exception:  # damaged EXIF beside sound pixels
-        return 1
-
-
 def _to_png(image: Image.Image, name: str) -> bytes:
     _load(image, name)
-    if _orientation(image) != 1:
-        from PIL import ImageOps
-
-        image = ImageOps.exif_transpose(image)
-    image = _to_plain_mode(image, name)
+    if pixels.has_unknown_range(image):
+        raise BadImage(
+            f"{name} has 32-bit pixels (mode {image.mode}), whose range is unknown; "
+            "save it with 8 or 16 bits."
+        )
+    image = pixels.flatten(image)
     png = io.BytesIO()
     # From bare pixels, so that no colour profile or transparency of the source is
     # written along. Speed over size: these bytes live for one request.
@@ -216,32 +178,6 @@ def _to_png(image: Image.Image, name: str) -> bytes:
         png, "PNG", compress_level=1
     )
     return png.getvalue()
-
-
-def _to_plain_mode(image: Image.Image, name: str) -> Image.Image:
-    if image.mode in ("L", "RGB") and "transparency" not in image.info:
-        return image
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
-        return _sixteen_bits(image)
-    if image.mode in ("I", "F"):
-        raise BadImage(
-            f"{name} has 32-bit pixels (mode {image.mode}), whose range is unknown; "
-            "save it with 8 or 16 bits."
-        )
-    grey = image.mode in ("1", "L", "LA", "La")
-    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-        image = Image.alpha_composite(white, image)
-    return image.convert("L" if grey else "RGB")
-
-
-def _sixteen_bits(image: Image.Image) -> Image.Image:
-    import numpy as np
-
-    values = np.asarray(image).astype(np.uint32)
-    # 65535 is white in 16 bits, 255 in 8: their ratio is 257
-    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
 
 
 def _from_array(array: np.ndarray) -> Image.Image:

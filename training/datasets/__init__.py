@@ -1,1 +1,1 @@
-"""Where images and labels come from: known names, a folder, an .npz file."""
+"""Data sets: known by name, in a folder of images, or in an .npz file."""

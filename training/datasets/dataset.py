@@ -1,4 +1,4 @@
-"""Images and labels in memory, whatever they were read from."""
+"""Images and labels in memory."""
 
 from dataclasses import dataclass
 
@@ -10,14 +10,14 @@ class Dataset:
     """Images and labels, split for training and testing.
 
     Attributes:
-        name: What `fovea.training.datasets.load.load` loads it by again.
+        name: The name that `fovea.training.datasets.load.load` loads it by.
         x_train: uint8 (n, height, width, channels).
         y_train: int64 (n,), 0 to K-1.
         x_test: uint8 (m, height, width, channels); m is 0 without a test split.
         y_test: int64 (m,), 0 to K-1.
         class_names: K strings.
-        source: Where the images came from, for people to read.
-        train_files: n paths, if every image was a file of its own; else empty.
+        source: Where the images came from, in words.
+        train_files: n paths, if every image was a file of its own, else empty.
         test_files: m paths, or empty.
         skipped: Number of images left out because they could not be read.
     """

@@ -1,9 +1,11 @@
-"""A folder of pictures: a folder for each class, named after it.
+"""A folder of images: one folder for each class, named after it.
 
-PATH/train/CLASS/* and perhaps PATH/test/CLASS/*; or PATH/CLASS/* alone, and then only
-images held out of training can judge the model. Hidden files are passed over, and
-files whose suffix is none of a picture.
+PATH/train/CLASS/* and optionally PATH/test/CLASS/*; or PATH/CLASS/* alone, and then
+the model can be evaluated only on images held out of training. Hidden files are
+ignored, and files without the suffix of an image format.
 """
+
+from __future__ import annotations
 
 import os
 import sys
@@ -11,25 +13,30 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
 from fovea.training.datasets.dataset import Dataset
 from fovea.training.runs import environment
 
-# Pictures that are all of one size are kept at that if no side is longer than this.
+if TYPE_CHECKING:
+    from fovea.training.datasets.image_files import Header
+
+T = TypeVar("T")
+
+# Images that all have one size keep it if no side is longer than this.
 LARGEST_KEPT = 64
 DEFAULT_SIDE = 32
-# Each decodes a whole photograph at a time, in some hundred megabytes.
+# Each thread decodes a whole photograph at a time, in some hundred megabytes.
 MOST_THREADS = 8
-# Of the machine's memory; training copies the images once.
+# Of the machine's memory, for the images; training copies them once.
 SHARE_OF_MEMORY = 0.5
 LISTED = 10
 
 
-class Picture(NamedTuple):
-    """A file, and what its place in the folder says of it."""
+class ImageFile(NamedTuple):
+    """An image file, and the label and split that its path implies."""
 
     path: Path
     label: int
@@ -38,48 +45,48 @@ class Picture(NamedTuple):
 
 def load(
     root: Path,
-    image_size: "tuple[int, int] | None" = None,
-    channels: "int | None" = None,
+    image_size: tuple[int, int] | None = None,
+    channels: int | None = None,
     skip_bad: bool = False,
 ) -> Dataset:
-    """Load a folder of pictures into memory.
+    """Load a folder of images into memory.
 
     The classes are the folders' names, sorted; the images are in the order of class
-    and file name. A picture is squeezed to the image size without keeping its
-    aspect ratio, as the exported model does it.
+    and file name. An image is resized without keeping its aspect ratio, as the
+    exported model does it.
 
     Args:
         root: The folder; becomes part of the data set's name as an absolute path.
-        image_size: (height, width). Default: the pictures' own if they all have one
+        image_size: (height, width). Default: the images' own if they all have one
             size of at most 64 pixels a side, else 32 x 32.
-        channels: 1 for grey, 3 for colour. Default: grey if all pictures are.
-        skip_bad: Leave out pictures that cannot be read instead of refusing.
+        channels: 1 for grey, 3 for colour. Default: grey if all images are.
+        skip_bad: Leave out images that cannot be read instead of raising.
 
     Raises:
-        ValueError: If there are fewer than two classes, a class without pictures,
-            a class that only the test part has, pictures that cannot be read, or
-            more of them than memory holds.
+        ValueError: If there are fewer than two classes, a class without images, a
+            class that only the test split has, images that cannot be read, or more
+            of them than fit into memory.
         FileNotFoundError: If there is no such folder.
     """
     root = root.expanduser().resolve()
     name = f"folder:{root}"
     class_names, found = find(root)
     with warnings.catch_warnings():
-        # Pillow warns of much that it reads nevertheless; of a picture with more
-        # than 90 megapixels too, and that is refused.
+        # Pillow warns about files that it reads nevertheless. Of its warnings only
+        # that about more than 90 megapixels counts as an error.
         warnings.simplefilter("ignore")
         warnings.filterwarnings("error", "Image size .* exceeds limit")
         images, bad = _read(found, image_size, channels, name)
     if bad and not skip_bad:
         raise ValueError(
-            f"{_listed(bad, root)} cannot be read; --skip-bad leaves such files out. "
+            f"{_list(bad, root)} cannot be read; --skip-bad leaves such files out. "
             f"Received: dataset={name}"
         )
-    pictures = [picture for picture in found if picture.path not in bad]
-    _check_classes(pictures, class_names, root)
-    files = tuple(str(picture.path) for picture in pictures)
-    labels = np.array([picture.label for picture in pictures], np.int64)
-    train = sum(not picture.is_test for picture in pictures)
+    readable = [file for file in found if file.path not in bad]
+    _check_classes(readable, class_names, root)
+    files = tuple(str(file.path) for file in readable)
+    labels = np.array([file.label for file in readable], np.int64)
+    train = sum(not file.is_test for file in readable)
     return Dataset(
         name=name,
         x_train=images[:train],
@@ -94,18 +101,18 @@ def load(
     )
 
 
-def find(root: Path) -> tuple[tuple[str, ...], list[Picture]]:
-    """Find a folder's classes and pictures, without opening the pictures.
+def find(root: Path) -> tuple[tuple[str, ...], list[ImageFile]]:
+    """Find a folder's classes and image files, without opening the files.
 
     Args:
         root: An absolute path.
 
     Returns:
-        The class names, and the pictures, those of the train part first.
+        The class names, and the image files, those of the train split first.
 
     Raises:
-        ValueError: If there are fewer than two classes, a class without pictures,
-            or a class that only the test part has.
+        ValueError: If there are fewer than two classes, a class without images, or a
+            class that only the test split has.
         FileNotFoundError: If there is no such folder.
     """
     received = f"Received: dataset=folder:{root}"
@@ -113,16 +120,18 @@ def find(root: Path) -> tuple[tuple[str, ...], list[Picture]]:
         raise FileNotFoundError(f"A data set's folder must exist. {received}")
     train, test = root / "train", root / "test"
     if test.is_dir() and not train.is_dir():
-        raise ValueError(f"A part test must have a part train beside it. {received}")
+        raise ValueError(
+            f"A folder test must have a folder train beside it. {received}"
+        )
     if not train.is_dir():
         train = root
     class_names = tuple(path.name for path in _visible(train) if path.is_dir())
     if len(class_names) < 2:
         raise ValueError(
-            f"{train} must hold a folder of pictures for each of at least 2 classes. "
+            f"{train} must hold a folder of images for each of at least 2 classes. "
             f"Found: {', '.join(class_names) or 'no folder'}. {received}"
         )
-    pictures = _pictures(train, class_names, is_test=False)
+    files = _image_files(train, class_names, is_test=False)
     if test.is_dir():
         unknown = [
             path.name
@@ -131,65 +140,73 @@ def find(root: Path) -> tuple[tuple[str, ...], list[Picture]]:
         ]
         if unknown:
             raise ValueError(
-                f"The part test must have no class that train lacks. Found: "
+                f"The folder test must have no class that train lacks. Found: "
                 f"{', '.join(unknown)}. {received}"
             )
-        pictures += _pictures(test, class_names, is_test=True)
-    _check_classes(pictures, class_names, root)
-    return class_names, pictures
+        files += _image_files(test, class_names, is_test=True)
+    _check_classes(files, class_names, root)
+    return class_names, files
 
 
 def _visible(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
-def _pictures(part: Path, class_names: tuple[str, ...], is_test: bool):
+def _image_files(
+    split: Path, class_names: tuple[str, ...], is_test: bool
+) -> list[ImageFile]:
     from PIL import Image
 
     suffixes = Image.registered_extensions()
     return [
-        Picture(path, label, is_test)
+        ImageFile(path, label, is_test)
         for label, class_name in enumerate(class_names)
-        if (part / class_name).is_dir()
-        for path in _visible(part / class_name)
+        if (split / class_name).is_dir()
+        for path in _visible(split / class_name)
         if path.suffix.lower() in suffixes and path.is_file()
     ]
 
 
-def _check_classes(pictures: list[Picture], class_names, root: Path) -> None:
-    """Raise ValueError if a class has no picture to train on."""
-    present = {picture.label for picture in pictures if not picture.is_test}
+def _check_classes(
+    files: list[ImageFile], class_names: tuple[str, ...], root: Path
+) -> None:
+    """Raise ValueError if a class has no image to train on."""
+    present = {file.label for file in files if not file.is_test}
     empty = [name for label, name in enumerate(class_names) if label not in present]
     if empty:
         raise ValueError(
-            "Every class folder must hold pictures that can be read, with a suffix "
+            "Every class folder must hold images that can be read, with a suffix "
             f"such as .png or .jpg. None are in: {', '.join(empty)}. "
             f"Received: dataset=folder:{root}"
         )
 
 
 def _read(
-    pictures: list[Picture],
-    image_size: "tuple[int, int] | None",
-    channels: "int | None",
+    files: list[ImageFile],
+    image_size: tuple[int, int] | None,
+    channels: int | None,
     name: str,
-) -> "tuple[np.ndarray, dict[Path, str]]":
+) -> tuple[np.ndarray, dict[Path, str]]:
     """Return the images that can be read, and why the others cannot."""
     # Needs TensorFlow, which takes seconds: not before the folder looks usable.
-    from fovea.training.datasets import pixels
+    from fovea.training.datasets import image_files
 
-    paths = [picture.path for picture in pictures]
-    headers = dict(zip(paths, _each(pixels.header, paths, "looking at"), strict=True))
-    bad = {path: told for path, told in headers.items() if isinstance(told, str)}
-    paths = [path for path in paths if path not in bad]
-    if not paths:
+    paths = [file.path for file in files]
+    headers, bad = {}, {}
+    for path, header in _each(image_files.header, paths, "looking at"):
+        if isinstance(header, str):
+            bad[path] = header
+        else:
+            headers[path] = header
+    if not headers:
         return np.empty((0, 1, 1, 1), np.uint8), bad
-    shape = _choose_shape([headers[path] for path in paths], image_size, channels)
-    _check_memory(len(paths), shape, name)
-    images = np.empty((len(paths), *shape), np.uint8)
+    shape = _choose_shape(list(headers.values()), image_size, channels)
+    _check_memory(len(headers), shape, name)
+    images = np.empty((len(headers), *shape), np.uint8)
     count = 0
-    decoded = _each(lambda path: pixels.read(path, shape), paths, "reading")
-    for path, image in zip(paths, decoded, strict=True):
+    for path, image in _each(
+        lambda path: image_files.read(path, shape), list(headers), "reading"
+    ):
         if isinstance(image, str):
             bad[path] = image
         else:
@@ -198,7 +215,9 @@ def _read(
     return images[:count], bad
 
 
-def _choose_shape(headers: list, image_size, channels) -> tuple[int, int, int]:
+def _choose_shape(
+    headers: list[Header], image_size: tuple[int, int] | None, channels: int | None
+) -> tuple[int, int, int]:
     if image_size is None:
         sizes = {(header.height, header.width) for header in headers}
         image_size = next(iter(sizes))
@@ -209,12 +228,14 @@ def _choose_shape(headers: list, image_size, channels) -> tuple[int, int, int]:
     return (*image_size, channels)
 
 
-def _each(function: Callable, paths: list[Path], doing: str) -> Iterator:
-    """Yield what a function makes of each path, or in words why it failed."""
+def _each(
+    function: Callable[[Path], T], paths: list[Path], activity: str
+) -> Iterator[tuple[Path, T | str]]:
+    """Yield each path with a function's result, or the reason why it failed."""
     from rich.console import Console
     from rich.progress import track
 
-    def attempt(path: Path):
+    def attempt(path: Path) -> T | str:
         try:
             return function(path)
         # Pillow's decoders raise a dozen unrelated types on damaged files.
@@ -224,14 +245,15 @@ def _each(function: Callable, paths: list[Path], doing: str) -> Iterator:
     console = Console(file=sys.stderr)
     pool = ThreadPoolExecutor(min(MOST_THREADS, environment.usable_cpus()))
     try:
-        yield from track(
+        results = track(
             pool.map(attempt, paths),
-            f"{doing} {len(paths):,} pictures",
+            f"{activity} {len(paths):,} images",
             len(paths),
             console=console,
             transient=True,
             disable=not console.is_terminal,
         )
+        yield from zip(paths, results, strict=True)
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -241,7 +263,7 @@ def _reason(error: Exception) -> str:
         return error.strerror
     text = str(error)
     if "cannot identify image" in text:
-        return "no image that Pillow reads"
+        return "no image format that Pillow reads"
     if "truncated" in text or isinstance(error, EOFError):
         return "truncated"
     if "exceeds limit" in text:
@@ -249,16 +271,16 @@ def _reason(error: Exception) -> str:
     return text.partition("\n")[0] or type(error).__name__
 
 
-def _listed(bad: dict[Path, str], root: Path) -> str:
+def _list(bad: dict[Path, str], root: Path) -> str:
     shown = [f"{path.relative_to(root)} ({bad[path]})" for path in sorted(bad)]
     if len(shown) > LISTED:
         shown[LISTED:] = [f"and {len(bad) - LISTED:,} more"]
-    many = "1 picture" if len(bad) == 1 else f"{len(bad):,} pictures"
-    return f"{many}, {', '.join(shown)},"
+    count = "1 image" if len(bad) == 1 else f"{len(bad):,} images"
+    return f"{count}, {', '.join(shown)},"
 
 
 def _check_memory(images: int, shape: tuple[int, int, int], name: str) -> None:
-    """Raise ValueError if the images would take more memory than is sensible."""
+    """Raise ValueError if the images would take more than their share of memory."""
     size, memory = images * int(np.prod(shape)), _memory()
     if memory and size > SHARE_OF_MEMORY * memory:
         height, width, channels = shape
@@ -270,8 +292,8 @@ def _check_memory(images: int, shape: tuple[int, int, int], name: str) -> None:
         )
 
 
-def _memory() -> "int | None":
-    """Return the machine's memory in bytes, or None where it cannot be told."""
+def _memory() -> int | None:
+    """Return the machine's memory in bytes, or None where it is unknown."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):  # another operating system

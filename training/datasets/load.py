@@ -1,8 +1,10 @@
-"""The front door to data: load a data set by name, hold a part of it out."""
+"""Load a data set by name, hold out a part of it, and declare the arguments for it."""
 
 import argparse
+import dataclasses
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,10 +17,10 @@ __all__ = ["SAMPLE", "Dataset"]
 
 def load(
     name: str,
-    data_dir: "str | os.PathLike | None" = None,
+    data_dir: str | os.PathLike[str] | None = None,
     *,
-    image_size: "tuple[int, int] | None" = None,
-    channels: "int | None" = None,
+    image_size: tuple[int, int] | None = None,
+    channels: int | None = None,
     skip_bad: bool = False,
 ) -> Dataset:
     """Load a data set.
@@ -27,21 +29,21 @@ def load(
         name: A known name (mnist, fashion_mnist, cifar10, mnist_sample), or
             "folder:PATH" (see `fovea.training.datasets.folder`), or "npz:PATH" or a
             path that ends in .npz (see `fovea.training.datasets.npz`).
-        data_dir: Where a known name's NAME.npz is; see `fovea.training.datasets.known`.
-            Default: the environment's FOVEA_DATA_DIR.
+        data_dir: Directory that holds NAME.npz of a known name; see
+            `fovea.training.datasets.known`. Default: the environment's FOVEA_DATA_DIR.
         image_size: (height, width) that the images are resized to. Default: their
             own; a folder's if all are of one small size, else 32 x 32.
         channels: 1 for grey, 3 for colour. Default: the images' own.
-        skip_bad: Leave out a folder's unreadable images instead of refusing.
+        skip_bad: Leave out a folder's unreadable images instead of raising.
 
     Raises:
-        ValueError: If the name is unknown, or the data are not what they should be.
+        ValueError: If the name is unknown, or the data are invalid.
         OSError: If the data were not found.
     """
     kind, _, path = name.partition(":")
     if kind in ("folder", "npz") and not path:
         raise ValueError(
-            f"A data set of one's own is named by its path, {kind}:PATH. "
+            f"The name of a data set on disk holds its path, {kind}:PATH. "
             f"Received: dataset={name}"
         )
     if kind == "folder":
@@ -57,23 +59,28 @@ def load(
     return dataset if wanted == (height, width, depth) else _fit(dataset, wanted)
 
 
-def load_for(config: dict, data_dir=None, name: "str | None" = None) -> Dataset:
-    """Load the data set that a run was trained on, as the run saw it.
+def load_for(
+    config: dict[str, Any],
+    data_dir: str | os.PathLike[str] | None = None,
+    name: str | None = None,
+) -> Dataset:
+    """Load the data set that a run was trained on, in the same size and depth.
 
     Args:
         config: The run's config.json.
-        data_dir: As `load` takes it.
-        name: The data set's name today, if it has moved; the same classes.
+        data_dir: See `load`.
+        name: The data set's present name, if it has moved; it must have the same
+            classes.
 
     Raises:
         ValueError: If the data set's classes are not the run's; see also `load`.
         OSError: If the data were not found.
     """
-    *image_size, channels = config["input_shape"]
+    height, width, channels = config["input_shape"]
     dataset = load(
         name or config["dataset"],
         data_dir,
-        image_size=tuple(image_size),
+        image_size=(height, width),
         channels=channels,
         skip_bad=config.get("skipped_images", 0) > 0,
     )
@@ -87,25 +94,25 @@ def load_for(config: dict, data_dir=None, name: "str | None" = None) -> Dataset:
 
 
 def short_name(name: str) -> str:
-    """Return a data set's name for a title or a file: without kind and path."""
+    """Return a data set's name for a title or a file: without prefix and path."""
     kind, _, path = name.partition(":")
     return Path(path).stem if kind == "npz" else Path(path).name if path else name
 
 
-def held_out(images: int, share: float, seed: int) -> "tuple[np.ndarray, np.ndarray]":
+def held_out(images: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Choose which of the training images are held out.
 
     Args:
-        images: Their number.
-        share: Of them to hold out, 0 to below 1.
-        seed: Of the choice.
+        images: Number of training images.
+        share: Share of them to hold out, 0 to below 1.
+        seed: Seed of the random choice.
 
     Returns:
-        Places of the images to train on, and of those held out; each in an order
-        drawn by the seed.
+        Indices of the images to train on, and of those held out, each in random
+        order.
 
     Raises:
-        ValueError: If no image would be left to train on, or the share is none.
+        ValueError: If no image would be left to train on, or the share is out of range.
     """
     if not 0 <= share < 1:
         raise ValueError(
@@ -122,20 +129,22 @@ def held_out(images: int, share: float, seed: int) -> "tuple[np.ndarray, np.ndar
     return order[count:], order[:count]
 
 
-def split(dataset: Dataset, share: float, seed: int):
+def split(
+    dataset: Dataset, share: float, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Split the training images into those to train on and those held out.
 
     Args:
         dataset: The data set; its test split is not touched.
-        share: Of the training images to hold out, 0 to below 1.
-        seed: Of the choice.
+        share: Share of the training images to hold out, 0 to below 1.
+        seed: Seed of the random choice.
 
     Returns:
         x_train, y_train, x_validation, y_validation; the last two are empty for a
         share of 0.
 
     Raises:
-        ValueError: If no image would be left to train on, or the share is none.
+        ValueError: If no image would be left to train on, or the share is out of range.
     """
     keep, out = held_out(len(dataset.x_train), share, seed)
     x, y = dataset.x_train, dataset.y_train
@@ -143,10 +152,10 @@ def split(dataset: Dataset, share: float, seed: int):
 
 
 def add_data_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
-    """Declare the arguments that say which images to use; see `from_arguments`.
+    """Declare the arguments that select the images; see `from_arguments`.
 
     Args:
-        parser: What takes them.
+        parser: The parser of the command.
         required: Whether --dataset must be given.
     """
     parser.add_argument(
@@ -180,18 +189,18 @@ def add_data_arguments(parser: argparse.ArgumentParser, required: bool = True) -
 
 
 def from_arguments(
-    args: argparse.Namespace, input_shape: "tuple[int, int, int] | None" = None
+    args: argparse.Namespace, input_shape: tuple[int, int, int] | None = None
 ) -> Dataset:
-    """Load the data set that `add_data_arguments` asked for.
+    """Load the data set that the arguments of `add_data_arguments` select.
 
     Args:
         args: The parsed arguments.
-        input_shape: What a given model takes; the images are brought to it, and
-            --image-size and --channels must not say otherwise.
+        input_shape: The input shape of an existing model: the images are fitted to
+            it, and --image-size and --channels must not contradict it.
 
     Raises:
-        ValueError: As `load`, or if a size is unusable.
-        OSError: As `load`.
+        ValueError: If the data set is invalid (see `load`), or a size is.
+        OSError: If the data were not found.
     """
     size = parse_image_size(args.image_size) if args.image_size else None
     channels = args.channels
@@ -216,7 +225,7 @@ def parse_image_size(text: str) -> tuple[int, int]:
     """Return (height, width) of a text such as "32" or "48x64".
 
     Raises:
-        ValueError: If the text is no size.
+        ValueError: If the text is not a size.
     """
     sides = text.lower().split("x")
     if len(sides) > 2 or not all(s.isdecimal() and int(s) > 0 for s in sides):
@@ -228,12 +237,10 @@ def parse_image_size(text: str) -> tuple[int, int]:
 
 
 def _fit(dataset: Dataset, shape: tuple[int, int, int]) -> Dataset:
-    import dataclasses
-
-    from fovea.training.datasets import pixels
+    from fovea.training.datasets import image_ops
 
     return dataclasses.replace(
         dataset,
-        x_train=pixels.fit(dataset.x_train, shape),
-        x_test=pixels.fit(dataset.x_test, shape),
+        x_train=image_ops.fit_images(dataset.x_train, shape),
+        x_test=image_ops.fit_images(dataset.x_test, shape),
     )

@@ -1,4 +1,4 @@
-"""Arrays in an .npz file, laid out as Keras lays out its data sets."""
+"""A data set in an .npz file, in the layout of Keras' data sets."""
 
 from pathlib import Path
 
@@ -6,23 +6,22 @@ import numpy as np
 
 from fovea.training.datasets.dataset import Dataset
 
-SPLITS = ("train", "test")
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
 
 def load(path: Path) -> Dataset:
-    """Load anybody's data set from an .npz file.
+    """Load a data set from an .npz file.
 
-    Arrays: x_train and y_train; x_test and y_test, or neither; class_names, or the
-    classes are called 0 to K-1 and each of them has a training image.
+    Its arrays are x_train and y_train; x_test and y_test, or neither; and class_names.
+    Without class_names the classes are named 0 to K-1, and each must have a training
+    image.
 
     Args:
         path: The file; becomes part of the data set's name as an absolute path.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it cannot be read, or an array is missing or not what it
-            should be.
+        ValueError: If the file cannot be read, or an array is missing or invalid.
     """
     path = path.expanduser().resolve()
     if not path.is_file():
@@ -33,13 +32,13 @@ def load(path: Path) -> Dataset:
     needed = ARRAYS if {"x_test", "y_test"} & set(arrays) else ARRAYS[:2]
     require(arrays, needed, path)
     x_train = arrays["x_train"]
-    if x_train.dtype != np.uint8 or not _is_pictures(x_train) or not x_train.size:
+    if x_train.dtype != np.uint8 or not _are_images(x_train) or not x_train.size:
         raise ValueError(
             "x_train must be uint8 of shape (n, height, width), (n, height, width, 1) "
             f"or (n, height, width, 3). Received: {x_train.dtype} of shape "
             f"{x_train.shape} from {path}"
         )
-    # A test part without images is none.
+    # A test split without images counts as missing.
     for name in [
         name for name in ("x_test", "y_test") if not len(arrays.get(name, ()))
     ]:
@@ -47,19 +46,19 @@ def load(path: Path) -> Dataset:
     class_names = None
     if "class_names" in arrays:
         class_names = _class_names(arrays["class_names"], path)
-    return checked(f"npz:{path}", arrays, x_train.shape[1:], class_names, str(path))
+    return check(f"npz:{path}", arrays, x_train.shape[1:], class_names, str(path))
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
-    """Read the arrays of an .npz file that are part of the layout.
+    """Read those arrays of an .npz file that belong to the layout.
 
     Raises:
         ValueError: If the file cannot be read.
     """
-    wanted = (*ARRAYS, "class_names")
+    layout = (*ARRAYS, "class_names")
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files if key in wanted}
+            return {key: file[key] for key in file.files if key in layout}
     # What a damaged archive raises depends on where the damage is.
     except Exception as error:
         raise ValueError(
@@ -67,8 +66,8 @@ def read(path: Path) -> dict[str, np.ndarray]:
         ) from error
 
 
-def require(arrays: dict[str, np.ndarray], names: "tuple[str, ...]", path: Path):
-    """Raise ValueError unless all named arrays are there."""
+def require(arrays: dict[str, np.ndarray], names: tuple[str, ...], path: Path) -> None:
+    """Raise ValueError unless all named arrays are present."""
     if not set(names) <= set(arrays):
         raise ValueError(
             f"{path} must hold the arrays {', '.join(names)}. "
@@ -76,57 +75,72 @@ def require(arrays: dict[str, np.ndarray], names: "tuple[str, ...]", path: Path)
         )
 
 
-def checked(
+def check(
     name: str,
     arrays: dict[str, np.ndarray],
     image: tuple[int, ...],
-    class_names: "tuple[str, ...] | None",
+    class_names: tuple[str, ...] | None,
     source: str,
 ) -> Dataset:
-    """Return a data set of arrays that are what they should be.
+    """Check the arrays of a data set and return it.
 
     Args:
         name: The data set's name.
-        arrays: x_train, y_train and perhaps x_test, y_test.
+        arrays: x_train and y_train, optionally x_test and y_test.
         image: Shape that every image must have; without channels for grey.
-        class_names: A name for each label; None calls the classes 0 to K-1.
-        source: For people to read.
+        class_names: A name for each label; None names the classes 0 to K-1.
+        source: Where the arrays came from, in words.
 
     Raises:
         ValueError: If a shape, a dtype or a label is wrong.
     """
-    parts = {}
-    for split in SPLITS:
-        if f"x_{split}" not in arrays:
-            parts[f"x_{split}"] = np.empty((0, *parts["x_train"].shape[1:]), np.uint8)
-            parts[f"y_{split}"] = np.empty(0, np.int64)
-            continue
-        x, y = arrays[f"x_{split}"], arrays[f"y_{split}"]
-        if x.dtype != np.uint8 or x.shape[1:] != image or not len(x):
-            shape = ", ".join(["n", *map(str, image)])
-            raise ValueError(
-                f"x_{split} of {name} must be uint8 of shape ({shape}). Received: "
-                f"{x.dtype} of shape {x.shape} from {source}"
-            )
-        if y.shape not in ((len(x),), (len(x), 1)) or y.dtype.kind not in "iu":
-            raise ValueError(
-                f"y_{split} of {name} must be integers of shape ({len(x)},), one for "
-                f"each image. Received: {y.dtype} of shape {y.shape} from {source}"
-            )
-        y = y.reshape(-1).astype(np.int64)
-        if class_names is None:
-            class_names = _numbered(y, source)
-        if y.min() < 0 or y.max() >= len(class_names):
-            raise ValueError(
-                f"y_{split} of {name} must be within 0..{len(class_names) - 1}. "
-                f"Received: labels {y.min()}..{y.max()} from {source}"
-            )
-        parts[f"x_{split}"] = x if x.ndim == 4 else x[..., np.newaxis]
-        parts[f"y_{split}"] = y
-    return Dataset(name=name, **parts, class_names=class_names, source=source)
+    x_train, y_train = _split(name, "train", arrays, image, source)
+    if class_names is None:
+        class_names = _numbered(y_train, source)
+    _check_labels(name, "train", y_train, len(class_names), source)
+    if "x_test" in arrays:
+        x_test, y_test = _split(name, "test", arrays, image, source)
+        _check_labels(name, "test", y_test, len(class_names), source)
+    else:
+        x_test = np.empty((0, *x_train.shape[1:]), np.uint8)
+        y_test = np.empty(0, np.int64)
+    return Dataset(name, x_train, y_train, x_test, y_test, class_names, source)
 
 
-def _is_pictures(x: np.ndarray) -> bool:
+def _split(
+    name: str,
+    split: str,
+    arrays: dict[str, np.ndarray],
+    image: tuple[int, ...],
+    source: str,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the images of a split, with channels, and its labels as int64 (n,)."""
+    x, y = arrays[f"x_{split}"], arrays[f"y_{split}"]
+    if x.dtype != np.uint8 or x.shape[1:] != image or not len(x):
+        shape = ", ".join(["n", *map(str, image)])
+        raise ValueError(
+            f"x_{split} of {name} must be uint8 of shape ({shape}). Received: "
+            f"{x.dtype} of shape {x.shape} from {source}"
+        )
+    if y.shape not in ((len(x),), (len(x), 1)) or y.dtype.kind not in "iu":
+        raise ValueError(
+            f"y_{split} of {name} must be integers of shape ({len(x)},), one for "
+            f"each image. Received: {y.dtype} of shape {y.shape} from {source}"
+        )
+    return x if x.ndim == 4 else x[..., np.newaxis], y.reshape(-1).astype(np.int64)
+
+
+def _check_labels(
+    name: str, split: str, y: np.ndarray, classes: int, source: str
+) -> None:
+    if y.min() < 0 or y.max() >= classes:
+        raise ValueError(
+            f"y_{split} of {name} must be within 0..{classes - 1}. "
+            f"Received: labels {y.min()}..{y.max()} from {source}"
+        )
+
+
+def _are_images(x: np.ndarray) -> bool:
     return x.ndim == 3 or (x.ndim == 4 and x.shape[3] in (1, 3))
 
 
@@ -151,7 +165,7 @@ def _numbered(labels: np.ndarray, source: str) -> tuple[str, ...]:
     if present.tolist() != list(range(len(present))):
         raise ValueError(
             "y_train must have every label from 0 to the highest, unless the array "
-            "class_names tells which are missing. Received: labels "
+            "class_names names those that are missing. Received: labels "
             f"{_shortened(present)} from {source}"
         )
     return tuple(map(str, present))

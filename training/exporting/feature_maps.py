@@ -1,12 +1,11 @@
-"""The signature `feature_maps`: what the first convolution makes of the images.
+"""The signature `feature_maps`: the feature maps of a model's first convolution.
 
 | signature | inputs | outputs |
 |---|---|---|
 | feature_maps | images uint8 [N,H,W,C] | maps float32 [N,h,w,F], layer string [N] |
 
-F filters make as many maps. `layer` is the convolution's name; it is told
-once for each image, because a server that forms batches cuts every output along its
-first axis.
+F filters give F maps. `layer` is the convolution's name, repeated for each image,
+because a server that forms batches splits every output along its first axis.
 """
 
 from collections.abc import Callable
@@ -24,15 +23,17 @@ _BETWEEN = ("BatchNormalization", "Bias", "GroupNormalization", "LayerNormalizat
 _ACTIVATIONS = ("Activation", "ELU", "LeakyReLU", "PReLU", "ReLU")
 
 
-def shower(model: keras.Model) -> "Callable[[tf.Tensor], dict] | None":
-    """Return the function that shows a model's first maps.
+def maps_function(
+    model: keras.Model,
+) -> Callable[[tf.Tensor], dict[str, tf.Tensor]] | None:
+    """Return the function behind the signature.
 
     Args:
         model: A Keras model: uint8 images (N, H, W, C) -> logits.
 
     Returns:
-        images -> outputs, in TensorFlow operations; None if the model has no
-        convolution.
+        A function of images that returns the signature's outputs, in TensorFlow
+        operations; None if the model has no convolution.
     """
     layers = first_convolution(model)
     if layers is None:
@@ -40,22 +41,23 @@ def shower(model: keras.Model) -> "Callable[[tf.Tensor], dict] | None":
     convolution, last = layers
     inner = keras.Model(model.inputs[0], model.get_layer(last).output)
 
-    def show(images):
+    def maps_of(images: tf.Tensor) -> dict[str, tf.Tensor]:
         maps = tf.cast(inner(images, training=False), tf.float32)
         layer = tf.fill(tf.shape(images)[:1], convolution)
         return {"maps": maps, "layer": layer}
 
-    return show
+    return maps_of
 
 
-def first_convolution(model: keras.Model) -> "tuple[str, str] | None":
-    """Find the first convolution on the way from the images to the logits.
+def first_convolution(model: keras.Model) -> tuple[str, str] | None:
+    """Find the first convolution on the path from the images to the logits.
 
-    A spatial transformer's own only tell it where to look, and do not count.
+    The convolutions of a spatial transformer only decide where it looks, and do not
+    count.
 
     Returns:
-        Its name, and that of the layer after which it is complete: its activation's,
-        or its own; None if the model has no convolution.
+        Its name, and the name of the layer whose output completes it: its activation,
+        or itself; None if the model has no convolution.
     """
     parts = anatomy(model)
     convolution = None

@@ -1,4 +1,4 @@
-"""The functions of an exported model: preprocessing and answers inside the graph.
+"""The signatures of an exported model: preprocessing and predictions in the graph.
 
 | signature | inputs | outputs |
 |---|---|---|
@@ -6,7 +6,7 @@
 | encoded | image_bytes string [N] | the same |
 | classify | inputs string [N], serialised tf.Example | classes, scores |
 
-and, where they are asked for,
+and, on request,
 
 | signature | inputs | outputs |
 |---|---|---|
@@ -15,39 +15,45 @@ and, where they are asked for,
 | explain_class | images uint8 [N,H,W,C], class_id int64 [N] | the same |
 | feature_maps | images uint8 [N,H,W,C] | see `fovea.training.exporting.feature_maps` |
 
-`explain` tells why the model answers what it does; label and class_id are the
-predicted class's, as always. `explain_class` tells what speaks for a class that the
-caller names, and gives that one's label. It is a signature of its own, since TF
-Serving refuses a request that leaves an input out.
+The heat map of `explain` shows the evidence for the predicted class, which label and
+class_id name as always. That of `explain_class` shows the evidence for the class that
+the request names, and label is that one's. It is a signature of its own, since
+TensorFlow Serving rejects a request that leaves out an input.
 
-Images of another depth than 1 or 3 channels are no pictures and have no file
-format: such a model has none of those that take files.
+Images of another depth than 1 or 3 channels have no file format: such a model has none
+of the signatures that take files.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
 import numpy as np
 import tensorflow as tf
 
 from fovea.training.attribution import explainers
+from fovea.training.datasets import image_ops
 from fovea.training.exporting import feature_maps
 
 CLASSIFY_METHOD = "tensorflow/serving/classify"
 # The feature of a tf.Example that holds a JPEG, PNG, BMP or GIF.
 FEATURE = "image/encoded"
-# Grey and colour.
-PICTURE_CHANNELS = (1, 3)
+
+Outputs = dict[str, tf.Tensor]
 
 
 def servable(
-    model, class_names: "list[str]", *, with_explain: "str | None" = None
-) -> "tuple[tf.Module, dict]":
+    model: keras.Model, class_names: list[str], *, with_explain: str | None = None
+) -> tuple[tf.Module, dict[str, Callable]]:
     """Return what `tf.saved_model.save` saves: an object and its signatures.
 
     Args:
         model: A Keras model: uint8 images (N, H, W, C) -> logits (N, K).
         class_names: K strings.
-        with_explain: A method of `fovea.training.attribution.explainers`: there are the
-            signatures that explain answers by it. The gradient is part of their
-            graphs, made of ordinary operations.
+        with_explain: A method of `fovea.training.attribution.explainers`: adds the
+            signatures that explain predictions with it. The gradient is part of
+            their graphs, made of ordinary operations.
 
     Returns:
         A `tf.Module` that holds the model's variables, and a dict of signature
@@ -56,7 +62,7 @@ def servable(
     image_shape = tuple(model.input_shape[1:])
     names = list(class_names)
 
-    def answer(logits, class_id=None):
+    def outputs(logits: tf.Tensor, class_id: tf.Tensor | None = None) -> Outputs:
         probabilities = tf.nn.softmax(logits)
         if class_id is None:
             class_id = tf.argmax(probabilities, axis=1)
@@ -66,13 +72,13 @@ def servable(
             "class_id": class_id,
         }
 
-    def predict(images):
-        return answer(model(images, training=False))
+    def predict(images: tf.Tensor) -> Outputs:
+        return outputs(model(images, training=False))
 
-    def predict_encoded(image_bytes):
-        return predict(decode_images(image_bytes, image_shape))
+    def predict_encoded(image_bytes: tf.Tensor) -> Outputs:
+        return predict(image_ops.decode_images(image_bytes, image_shape))
 
-    def classify(inputs):
+    def classify(inputs: tf.Tensor) -> Outputs:
         features = tf.io.parse_example(
             inputs, {FEATURE: tf.io.FixedLenFeature([], tf.string)}
         )
@@ -83,32 +89,32 @@ def servable(
     images = tf.TensorSpec((None, *image_shape), tf.uint8, "images")
     image_bytes = tf.TensorSpec([None], tf.string, "image_bytes")
     functions = {"serving_default": _function(predict, images)}
-    if image_shape[2] in PICTURE_CHANNELS:
+    if image_shape[2] in image_ops.PICTURE_CHANNELS:
         functions["encoded"] = _function(predict_encoded, image_bytes)
         inputs = tf.TensorSpec([None], tf.string, "inputs")
         functions["classify"] = _function(classify, inputs)
     if with_explain:
-        heat_of, _ = explainers.explainer(model, with_explain)
+        heat_map, _ = explainers.explainer(model, with_explain)
 
-        def explain(images):
-            logits, class_id, heat = heat_of(images)
-            return {**answer(logits, class_id), "heatmap": heat}
+        def explain(images: tf.Tensor) -> Outputs:
+            logits, class_id, heat = heat_map(images)
+            return {**outputs(logits, class_id), "heatmap": heat}
 
-        def explain_class(images, class_id):
-            logits, _, heat = heat_of(images, class_id)
-            return {**answer(logits, class_id), "heatmap": heat}
+        def explain_class(images: tf.Tensor, class_id: tf.Tensor) -> Outputs:
+            logits, _, heat = heat_map(images, class_id)
+            return {**outputs(logits, class_id), "heatmap": heat}
 
-        def explain_encoded(image_bytes):
-            return explain(decode_images(image_bytes, image_shape))
+        def explain_encoded(image_bytes: tf.Tensor) -> Outputs:
+            return explain(image_ops.decode_images(image_bytes, image_shape))
 
         class_id = tf.TensorSpec([None], tf.int64, "class_id")
         functions["explain"] = _function(explain, images)
         functions["explain_class"] = _function(explain_class, images, class_id)
-        if image_shape[2] in PICTURE_CHANNELS:
+        if image_shape[2] in image_ops.PICTURE_CHANNELS:
             functions["explain_encoded"] = _function(explain_encoded, image_bytes)
-        show_maps = feature_maps.shower(model)
-        if show_maps is not None:
-            functions[feature_maps.SIGNATURE] = _function(show_maps, images)
+        maps_function = feature_maps.maps_function(model)
+        if maps_function is not None:
+            functions[feature_maps.SIGNATURE] = _function(maps_function, images)
     module = tf.Module(name="servable")
     # Only the variables themselves are saved: Keras' own bookkeeping would add
     # objects that no server needs.
@@ -116,71 +122,8 @@ def servable(
     return module, functions
 
 
-def _function(function, *specs):
+def _function(function: Callable[..., Outputs], *specs: tf.TensorSpec) -> Callable:
     return tf.function(function, input_signature=specs, autograph=False)
-
-
-def decode_images(image_bytes, image_shape: "tuple[int, int, int]"):
-    """Decode and fit encoded images, in the graph.
-
-    Transparency is laid on white, colour becomes grey by ITU-R 601-2 (the
-    integers that Pillow uses), another size is resampled by the antialiased
-    triangle filter without keeping the aspect ratio, and the first frame of an
-    animation counts.
-
-    Args:
-        image_bytes: string [N]: JPEG, PNG, BMP or GIF of any size.
-        image_shape: (height, width, channels) to arrive at.
-
-    Returns:
-        uint8 [N, height, width, channels].
-    """
-    return tf.map_fn(
-        lambda encoded: decode_image(encoded, image_shape),
-        image_bytes,
-        fn_output_signature=tf.TensorSpec(image_shape, tf.uint8),
-    )
-
-
-def decode_image(encoded, image_shape: "tuple[int, int, int]"):
-    """Decode and fit one encoded image; see `decode_images`."""
-    image = tf.io.decode_image(encoded, expand_animations=False)
-    return fit_image(image, image_shape)
-
-
-def fit_image(image, image_shape: "tuple[int, int, int]"):
-    """Bring pixels, uint8 [h, w, 1..4], to an image shape; see `decode_images`."""
-    height, width, channels = image_shape
-    image.set_shape([None, None, None])
-    depth = tf.shape(image)[2]
-    # Grey counts as three equal colours; the weights below keep it unchanged.
-    colour = tf.cond(
-        depth < 3,
-        lambda: tf.repeat(image[..., :1], 3, axis=2),
-        lambda: image[..., :3],
-    )
-    colour = tf.cond(
-        tf.equal(depth % 2, 0),
-        lambda: _on_white(colour, alpha=image[..., -1:]),
-        lambda: colour,
-    )
-    colour = tf.ensure_shape(colour, [None, None, 3])
-    if channels == 1:
-        red, green, blue = tf.unstack(tf.cast(colour, tf.int32), axis=-1)
-        grey = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) // 0x10000
-        colour = grey[..., tf.newaxis]
-    colour = tf.cast(colour, tf.float32)
-    colour = tf.image.resize(colour, (height, width), antialias=True)
-    image = tf.cast(tf.clip_by_value(tf.round(colour), 0, 255), tf.uint8)
-    return tf.ensure_shape(image, image_shape)
-
-
-def _on_white(colour, alpha):
-    """Lay colour, uint8 [h, w, 3], on white: c * alpha + white * (1 - alpha)."""
-    colour, alpha = tf.cast(colour, tf.int32), tf.cast(alpha, tf.int32)
-    # Integer arithmetic with rounding.
-    blended = (colour * alpha + 255 * (255 - alpha) + 127) // 255
-    return tf.cast(blended, tf.uint8)
 
 
 def example_of(encoded: bytes) -> bytes:

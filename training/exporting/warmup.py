@@ -1,6 +1,8 @@
-"""Requests that a server replays before it calls a version ready."""
+"""Requests that a server replays before it reports a version as available."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -11,10 +13,11 @@ from tensorflow_serving.apis import (
     prediction_log_pb2,
 )
 
+from fovea.training.datasets import image_ops
 from fovea.training.exporting import signatures
 
 FILE = "assets.extra/tf_serving_warmup_requests"
-# A single request and a batch: the sizes that run through different kernels.
+# A single image and a batch: they run through different kernels.
 BATCH_SIZES = (1, 32)
 
 
@@ -30,11 +33,11 @@ def write(
 
     Args:
         version: The version's directory.
-        model_name: Written into the requests for people to read; a server
-            replays them on the version that holds them.
+        model_name: Written into the requests for information; a server replays
+            them on the version that holds them.
         image: uint8 (height, width, channels).
-        with_explain: Whether the version has the signatures that explain.
-        with_maps: Whether it has the signature that shows feature maps.
+        with_explain: Whether the version has the `explain` signatures.
+        with_maps: Whether the version has the signature `feature_maps`.
     """
     path = version / FILE
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,8 +46,10 @@ def write(
             file.write(record.SerializeToString())
 
 
-def _records(model_name: str, image: np.ndarray, with_explain: bool, with_maps: bool):
-    def predict(signature, **inputs):
+def _records(
+    model_name: str, image: np.ndarray, with_explain: bool, with_maps: bool
+) -> Iterator[prediction_log_pb2.PredictionLog]:
+    def predict(signature: str, **inputs: Any) -> prediction_log_pb2.PredictionLog:
         return prediction_log_pb2.PredictionLog(
             predict_log=prediction_log_pb2.PredictLog(
                 request=predict_pb2.PredictRequest(
@@ -68,7 +73,7 @@ def _records(model_name: str, image: np.ndarray, with_explain: bool, with_maps: 
         yield predict("explain_class", images=one, class_id=np.zeros(1, np.int64))
     if with_maps:
         yield predict("feature_maps", images=image[np.newaxis])
-    if image.shape[2] not in signatures.PICTURE_CHANNELS:
+    if image.shape[2] not in image_ops.PICTURE_CHANNELS:
         return
     encoded = signatures.encode_png(image)
     for signature in ("encoded", *(["explain_encoded"] if with_explain else [])):

@@ -127,8 +127,8 @@ def read(files: Sequence[Path], shape: tuple[int, int, int]) -> np.ndarray:
         ValueError: If one cannot be read, such images have no file format, or
             there are more than a page holds.
     """
-    from fovea.training.datasets import pixels
-    from fovea.training.exporting.signatures import PICTURE_CHANNELS
+    from fovea.training.datasets import image_files
+    from fovea.training.datasets.image_ops import PICTURE_CHANNELS
 
     if len(files) > MOST_SHOWN:
         raise ValueError(
@@ -143,7 +143,7 @@ def read(files: Sequence[Path], shape: tuple[int, int, int]) -> np.ndarray:
     images = []
     for path in files:
         try:
-            images.append(pixels.read(path, shape))
+            images.append(image_files.read(path, shape))
         except Exception as error:  # Pillow's are of many kinds
             reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Folders of pictures: what is found, what is refused, which pixels come out."""
+"""Folders of images: what is found, what is refused, which pixels come out."""
 
 import io
 import re
@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from fovea.serving.client.images import encode_image
-from fovea.training.datasets import load, pixels
-from fovea.training.exporting import signatures
+from fovea.serving.protocol.pixels import EXIF_ORIENTATION
+from fovea.training.datasets import image_files, image_ops, load
 
 
 @pytest.fixture
@@ -88,8 +88,8 @@ def test_size_and_depth_follow_the_pictures(pets):
     for path in pets.glob("*/*.png"):
         grey.resize((65, 40)).save(path)
     assert load.load(f"folder:{pets}").input_shape == (32, 32, 1)
-    asked = load.load(f"folder:{pets}", image_size=(9, 11), channels=3)
-    assert asked.input_shape == (9, 11, 3)
+    resized = load.load(f"folder:{pets}", image_size=(9, 11), channels=3)
+    assert resized.input_shape == (9, 11, 3)
 
 
 NOISE = np.random.default_rng(1).integers(0, 256, (45, 61, 4), np.uint8)
@@ -110,7 +110,7 @@ def _picture(mode: str) -> Image.Image:
 
 def _rotated() -> Image.Exif:
     exif = Image.Exif()
-    exif[pixels.ORIENTATION] = 6
+    exif[EXIF_ORIENTATION] = 6
     return exif
 
 
@@ -148,8 +148,8 @@ def test_a_model_is_trained_on_the_pixels_that_it_is_served(kind, channels, tmp_
     """To the last bit, whatever the format, the mode and the size."""
     path = PICTURES[kind](tmp_path / "picture")
     shape = (20, 28, channels)
-    served = signatures.decode_image(encode_image(path), shape).numpy()
-    trained = pixels.read(path, shape)
+    served = image_ops.decode_image(encode_image(path), shape).numpy()
+    trained = image_files.read(path, shape)
     assert trained.dtype == np.uint8
     assert np.array_equal(trained, served)
     assert served.std() > 5  # it is a picture
@@ -158,7 +158,7 @@ def test_a_model_is_trained_on_the_pixels_that_it_is_served(kind, channels, tmp_
 @pytest.mark.parametrize("kind", PICTURES)
 def test_a_header_tells_what_the_pixels_will_be(kind, tmp_path):
     path = PICTURES[kind](tmp_path / "picture")
-    header = pixels.header(path)
+    header = image_files.header(path)
     size = (61, 45) if "side" in kind else (45, 61)
     assert (header.height, header.width) == size
     grey = kind in ("jpeg grey", "png grey", "png black and white")
@@ -168,11 +168,13 @@ def test_a_header_tells_what_the_pixels_will_be(kind, tmp_path):
 def test_pictures_in_memory_become_the_same_pixels(tmp_path):
     image = np.asarray(_picture("RGB"))
     Image.fromarray(image).save(tmp_path / "picture.png")
-    (fitted,) = pixels.fit(image[np.newaxis], (20, 28, 1))
-    assert np.array_equal(fitted, pixels.read(tmp_path / "picture.png", (20, 28, 1)))
+    (fitted,) = image_ops.fit_images(image[np.newaxis], (20, 28, 1))
+    assert np.array_equal(
+        fitted, image_files.read(tmp_path / "picture.png", (20, 28, 1))
+    )
 
 
-def test_unreadable_pictures_are_listed_and_left_out_only_when_asked(pets):
+def test_unreadable_pictures_are_listed_and_left_out_only_on_request(pets):
     whole = (pets / "cat/0.png").read_bytes()
     (pets / "cat/cut.png").write_bytes(whole[: len(whole) // 2])
     (pets / "dog/empty.jpg").write_bytes(b"")
@@ -183,11 +185,13 @@ def test_unreadable_pictures_are_listed_and_left_out_only_when_asked(pets):
     Image.new("F", (8, 8)).save(pets / "dog/float.tif")
     with pytest.raises(ValueError) as refusal:
         load.load(f"folder:{pets}")
-    told = str(refusal.value)
-    assert told.startswith("5 pictures, cat/cut.png (truncated), dog/empty.jpg (")
+    message = str(refusal.value)
+    assert message.startswith("5 images, cat/cut.png (truncated), dog/empty.jpg (")
     for name in ("dog/float.tif", "dog/half.jpg", "dog/text.gif"):
-        assert name in told
-    assert "--skip-bad" in told and told.endswith(f"Received: dataset=folder:{pets}")
+        assert name in message
+    assert "--skip-bad" in message and message.endswith(
+        f"Received: dataset=folder:{pets}"
+    )
     loaded = load.load(f"folder:{pets}", skip_bad=True)
     assert loaded.y_train.tolist() == [0, 0, 0, 1, 1, 1] and loaded.skipped == 5
     assert loaded.source == f"{pets}, 5 unreadable left out"
@@ -198,7 +202,7 @@ def test_unreadable_pictures_are_listed_and_left_out_only_when_asked(pets):
 def test_of_many_unreadable_pictures_ten_are_listed(pets):
     for number in range(25):
         (pets / "dog" / f"x{number:02}.png").write_text("no picture")
-    with pytest.raises(ValueError, match=r"^25 pictures, .* and 15 more, ") as refusal:
+    with pytest.raises(ValueError, match=r"^25 images, .* and 15 more, ") as refusal:
         load.load(f"folder:{pets}")
     assert len(re.findall(r"x\d\d\.png", str(refusal.value))) == 10
 
@@ -220,7 +224,7 @@ def _move(source: Path, target: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (lambda pets: _move(pets, pets.with_name("gone")), "folder must exist"),
         (lambda pets: _move(pets / "dog", pets / ".dog"), "at least 2 classes.*: cat"),
@@ -231,7 +235,7 @@ def _move(source: Path, target: Path) -> None:
         ),
         (
             lambda pets: _move(pets / "cat", pets / "test"),
-            "test must have a part train",
+            "test must have a folder train",
         ),
         (lambda pets: (pets / "train").mkdir(), "at least 2 classes.*no folder"),
         (
@@ -244,9 +248,9 @@ def _move(source: Path, target: Path) -> None:
         ),
     ],
 )
-def test_a_folder_that_is_no_data_set_is_refused(pets, change, told):
+def test_a_folder_that_is_no_data_set_is_refused(pets, change, message):
     change(pets)
-    with pytest.raises((ValueError, OSError), match=told) as refusal:
+    with pytest.raises((ValueError, OSError), match=message) as refusal:
         load.load(f"folder:{pets}")
     assert str(refusal.value).endswith(f"Received: dataset=folder:{pets}")
     assert "\n" not in str(refusal.value)

@@ -65,7 +65,7 @@ def test_column_labels_and_colour_as_keras_keeps_cifar10(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "message"),
     [
         ({"y_test": None}, "must hold the arrays x_train, y_train, x_test and y_test"),
         ({"x_train": np.zeros((6, 28, 28), np.float32)}, "Received: float32"),
@@ -78,11 +78,11 @@ def test_column_labels_and_colour_as_keras_keeps_cifar10(tmp_path):
         ({"y_train": np.array([None] * 6, object)}, "is not a readable .npz file"),
     ],
 )
-def test_an_unusable_file_is_refused_with_the_rule(tmp_path, changed, told):
+def test_an_unusable_file_is_refused_with_the_rule(tmp_path, changed, message):
     np.savez(tmp_path / "mnist.npz", **_arrays(**changed))
     with pytest.raises(ValueError) as refusal:
         load.load("mnist", tmp_path)
-    assert told in str(refusal.value).replace(
+    assert message in str(refusal.value).replace(
         "x_train, y_train, x_test, y_test", "x_train, y_train, x_test and y_test"
     )
     assert str(tmp_path) in str(refusal.value)
@@ -121,16 +121,16 @@ def test_a_silent_network_is_given_up_and_the_three_ways_are_named(
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.delenv("FOVEA_DATA_DIR", raising=False)
     monkeypatch.setattr(known, "NETWORK_TIMEOUT", 0.3)
-    with socket.create_server(("127.0.0.1", 0)) as never_answers:
-        url = f"http://127.0.0.1:{never_answers.getsockname()[1]}/mnist.npz"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/mnist.npz"
         mnist = dataclasses.replace(known.KNOWN["mnist"], url=url)
         monkeypatch.setitem(known.KNOWN, "mnist", mnist)
         with pytest.raises(FileNotFoundError) as error:
             load.load("mnist", tmp_path / "nowhere")
-    told = str(error.value)
-    assert "--data-dir or FOVEA_DATA_DIR" in told
-    assert str(tmp_path / "keras" / "datasets") in told
-    assert url in told and "timed out" in told
+    message = str(error.value)
+    assert "--data-dir or FOVEA_DATA_DIR" in message
+    assert str(tmp_path / "keras" / "datasets") in message
+    assert url in message and "timed out" in message
 
 
 def test_keras_cache_is_used_when_it_is_there(tmp_path, monkeypatch):
@@ -197,7 +197,7 @@ def test_own_arrays_may_have_names_gaps_colour_and_no_test_part(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "message"),
     [
         ({"y_train": None}, "must hold the arrays x_train, y_train"),
         ({"y_test": None}, "must hold the arrays x_train, y_train, x_test, y_test"),
@@ -218,15 +218,15 @@ def test_own_arrays_may_have_names_gaps_colour_and_no_test_part(tmp_path):
         ({"class_names": np.array([1, 2, 3])}, "different texts"),
     ],
 )
-def test_own_arrays_that_are_unusable_are_refused(tmp_path, changed, told):
+def test_own_arrays_that_are_unusable_are_refused(tmp_path, changed, message):
     path = _own(tmp_path / "own.npz", **changed)
     with pytest.raises(ValueError) as refusal:
         load.load(str(path))
-    assert told in str(refusal.value)
+    assert message in str(refusal.value)
     assert str(path) in str(refusal.value) and "\n" not in str(refusal.value)
 
 
-def test_a_missing_file_is_told(tmp_path):
+def test_a_missing_file_is_reported(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"must exist.*nowhere\.npz$"):
         load.load(f"npz:{tmp_path}/nowhere.npz")
 
@@ -237,7 +237,7 @@ def test_a_path_must_be_given(name):
         load.load(name)
 
 
-def test_images_are_brought_to_the_size_and_depth_asked_for(sample, tmp_path):
+def test_images_are_brought_to_the_requested_size_and_depth(sample, tmp_path):
     """As a served model does it, so as Pillow does it, but for rounding."""
     from PIL import Image
 

@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from fovea.training.datasets import image_ops
 from fovea.training.exporting import export as exports
 from fovea.training.exporting import signatures
 from fovea.training.runs.load import load_model
@@ -46,7 +47,7 @@ def test_signatures_have_the_contract_s_names_dtypes_and_shapes(loaded):
         name: described(function.structured_outputs)
         for name, function in loaded.signatures.items()
     }
-    answer = {
+    prediction = {
         "probabilities": ("float32", [None, 10]),
         "label": ("string", [None]),
         "class_id": ("int64", [None]),
@@ -57,8 +58,8 @@ def test_signatures_have_the_contract_s_names_dtypes_and_shapes(loaded):
         "classify": {"inputs": ("string", [None])},
     }
     assert outputs == {
-        "serving_default": answer,
-        "encoded": answer,
+        "serving_default": prediction,
+        "encoded": prediction,
         "classify": {
             "classes": ("string", [None, 10]),
             "scores": ("float32", [None, 10]),
@@ -79,7 +80,9 @@ def test_classify_has_the_method_name_of_classify(exported):
     assert methods["encoded"] == "tensorflow/serving/predict"
 
 
-def test_the_three_ways_of_asking_answer_alike(loaded, run_directory, digits):
+def test_the_three_signatures_give_the_same_probabilities(
+    loaded, run_directory, digits
+):
     images = digits.x_test[:8]
     logits = load_model(run_directory).predict(images, verbose=0)
     expected = tf.nn.softmax(logits).numpy()
@@ -115,12 +118,17 @@ def test_labels_card_and_warm_up_travel_with_the_model(exported):
         prediction_log_pb2.PredictionLog.FromString(record.numpy())
         for record in tf.data.TFRecordDataset(path)
     ]
-    asked = [
+    signatures_called = [
         log.predict_log.request.model_spec.signature_name
         or log.classify_log.request.model_spec.signature_name
         for log in logs
     ]
-    assert asked == ["serving_default", "serving_default", "encoded", "classify"]
+    assert signatures_called == [
+        "serving_default",
+        "serving_default",
+        "encoded",
+        "classify",
+    ]
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "1"])
@@ -136,7 +144,7 @@ def test_png_modes_decode_as_pillow_converts_them(mode, channels):
         white.alpha_composite(image.convert("RGBA"))
         image = white
     wanted = np.asarray(image.convert("RGB").convert("L" if channels == 1 else "RGB"))
-    decoded = signatures.decode_image(data.getvalue(), (21, 17, channels)).numpy()
+    decoded = image_ops.decode_image(data.getvalue(), (21, 17, channels)).numpy()
     assert np.array_equal(decoded, wanted.reshape(21, 17, channels))
 
 
@@ -145,7 +153,7 @@ def test_another_size_is_resampled_as_pillow_does():
     image = Image.fromarray(rng.integers(0, 256, (90, 57, 3), np.uint8))
     data = io.BytesIO()
     image.save(data, "PNG")
-    decoded = signatures.decode_image(data.getvalue(), (28, 28, 3)).numpy()
+    decoded = image_ops.decode_image(data.getvalue(), (28, 28, 3)).numpy()
     wanted = np.asarray(image.resize((28, 28), Image.Resampling.BILINEAR))
     assert np.abs(decoded.astype(int) - wanted).max() <= 1
 
@@ -155,7 +163,7 @@ def test_the_other_formats_decode(suffix):
     image = Image.new("RGB", (40, 30), (200, 100, 50))
     data = io.BytesIO()
     image.save(data, suffix)
-    decoded = signatures.decode_image(data.getvalue(), (8, 8, 3)).numpy()
+    decoded = image_ops.decode_image(data.getvalue(), (8, 8, 3)).numpy()
     assert np.abs(decoded.astype(int) - [200, 100, 50]).max() <= 2
 
 
@@ -169,7 +177,7 @@ def test_versions_count_up_from_the_highest(run_directory, tmp_path):
     assert (repository / "42").stat().st_mode & 0o777 == 0o755
 
 
-def test_a_target_that_cannot_be_written_is_told(run_directory, tmp_path):
+def test_a_target_that_cannot_be_written_raises(run_directory, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OSError, match="file"):
         exports.export(run_directory, tmp_path / "file" / "digits")
