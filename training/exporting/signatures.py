@@ -29,7 +29,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from fovea.training.attribution import explainers
@@ -131,8 +130,3 @@ def example_of(encoded: bytes) -> bytes:
     feature = tf.train.Feature(bytes_list=tf.train.BytesList(value=[encoded]))
     features = tf.train.Features(feature={FEATURE: feature})
     return tf.train.Example(features=features).SerializeToString()
-
-
-def encode_png(image: np.ndarray) -> bytes:
-    """Return a uint8 image (height, width, 1 or 3) as PNG bytes."""
-    return tf.io.encode_png(image).numpy()

@@ -75,7 +75,7 @@ def _records(
         yield predict("feature_maps", images=image[np.newaxis])
     if image.shape[2] not in image_ops.PICTURE_CHANNELS:
         return
-    encoded = signatures.encode_png(image)
+    encoded = tf.io.encode_png(image).numpy()
     for signature in ("encoded", *(["explain_encoded"] if with_explain else [])):
         yield predict(signature, image_bytes=np.array([encoded], object))
     request = classification_pb2.ClassificationRequest(
