@@ -3,9 +3,9 @@
 The model's graph decodes JPEG and PNG itself, so a plain one is sent as it is. Every
 other file that Pillow can open becomes a lossless PNG first, grey or RGB with 8 bits
 (`fovea.serving.protocol.pixels.flatten`), BMP and GIF as well: TensorFlow's decoders
-ignore the palette of an 8-bit BMP, reject a BMP of 1 bit, and make black what a GIF's
-first frame leaves transparent or does not cover. Pixels of 32 bits are refused, since
-nothing says which value is white.
+ignore the palette of an 8-bit BMP, reject a BMP of 1 bit, crop a GIF to its first frame
+and make its transparent pixels black. Pixels of 32 bits are refused, since nothing says
+which value is white.
 
 Decoding a photograph takes far longer than sending it, so the client sends plain files
 by what their headers say, and decodes them here only if the server refuses a request:
