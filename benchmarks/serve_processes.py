@@ -49,7 +49,8 @@ class Worker:
 
     def stop(self) -> None:
         """End it."""
-        self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # it may have ended by itself
+            self._process.stdin.close()
         self._process.wait()
 
 
