@@ -111,4 +111,4 @@ format: $(READY) ## Format the source
 	$(BIN)/ruff format .
 
 clean: ## Remove .venv and what tools leave behind
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) build dist *.egg-info .coverage* .pytest_cache .ruff_cache .mypy_cache
