@@ -1,1 +1,1 @@
-"""What the RPCs compute: Predict, Classify, Regress, MultiInference, metadata."""
+"""Inference: one core on arrays, and the gRPC encoding of each method around it."""

@@ -11,7 +11,7 @@ SIGNATURE_DEF = "signature_def"
 
 
 def check_fields(request: get_model_metadata_pb2.GetModelMetadataRequest) -> None:
-    """Refuse a request for fields that do not exist, before any model is looked up.
+    """Refuse a request for unknown fields, before any model is looked up.
 
     Raises:
         ServingError: INVALID_ARGUMENT.
@@ -26,14 +26,20 @@ def check_fields(request: get_model_metadata_pb2.GetModelMetadataRequest) -> Non
 
 
 def metadata(
-    runner: LoadedModel, model: str, version: int
+    model: LoadedModel, name: str, version: int
 ) -> get_model_metadata_pb2.GetModelMetadataResponse:
-    """All signatures of a model, the initialisation one too, packed into an Any."""
+    """Return all signatures of a model, `__saved_model_init_op` too, in an Any.
+
+    Args:
+        model: The loaded model.
+        name: Its name, for the response.
+        version: Its version, for the response.
+    """
     response = get_model_metadata_pb2.GetModelMetadataResponse()
-    response.model_spec.name = model
+    response.model_spec.name = name
     response.model_spec.version.value = version
     signatures = get_model_metadata_pb2.SignatureDefMap()
-    for key, signature in runner.signatures.items():
+    for key, signature in model.signatures.items():
         signatures.signature_def[key].CopyFrom(signature)
     response.metadata[SIGNATURE_DEF].Pack(signatures)
     return response

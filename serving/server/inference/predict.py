@@ -1,180 +1,122 @@
-"""Predict: check a request against its signature, run it, pack the answer."""
+"""Predict as gRPC encodes it: TensorProtos in, TensorProtos out."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 import grpc
 import numpy as np
-from tensorflow.core.protobuf import meta_graph_pb2
-from tensorflow_serving.apis import predict_pb2
+from tensorflow.core.framework import tensor_pb2
+from tensorflow_serving.apis import model_pb2, predict_pb2
 
-from fovea.serving.server.errors import ServingError, invalid_argument
-from fovea.serving.server.inference.tensors import fill_proto, to_array
-from fovea.serving.server.saved_model.interface import LoadedModel
-from fovea.serving.server.saved_model.signatures import (
-    CLASSIFY_METHOD,
-    PREDICT_METHOD,
-    REGRESS_METHOD,
-    Tensors,
-    fill_spec,
-    signature_name,
+from fovea.serving.server.errors import ServingError
+from fovea.serving.server.inference.run_signature import (
+    Arrays,
+    SignatureRun,
+    prepare_run,
+    run_signature,
 )
+from fovea.serving.server.inference.tensors import fill_proto, parse_tensor
+from fovea.serving.server.saved_model.interface import LoadedModel
+from fovea.serving.server.saved_model.signatures import fill_spec, signature_name
 from fovea.serving.server.telemetry import metrics
-
-_METHODS = (PREDICT_METHOD, CLASSIFY_METHOD, REGRESS_METHOD)
 
 
 def predict(
-    runner: LoadedModel,
+    model: LoadedModel,
     version: int,
     request: predict_pb2.PredictRequest,
     timeout: float | None = None,
     *,
     tensor_content: bool = False,
 ) -> predict_pb2.PredictResponse:
-    """Answer a Predict request with a loaded model.
-
-    The checks, their order and their texts are those of TF Serving's
-    ``predict_util.cc``. Shapes are not checked: the graph does that.
+    """Return the response to a Predict request.
 
     Args:
-        runner: The loaded model.
-        version: Its version, for the answer.
-        request: What the client sent.
-        timeout: Seconds that are left for it.
-        tensor_content: Whether the answer's tensors are raw bytes, not typed fields.
+        model: The loaded model.
+        version: Its version, for the response.
+        request: The client's request.
+        timeout: Seconds until the client's deadline; None for none.
+        tensor_content: Whether to encode tensors as raw bytes, not in typed fields.
 
     Raises:
-        ServingError: The request does not fit, or the graph failed.
+        ServingError: The request does not match the signature, or the graph failed.
     """
-    question = ask(runner, request)
-    started = time.perf_counter()
-    values = runner.run(question.feeds, list(question.outputs.values()), timeout)
-    metrics.ran("Predict", request.model_spec.name, started)
-    return answer(question, values, version, request, tensor_content)
+    spec = request.model_spec
+    outputs = run_signature(
+        model,
+        signature_name(spec),
+        _Inputs(request.inputs),
+        request.output_filter,
+        timeout,
+        metrics.runtime("Predict", spec.name),
+    )
+    return predict_response(outputs, spec, version, tensor_content)
 
 
-@dataclass(frozen=True)
-class Question:
-    """What a request asks of the graph.
-
-    Attributes:
-        feeds: Arrays by the names of the tensors that they replace.
-        outputs: The wanted outputs, alias and tensor, in their order.
-    """
-
-    feeds: dict[str, np.ndarray]
-    outputs: dict[str, str]
-
-
-def ask(runner: LoadedModel, request: predict_pb2.PredictRequest) -> Question:
-    """Check a request, and read its tensors.
+def prepare_predict(
+    model: LoadedModel, request: predict_pb2.PredictRequest
+) -> SignatureRun:
+    """Check a Predict request and decode its tensors, for a run elsewhere.
 
     Raises:
-        ServingError: The request does not fit.
+        ServingError: The request does not match the signature.
     """
-    name = signature_name(request.model_spec)
-    signature = runner.signatures.get(name)
-    if signature is None:
-        raise ServingError(
-            grpc.StatusCode.FAILED_PRECONDITION,
-            f'Serving signature key "{name}" not found.',
-        )
-    if runner.check_method_names and signature.method_name not in _METHODS:
-        raise ServingError(
-            grpc.StatusCode.INTERNAL,
-            "Expected prediction signature method_name to be one of "
-            f"{{{', '.join(_METHODS)}}}. Was: {signature.method_name}",
-        )
-    tensors = runner.signatures.tensors(name)
-    feeds = _feeds(signature, tensors, request)
-    if request.output_filter:
-        return Question(feeds, _filtered(tensors.outputs, request.output_filter))
-    return Question(feeds, tensors.outputs)
+    return prepare_run(
+        model,
+        signature_name(request.model_spec),
+        _Inputs(request.inputs),
+        request.output_filter,
+    )
 
 
-def answer(
-    question: Question,
-    values: Sequence[Any],
+def predict_response(
+    outputs: Arrays,
+    spec: model_pb2.ModelSpec,
     version: int,
-    request: predict_pb2.PredictRequest,
     tensor_content: bool = False,
 ) -> predict_pb2.PredictResponse:
-    """Pack what the graph computed.
+    """Encode the outputs of a Predict request.
+
+    Args:
+        outputs: Arrays by output name.
+        spec: The ModelSpec of the request.
+        version: The version that computed them.
+        tensor_content: Whether to encode tensors as raw bytes, not in typed fields.
 
     Raises:
-        ServingError: UNIMPLEMENTED, for a dtype that cannot be sent.
+        ServingError: UNIMPLEMENTED, for a dtype that a TensorProto cannot hold.
     """
     response = predict_pb2.PredictResponse()
-    fill_spec(response.model_spec, request.model_spec, version)
-    for alias, value in zip(question.outputs, values, strict=True):
+    fill_spec(response.model_spec, spec, version)
+    for alias, array in outputs.items():
         try:
-            fill_proto(response.outputs[alias], value, tensor_content)
+            fill_proto(response.outputs[alias], array, tensor_content)
         except ValueError as error:
             raise ServingError(grpc.StatusCode.UNIMPLEMENTED, str(error)) from None
     return response
 
 
-def _feeds(
-    signature: meta_graph_pb2.SignatureDef,
-    tensors: Tensors,
-    request: predict_pb2.PredictRequest,
-) -> dict[str, np.ndarray]:
-    given, wanted = request.inputs, tensors.inputs
-    if len(given) != len(wanted) and (
-        len(given) > len(wanted) or not signature.defaults
-    ):
-        raise invalid_argument(
-            f"input size does not match signature: {len(given)}!={len(wanted)} "
-            f"len({_names(given)}) != len({_names(wanted)}). "
-            f"Sent extra: {_names(set(given) - set(wanted))}. "
-            f"Missing but required: {_names(set(wanted) - set(given))}."
-        )
-    feeds = {}
-    used = 0
-    for alias, name in wanted.items():
-        if alias in given:
-            proto = given[alias]
-            used += 1
-        elif alias in signature.defaults:
-            proto = signature.defaults[alias]
-        else:
-            defaults = ",".join(sorted(signature.defaults))
-            raise invalid_argument(
-                f"Signature input alias: {alias}(feed name: {name}) not found in "
-                "request and no default value provided. Inputs expected to be in the "
-                f"request {_names(given)}, or default input alias set: {defaults}"
-            )
-        try:
-            feeds[name] = to_array(proto)
-        except (ValueError, MemoryError):
-            raise invalid_argument(f"tensor parsing error: {alias}") from None
-    if used != len(given):
-        right = [alias for alias in sorted(given) if alias in wanted]
-        raise invalid_argument(
-            f"Inputs contains invalid name. Used request inputs: {','.join(right)}, "
-            f"request input: {','.join(sorted(given))}"
-        )
-    return feeds
+class _Inputs(Mapping[str, np.ndarray]):
+    """The tensors of a request, each decoded when it is read.
 
+    Args:
+        protos: The tensors by input name.
+    """
 
-def _filtered(outputs: dict[str, str], aliases: Iterable[str]) -> dict[str, str]:
-    chosen: dict[str, str] = {}
-    for alias in aliases:
-        if alias not in outputs:
-            raise invalid_argument(
-                f"output tensor alias not found in signature: {alias} Outputs "
-                f"expected to be in the set {_names(outputs)}."
-            )
-        if alias in chosen:
-            raise invalid_argument(f"duplicate output tensor alias: {alias}")
-        chosen[alias] = outputs[alias]
-    return chosen
+    __slots__ = ("_protos",)
 
+    def __init__(self, protos: Mapping[str, tensor_pb2.TensorProto]) -> None:
+        self._protos = protos
 
-def _names(aliases: Iterable[str]) -> str:
-    return f"{{{','.join(sorted(aliases))}}}"
+    def __getitem__(self, alias: str) -> np.ndarray:
+        return parse_tensor(alias, self._protos[alias])
+
+    def __contains__(self, alias: object) -> bool:
+        return alias in self._protos
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._protos)
+
+    def __len__(self) -> int:
+        return len(self._protos)

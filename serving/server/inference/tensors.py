@@ -1,9 +1,9 @@
-"""TensorProto to numpy array and back, as TF Serving's Tensor class does it.
+"""TensorProto to numpy array and back, as TensorFlow's C++ Tensor does it.
 
-Reading accepts all that ``Tensor::FromProto`` accepts: raw ``tensor_content``, or the
+Decoding accepts all that `Tensor::FromProto` accepts: raw `tensor_content`, or the
 typed field, where missing values repeat the last one and none at all means zeros.
-Writing fills the typed field (``float_val`` ...), as TF Serving's replies do unless it
-was told --enable_serialization_as_tensor_content.
+Encoding fills the typed field (`float_val` ...), as TensorFlow Serving's responses do
+without `--enable_serialization_as_tensor_content`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2, types_pb2
 
+from fovea.serving.server.errors import invalid_argument
+
 TensorProto = tensor_pb2.TensorProto
 
-# More than any message can carry: a few bytes must not make the server fill its memory.
+# More than any message can carry: a few bytes must not make the server allocate more.
 MAX_BYTES = 2**31 - 1
 MAX_DIMENSIONS = 254
 MAX_INT64 = 2**63 - 1
@@ -27,17 +29,17 @@ MAX_INT64 = 2**63 - 1
 
 @dataclass(frozen=True)
 class _Kind:
-    """How one dtype lies in a TensorProto.
+    """How a TensorProto holds values of one dtype.
 
     Attributes:
         enum: The DataType.
-        dtype: numpy's dtype of the tensor.
+        dtype: The numpy dtype of the tensor.
         field: The repeated field of its values.
-        wire: numpy's dtype of one entry of that field.
+        wire: The numpy dtype of one entry of that field.
         per_value: Entries per value: 2 for complex numbers.
         bits: Whether an entry is the bit pattern of the value, not the value.
-        packed_tag: The first byte of the packed field on the wire, where an array's
-            memory is the wire format already; else None.
+        packed_tag: The first byte of the packed field on the wire if an array's memory
+            is the wire format already; else None.
     """
 
     enum: int
@@ -104,15 +106,31 @@ _KINDS = _kinds()
 _BY_DTYPE = {kind.dtype: kind for kind in _KINDS.values()}
 
 
+def parse_tensor(alias: str, proto: tensor_pb2.TensorProto) -> np.ndarray:
+    """Decode the TensorProto of an input.
+
+    Args:
+        alias: The input's name.
+        proto: The tensor.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT, in TensorFlow Serving's words.
+    """
+    try:
+        return to_array(proto)
+    except (ValueError, MemoryError):
+        raise invalid_argument(f"tensor parsing error: {alias}") from None
+
+
 def to_array(proto: tensor_pb2.TensorProto) -> np.ndarray:
-    """The array that a TensorProto stands for.
+    """Decode a TensorProto.
 
     Args:
         proto: A tensor of any shape and any dtype but resource and variant.
 
     Returns:
-        An array of the proto's shape; strings are ``bytes`` in an object array. It
-        may be read-only and share memory with the proto.
+        An array of the proto's shape; strings are `bytes` in an object array. It may
+        be read-only and share memory with the proto.
 
     Raises:
         ValueError: The proto does not describe a tensor.
@@ -129,7 +147,7 @@ def to_array(proto: tensor_pb2.TensorProto) -> np.ndarray:
     if proto.tensor_content:
         if kind.dtype == bool and max(proto.tensor_content) > 1:
             raise ValueError("bytes that are neither false nor true")
-        # frombuffer refuses a length that is no multiple, reshape any other mismatch.
+        # frombuffer refuses a fractional number of values, reshape any other mismatch.
         return np.frombuffer(proto.tensor_content, kind.dtype).reshape(shape)
     return _from_field(proto, kind, count).reshape(shape)
 
@@ -178,7 +196,7 @@ def _strings(proto: tensor_pb2.TensorProto, count: int) -> np.ndarray:
 
 
 def _string_list(content: bytes, count: int) -> list[bytes]:
-    """Undo ``EncodeStringList``: all lengths as varints, then all bytes."""
+    """Undo `EncodeStringList`: all lengths as varints, then all bytes."""
     lengths, at = [], 0
     for _ in range(count):
         length = shift = 0
@@ -201,39 +219,20 @@ def _string_list(content: bytes, count: int) -> list[bytes]:
     return strings
 
 
-def as_array(value: Any) -> np.ndarray:
-    """What a session returned, as an array: of rank 0 it returns bare scalars."""
-    # numpy would make an S1 of bytes.
-    return np.array(value, object) if isinstance(value, bytes) else np.asarray(value)
-
-
-def data_type(array: np.ndarray) -> int:
-    """The DataType of an array's values."""
-    if array.dtype == object:
-        return types_pb2.DT_STRING
-    return tf.dtypes.as_dtype(array.dtype).as_datatype_enum
-
-
-def shape_string(array: np.ndarray) -> str:
-    """An array's shape as TensorFlow's errors write it: ``[2,3]``."""
-    return f"[{','.join(map(str, array.shape))}]"
-
-
 def fill_proto(
-    proto: tensor_pb2.TensorProto, value: Any, as_content: bool = False
+    proto: tensor_pb2.TensorProto, array: np.ndarray, as_content: bool = False
 ) -> None:
-    """Write an array into an empty TensorProto.
+    """Encode an array into an empty TensorProto.
 
     Args:
         proto: The message to fill.
-        value: What a session returned: an array, or a bare scalar for rank 0.
-        as_content: Write the values to ``tensor_content``, not to the field of their
-            type.
+        array: Strings are `bytes` in an object array.
+        as_content: Whether to write the values to `tensor_content`, not to the field
+            of their type.
 
     Raises:
-        ValueError: The dtype cannot be written.
+        ValueError: A TensorProto cannot hold the dtype.
     """
-    array = as_array(value)
     if array.dtype == object:
         proto.MergeFromString(_header(types_pb2.DT_STRING, array.shape))
         strings = array.ravel().tolist()
@@ -264,7 +263,7 @@ def fill_proto(
 
 @functools.lru_cache(1024)
 def _header(enum: int, shape: tuple[int, ...]) -> bytes:
-    """A TensorProto without values: there are few of them, each asked for often."""
+    """Serialize a TensorProto without values; few occur, each often."""
     proto = TensorProto(dtype=enum)
     proto.tensor_shape.SetInParent()  # a scalar has a shape too: []
     for size in shape:

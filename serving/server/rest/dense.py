@@ -1,8 +1,8 @@
 """A JSON value to one dense array.
 
-numpy converts a whole nested list in one call, which is all that a good request needs.
-What does not give an array of the right kind that way is walked value by value in the
-original's order, so that the first wrong one is found and named.
+numpy converts a whole nested list in one call, which suffices for a valid request. What
+does not become an array of the right type that way is converted value by value in
+TensorFlow Serving's order, so that the error names the first wrong value.
 """
 
 from __future__ import annotations
@@ -18,24 +18,25 @@ from tensorflow.core.framework import types_pb2
 from fovea.serving.server.errors import ServingError, invalid_argument
 from fovea.serving.server.rest import base64_objects
 from fovea.serving.server.rest.pretty import value_text
+from fovea.serving.server.saved_model.arrays import data_type_name
 
-MAX_RANK = 63  # numpy's, and one left for the rows of a batch
+MAX_RANK = 63  # numpy's limit less the batch dimension
 
 
 class TooDeep(Exception):
-    """Lists are nested deeper than any tensor."""
+    """Lists are nested deeper than any array."""
 
 
 @dataclass(frozen=True)
 class _Numbers:
-    """A numeric dtype.
+    """Which JSON numbers a numeric dtype accepts.
 
     Attributes:
-        dtype: numpy's.
+        dtype: The numpy dtype.
         low: The least value that is accepted.
-        high: The greatest.
+        high: The greatest value that is accepted.
         integers: Whether only integers are accepted.
-        exact: The greatest integer that a floating-point dtype is sure to hold.
+        exact: For floating-point dtypes, the n up to which every integer is exact.
     """
 
     dtype: Any
@@ -55,7 +56,7 @@ _INT32 = (-(2**31), 2**31 - 1)
 _NUMBERS = {
     types_pb2.DT_FLOAT: _floats(np.float32),
     types_pb2.DT_DOUBLE: _floats(np.float64),
-    # The narrow ones are kept as int32 on the way: larger values wrap around.
+    # Narrow integers are read as int32: larger values wrap around.
     types_pb2.DT_INT8: _Numbers(np.int8, *_INT32),
     types_pb2.DT_UINT8: _Numbers(np.uint8, *_INT32),
     types_pb2.DT_INT16: _Numbers(np.int16, *_INT32),
@@ -64,25 +65,18 @@ _NUMBERS = {
     types_pb2.DT_INT64: _Numbers(np.int64, -(2**63), 2**63 - 1),
     types_pb2.DT_UINT64: _Numbers(np.uint64, 0, 2**64 - 1),
 }
-_NAMES = {"DT_HALF": "half", "DT_FLOAT": "float", "DT_DOUBLE": "double"}
-
-
-def type_name(dtype: int) -> str:
-    """A DataType as TensorFlow's errors name it."""
-    name = types_pb2.DataType.Name(dtype)
-    return _NAMES.get(name) or name.removeprefix("DT_").lower()
 
 
 def convert(value: Any, dtype: int, booleans: bool) -> np.ndarray | None:
-    """The array, if it can be had without looking at single values.
+    """Convert a JSON value to an array without a look at single values.
 
     Args:
         value: A number or nested lists of them.
         dtype: The DataType of the array.
-        booleans: Whether the value may hold some; numpy takes them for numbers.
+        booleans: Whether the value may hold booleans, which numpy takes for numbers.
 
     Returns:
-        None where ``dense`` has to look closer, be the value good or bad.
+        None where `dense` must convert, whether the value is valid or not.
     """
     kind = _NUMBERS.get(dtype)
     if kind is None or booleans:
@@ -98,17 +92,17 @@ def convert(value: Any, dtype: int, booleans: bool) -> np.ndarray | None:
     low, high = array.min(), array.max()
     if kind.integers:
         safe = kind.low <= int(low) and int(high) <= kind.high
-    else:  # larger numbers are fine only where they are no integers
+    else:  # larger numbers are valid only if they are not integers
         safe = bool(-kind.exact <= low and high <= kind.exact)
     return array.astype(kind.dtype) if safe else None
 
 
 def dense(value: Any, dtype: int) -> np.ndarray:
-    """The array that a JSON value stands for, looked at value by value.
+    """Convert a JSON value to an array, value by value.
 
     Raises:
-        ServingError: The first value that does not fit.
-        TooDeep: Nothing can hold it.
+        ServingError: For the first invalid value.
+        TooDeep: No array has that many dimensions.
     """
     shape = []
     first = value
@@ -125,7 +119,7 @@ def dense(value: Any, dtype: int) -> np.ndarray:
 
 
 def stack(values: list[Any], dtype: int) -> np.ndarray:
-    """Checked values, as one array of rank 1."""
+    """Return checked values as an array of rank 1."""
     kind = _NUMBERS.get(dtype)
     if kind is None:
         array = np.empty(len(values), bool if dtype == types_pb2.DT_BOOL else object)
@@ -180,7 +174,7 @@ def _single(value: Any, dtype: int) -> Any:
         raise ServingError(
             grpc.StatusCode.UNIMPLEMENTED,
             f"Conversion of JSON Value: {value_text(value)} to type: "
-            f"{type_name(dtype)}",
+            f"{data_type_name(dtype)}",
         )
     return _number(value, dtype, kind)
 
@@ -197,7 +191,10 @@ def _number(value: Any, dtype: int, kind: _Numbers) -> Any:
 
 
 def is_lossless(value: int | float, dtype: int) -> bool:
-    """Whether a number keeps its meaning as a float or double; digits may be lost."""
+    """Return whether a number is in the range of a float or double.
+
+    Integers must be exact; other numbers may be rounded.
+    """
     kind = _NUMBERS[dtype]
     if isinstance(value, int):
         return abs(value) <= kind.exact
@@ -205,15 +202,15 @@ def is_lossless(value: int | float, dtype: int) -> bool:
 
 
 def lossy(value: int | float, dtype: int) -> ServingError:
-    """The error of a number that does not."""
+    """Return the error for a number that is not."""
     return invalid_argument(
-        f"Cannot convert JSON value: {value_text(value)} to {type_name(dtype)} "
+        f"Cannot convert JSON value: {value_text(value)} to {data_type_name(dtype)} "
         "without loss of precision."
     )
 
 
 def json_type(value: Any) -> str:
-    """The type of a JSON value, as errors name it."""
+    """Return the type of a JSON value as errors name it."""
     if value is None:
         return "Null"
     if isinstance(value, bool):
@@ -225,5 +222,5 @@ def json_type(value: Any) -> str:
 def _wrong_type(value: Any, dtype: int) -> ServingError:
     return invalid_argument(
         f"JSON Value: {value_text(value)} Type: {json_type(value)} is not of expected "
-        f"type: {type_name(dtype)}"
+        f"type: {data_type_name(dtype)}"
     )

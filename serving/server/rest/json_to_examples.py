@@ -1,12 +1,12 @@
-"""A Classify or Regress request in JSON: ``examples``, and a ``context`` they share."""
+"""A Classify or Regress request in JSON: `examples`, and a `context` they share."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from tensorflow.core.example import example_pb2, feature_pb2
 from tensorflow.core.framework import types_pb2
-from tensorflow_serving.apis import input_pb2
 
 from fovea.serving.server.errors import ServingError, invalid_argument
 from fovea.serving.server.rest.base64_objects import decode, is_base64
@@ -14,74 +14,75 @@ from fovea.serving.server.rest.dense import is_lossless, json_type, lossy
 from fovea.serving.server.rest.pretty import value_text
 
 MAX_INT64 = 2**63 - 1
-_KINDS = {"bytes_list": "bytes", "float_list": "float", "int64_list": "int64"}
+_TYPE_NAMES = {"bytes_list": "bytes", "float_list": "float", "int64_list": "int64"}
 
 
-def fill_input(document: dict[str, Any], target: input_pb2.Input) -> None:
-    """Write the examples of a request into the input of a Classify or Regress request.
+def serialized_examples(document: dict[str, Any]) -> np.ndarray:
+    """Convert the examples of a request to serialized tf.Examples.
+
+    A context is put before each of them: concatenated messages are merged when they are
+    parsed, and a feature that the example has itself overrides the context's.
 
     Args:
         document: The request.
-        target: The empty message to fill.
+
+    Returns:
+        `bytes` in an object array of rank 1, at least one.
 
     Raises:
         ServingError: INVALID_ARGUMENT.
     """
-    has_context = "context" in document
-    if has_context:
-        shared = target.example_list_with_context
-        _fill_example(document["context"], shared.context)
+    context = _serialized(document["context"]) if "context" in document else b""
     examples = document.get("examples")
-    wrong = ""
+    mistake = ""
     if "examples" not in document:
-        wrong = "When method is classify, key 'examples' is expected and was not found"
+        mistake = (
+            "When method is classify, key 'examples' is expected and was not found"
+        )
     elif not isinstance(examples, list):
-        wrong = "Expecting 'examples' value to be an list/array"
+        mistake = "Expecting 'examples' value to be an list/array"
     elif not examples:
-        wrong = "'examples' value is an empty array"
-    if wrong:
-        raise invalid_argument(f"JSON Value: {value_text(document)} {wrong}")
+        mistake = "'examples' value is an empty array"
+    if mistake:
+        raise invalid_argument(f"JSON Value: {value_text(document)} {mistake}")
     assert isinstance(examples, list)
-    for example in examples:
-        if has_context:
-            _fill_example(example, target.example_list_with_context.examples.add())
-        else:
-            _fill_example(example, target.example_list.examples.add())
+    return np.array([context + _serialized(example) for example in examples], object)
 
 
-def _fill_example(value: Any, example: example_pb2.Example) -> None:
+def _serialized(value: Any) -> bytes:
     if not isinstance(value, dict):
         raise invalid_argument(
             f"Example must be JSON object but got JSON {json_type(value)}"
         )
-    example.SetInParent()
+    example = example_pb2.Example()
     for name, content in value.items():
         feature = feature_pb2.Feature()
         for element in content if isinstance(content, list) else [content]:
-            _add(element, name, feature)
+            _append(feature, element, name)
         example.features.feature[to_text(name)].CopyFrom(feature)
+    return example.SerializeToString()
 
 
 def to_text(name: str) -> str:
-    """A name that a protobuf can hold: without bytes that are no UTF-8."""
+    """Return a name that a protobuf can hold: invalid UTF-8 replaced."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def _add(value: Any, name: str, feature: feature_pb2.Feature) -> None:
+def _append(feature: feature_pb2.Feature, value: Any, name: str) -> None:
     if isinstance(value, str):
         raw = value.encode("utf-8", "surrogateescape")
-        _list(feature, "bytes_list", name).append(raw)
+        _values(feature, "bytes_list", name).append(raw)
     elif is_base64(value):
-        _list(feature, "bytes_list", name).append(decode(value))
+        _values(feature, "bytes_list", name).append(decode(value))
     elif isinstance(value, bool):
-        _list(feature, "int64_list", name).append(int(value))
+        _values(feature, "int64_list", name).append(int(value))
     elif isinstance(value, float):
-        values = _list(feature, "float_list", name)
+        values = _values(feature, "float_list", name)
         if not is_lossless(value, types_pb2.DT_FLOAT):
             raise lossy(value, types_pb2.DT_FLOAT)
         values.append(value)
     elif isinstance(value, int):
-        values = _list(feature, "int64_list", name)
+        values = _values(feature, "int64_list", name)
         if value > MAX_INT64:
             raise invalid_argument(
                 f"Feature: {name} has uint64 element. Only int64 is supported."
@@ -93,15 +94,20 @@ def _add(value: Any, name: str, feature: feature_pb2.Feature) -> None:
         )
 
 
-def _list(feature: feature_pb2.Feature, kind: str, name: str) -> Any:
-    """The values of a feature, which are all of one kind."""
-    before = feature.WhichOneof("kind")
-    if before not in (None, kind):
-        raise _mixed(name, before)
-    return getattr(feature, kind).value
+def _values(feature: feature_pb2.Feature, field: str, name: str) -> Any:
+    """Return the values of a feature, which are all of one type.
+
+    Raises:
+        ServingError: It has values of another type.
+    """
+    present = feature.WhichOneof("kind")
+    if present not in (None, field):
+        raise _mixed(name, present)
+    return getattr(feature, field).value
 
 
-def _mixed(name: str, kind: str) -> ServingError:
+def _mixed(name: str, field: str) -> ServingError:
     return invalid_argument(
-        f"Unexpected element type in feature: {name} expecting type: {_KINDS[kind]}"
+        f"Unexpected element type in feature: {name} expecting type: "
+        f"{_TYPE_NAMES[field]}"
     )

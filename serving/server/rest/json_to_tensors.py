@@ -1,4 +1,4 @@
-"""A Predict request in JSON: ``instances`` row by row, ``inputs`` by column."""
+"""A Predict request in JSON: `instances` row by row, `inputs` by column."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from fovea.serving.server.errors import ServingError, invalid_argument
 from fovea.serving.server.rest.base64_objects import is_base64
 from fovea.serving.server.rest.dense import TooDeep, convert, dense
 from fovea.serving.server.rest.pretty import value_text
+from fovea.serving.server.saved_model.arrays import shape_string
 
 Arrays = dict[str, np.ndarray]
 DataTypes = Mapping[str, int]
 
 
-def signature_name(document: dict[str, Any]) -> str:
-    """The signature that a request names, "" if none.
+def requested_signature(document: dict[str, Any]) -> str:
+    """Return the signature that a request names, "" if none.
 
     Raises:
-        ServingError: It is no string.
+        ServingError: INVALID_ARGUMENT, it is not a string.
     """
     name = document.get("signature_name", "")
     if not isinstance(name, str):
@@ -34,22 +35,22 @@ def signature_name(document: dict[str, Any]) -> str:
 def inputs(
     document: dict[str, Any], dtypes: DataTypes, booleans: bool
 ) -> tuple[Arrays, bool]:
-    """The input tensors of a Predict request.
+    """Return the input tensors of a Predict request.
 
     Args:
         document: The request.
         dtypes: The DataType of every input of the signature, by its name.
-        booleans: Whether ``true`` or ``false`` occurs in the request.
+        booleans: Whether `true` or `false` occurs in the request.
 
     Returns:
-        The arrays by input name, and whether they came row by row.
+        The arrays by input name, and whether they were sent row by row.
 
     Raises:
         ServingError: INVALID_ARGUMENT, or UNIMPLEMENTED for a dtype that JSON lacks.
     """
     try:
         return _inputs(document, dtypes, booleans)
-    except TooDeep as error:  # found later than all else, when a tensor is made of it
+    except TooDeep as error:  # found last, when the tensor is made
         raise invalid_argument(f"tensor parsing error: {error}") from None
 
 
@@ -62,18 +63,18 @@ def _inputs(
             raise invalid_argument("Missing 'inputs' or 'instances' key")
         return _columns(document["inputs"], dtypes, booleans), False
     instances = document["instances"]
-    wrong = ""
+    mistake = ""
     if has_inputs:
-        wrong = (
+        mistake = (
             "Not formatted correctly expecting only one of 'inputs' or 'instances' "
             "keys to exist "
         )
     elif not isinstance(instances, list):
-        wrong = "Expecting 'instances' to be an list/array"
+        mistake = "Expecting 'instances' to be an list/array"
     elif not instances:
-        wrong = "No values in 'instances' array"
-    if wrong:
-        raise invalid_argument(f"JSON Value: {value_text(document)} {wrong}")
+        mistake = "No values in 'instances' array"
+    if mistake:
+        raise invalid_argument(f"JSON Value: {value_text(document)} {mistake}")
     return _rows(instances, dtypes, booleans), True
 
 
@@ -112,7 +113,7 @@ def _named_columns(
 
 
 def _row_by_row(instances: list[Any], dtypes: DataTypes) -> Arrays:
-    """What ``_rows`` does, in the order in which the original finds mistakes."""
+    """Do what `_rows` does, finding mistakes in TensorFlow Serving's order."""
     named = _is_named(instances[0])
     rows: dict[str, list[np.ndarray]] = {}
     for index, row in enumerate(instances):
@@ -152,13 +153,9 @@ def _add(
         )
     if before and before[0].shape != array.shape:
         raise invalid_argument(
-            f"Expecting shape {_shape(before[0])} but got: {_shape(array)}"
+            f"Expecting shape {shape_string(before[0])} but got: {shape_string(array)}"
         )
     before.append(array)
-
-
-def _shape(array: np.ndarray) -> str:
-    return f"[{','.join(map(str, array.shape))}]"
 
 
 def _columns(value: Any, dtypes: DataTypes, booleans: bool) -> Arrays:

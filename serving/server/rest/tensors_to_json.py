@@ -1,4 +1,4 @@
-"""The output tensors of a Predict request as JSON, row by row or column by column."""
+"""The outputs of a Predict request as JSON, row by row or column by column."""
 
 from __future__ import annotations
 
@@ -7,28 +7,27 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import tensorflow as tf
 
 from fovea.serving.server.errors import invalid_argument
-from fovea.serving.server.rest.dense import type_name
 from fovea.serving.server.rest.numerals import decimals
 from fovea.serving.server.rest.pretty import indent, quote, to_bytes
+from fovea.serving.server.saved_model.arrays import data_type, data_type_name
 
-# Strings of outputs whose names end so are bytes: they are written in base64.
+# Outputs whose names end so are bytes, written in base64.
 BYTES_SUFFIX = "_bytes"
 
 _INTEGERS = {"int8", "uint8", "int16", "int32", "uint32", "int64", "uint64"}
 
 
 def predictions(outputs: Mapping[str, np.ndarray]) -> bytes:
-    """``{"predictions": [...]}``: one value, or object of several, for each row.
+    """Encode row by row: `{"predictions": [...]}`, a value or an object for each row.
 
     Args:
         outputs: Arrays by output name, at least one; all have the rows as their
             first dimension.
 
     Raises:
-        ServingError: They have not, or JSON has no form for their dtype.
+        ServingError: They do not, or JSON cannot hold their dtype.
     """
     rows = _rows(outputs)
     start = f'{{{indent(1)}"predictions": ['
@@ -66,10 +65,10 @@ def _rows(outputs: Mapping[str, np.ndarray]) -> int:
 
 
 def columns(outputs: Mapping[str, np.ndarray]) -> bytes:
-    """``{"outputs": ...}``: each tensor as a whole.
+    """Encode column by column: `{"outputs": ...}`, each tensor as a whole.
 
     Raises:
-        ServingError: JSON has no form for a tensor's dtype.
+        ServingError: JSON cannot hold a tensor's dtype.
     """
     start = f'{{{indent(1)}"outputs": '
     several = len(outputs) > 1
@@ -86,14 +85,14 @@ def columns(outputs: Mapping[str, np.ndarray]) -> bytes:
 def _values(
     name: str, array: np.ndarray, shape: Sequence[int], level: int, *, one_line: bool
 ) -> list[str]:
-    """The texts of the sub-tensors of a shape, in order.
+    """Return the texts of the sub-tensors of a shape, in order.
 
     Args:
         name: The output's name.
         array: The whole tensor.
         shape: Its last dimensions.
         level: The number of objects and arrays around each text.
-        one_line: Whether arrays do without line breaks.
+        one_line: Whether arrays are written without line breaks.
     """
     texts = _leaves(name, array, level + len(shape))
     outer = array.ndim - len(shape)
@@ -137,7 +136,7 @@ def _leaves(name: str, array: np.ndarray, level: int) -> list[str]:
         return list(map(str, array.ravel().tolist()))
     if array.size == 0:
         return []
-    dtype = tf.dtypes.as_dtype(array.dtype).as_datatype_enum
     raise invalid_argument(
-        f"Failed to write JSON value for tensor type: {type_name(dtype)}"
+        "Failed to write JSON value for tensor type: "
+        f"{data_type_name(data_type(array))}"
     )

@@ -12,7 +12,8 @@ from fovea.serving.server.admission import time_left
 from fovea.serving.server.batching.batcher import expired
 from fovea.serving.server.batching.runner import BatchingRunner
 from fovea.serving.server.errors import ServingError
-from fovea.serving.server.inference.predict import Question, answer, ask
+from fovea.serving.server.inference.predict import predict_response, prepare_predict
+from fovea.serving.server.inference.run_signature import SignatureRun
 from fovea.serving.server.lifecycle.manager import Loan, Manager
 from fovea.serving.server.lifecycle.model_spec import resolve, spec_of
 from fovea.serving.server.rpc.calls import Call
@@ -49,15 +50,16 @@ class DeferredPredict:
             name, wanted = resolve(spec_of(request), self._manager.labels)
             timeout = time_left(context)
             loan = self._manager.servable(name, wanted)
-            question = ask(loan.servable, request)
-            run = question.feeds, list(question.outputs.values()), timeout
+            run = prepare_predict(loan.servable, request)
             later = _Later(
-                call, reply, loan, question, request, timeout, self._tensor_content
+                call, reply, loan, run, request, timeout, self._tensor_content
             )
             if isinstance(loan.servable, BatchingRunner):
-                values = loan.servable.submit(*run)
+                values = loan.servable.submit(run.feeds, run.fetches, timeout)
             else:  # a version whose own parameters leave it out
-                values = self._pool.submit(loan.servable.run, *run)
+                values = self._pool.submit(
+                    loan.servable.run, run.feeds, run.fetches, timeout
+                )
         except Exception as error:
             if loan is not None:
                 loan.give_back()
@@ -74,9 +76,9 @@ class _Later:
     __slots__ = (
         "_call",
         "_loan",
-        "_question",
         "_reply",
         "_request",
+        "_run",
         "_started",
         "_tensor_content",
         "_timeout",
@@ -87,13 +89,13 @@ class _Later:
         call: Call,
         reply: Reply,
         loan: Loan[LoadedModel],
-        question: Question,
+        run: SignatureRun,
         request: Any,
         timeout: float | None,
         tensor_content: bool,
     ) -> None:
         self._call, self._reply, self._loan = call, reply, loan
-        self._question, self._request = question, request
+        self._run, self._request = run, request
         self._timeout, self._tensor_content = timeout, tensor_content
         self._started = time.perf_counter()
 
@@ -102,11 +104,10 @@ class _Later:
         try:
             computed = values.result()
             metrics.ran("Predict", self._request.model_spec.name, self._started)
-            response = answer(
-                self._question,
-                computed,
+            response = predict_response(
+                self._run.arrays(computed),
+                self._request.model_spec,
                 self._loan.version,
-                self._request,
                 self._tensor_content,
             )
         except CancelledError:

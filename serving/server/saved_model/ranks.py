@@ -16,7 +16,7 @@ from tensorflow.core.framework import function_pb2, node_def_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from fovea.serving.server.errors import invalid_argument
-from fovea.serving.server.inference.tensors import data_type, shape_string
+from fovea.serving.server.saved_model.arrays import data_type, shape_string
 from fovea.serving.server.saved_model.files import ops
 
 _CONVOLUTIONS = {"Conv2D", "Conv3D", "DepthwiseConv2dNative"}

@@ -1,4 +1,4 @@
-"""Signatures: which one a request means, and whether it may be asked in that way."""
+"""Signatures: which one a request names, and the names of its tensors."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ REGRESS_METHOD = "tensorflow/serving/regress"
 
 
 @dataclass(frozen=True)
-class Tensors:
-    """A signature's aliases in alphabetical order, with the names of their tensors."""
+class TensorNames:
+    """The tensors of a signature by alias, the aliases in alphabetical order."""
 
     inputs: dict[str, str]
     outputs: dict[str, str]
@@ -29,66 +29,92 @@ class Tensors:
 class Signatures(dict[str, meta_graph_pb2.SignatureDef]):
     """The signatures of a graph by name.
 
-    Every request asks for the names of tensors, which protobuf's maps are slow to give.
+    Every request looks up the names of tensors, which is slow in protobuf's maps. The
+    messages are copies: one that belongs to a graph would keep all of it in memory.
     """
 
     def __init__(self, signatures: Mapping[str, meta_graph_pb2.SignatureDef]) -> None:
-        super().__init__(signatures)
-        self._tensors = {
-            name: Tensors(
+        super().__init__({name: _copy(s) for name, s in signatures.items()})
+        self._tensor_names = {
+            name: TensorNames(
                 {alias: s.inputs[alias].name for alias in sorted(s.inputs)},
                 {alias: s.outputs[alias].name for alias in sorted(s.outputs)},
             )
-            for name, s in signatures.items()
+            for name, s in self.items()
         }
 
-    def tensors(self, name: str) -> Tensors:
-        """The tensors of a signature that there is."""
-        return self._tensors[name]
+    def tensor_names(self, name: str) -> TensorNames:
+        """Return the tensors of an existing signature."""
+        return self._tensor_names[name]
+
+
+def _copy(signature: meta_graph_pb2.SignatureDef) -> meta_graph_pb2.SignatureDef:
+    copied = meta_graph_pb2.SignatureDef()
+    copied.CopyFrom(signature)
+    return copied
 
 
 def signature_name(spec: model_pb2.ModelSpec) -> str:
-    """The signature that a ModelSpec names, or the one that is meant without a name."""
+    """Return the name of the signature that a ModelSpec means."""
     return spec.signature_name or DEFAULT_SIGNATURE
 
 
 def find_signature(
-    signatures: Mapping[str, meta_graph_pb2.SignatureDef], spec: model_pb2.ModelSpec
+    signatures: Mapping[str, meta_graph_pb2.SignatureDef], name: str
 ) -> meta_graph_pb2.SignatureDef:
-    """The signature that Classify and Regress mean.
+    """Return the signature of a Classify or Regress request.
 
     Args:
-        signatures: Those of a model, by name.
-        spec: The ModelSpec of the request.
+        signatures: The model's signatures by name.
+        name: The name in the request.
 
     Raises:
-        ServingError: The model does not have it.
+        ServingError: INVALID_ARGUMENT, the model does not have it.
     """
-    name = signature_name(spec)
     if name not in signatures:
         raise invalid_argument(f"No signature was found with the name: {name}")
     return signatures[name]
 
 
-def fill_spec(
-    spec: model_pb2.ModelSpec, asked: model_pb2.ModelSpec, version: int
+def check_method_name(
+    signature: meta_graph_pb2.SignatureDef, kind: str, method: str
 ) -> None:
-    """Write into an answer which model, version and signature gave it.
+    """Refuse a signature that was made for another method.
 
     Args:
-        spec: The empty ModelSpec of the answer.
-        asked: The one of the request.
-        version: The version that answered.
+        signature: The signature.
+        kind: What the error calls signatures of the method.
+        method: The method name that it must have.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT.
     """
-    spec.name = asked.name
+    if signature.method_name != method:
+        raise invalid_argument(
+            f"Expected {kind} signature method_name to be {method}. "
+            f"Was: {signature.method_name}"
+        )
+
+
+def fill_spec(
+    spec: model_pb2.ModelSpec, requested: model_pb2.ModelSpec, version: int
+) -> None:
+    """Write into a response which model, version and signature computed it.
+
+    Args:
+        spec: The empty ModelSpec of the response.
+        requested: The ModelSpec of the request.
+        version: The version that was run.
+    """
+    spec.name = requested.name
     spec.version.value = version
-    spec.signature_name = signature_name(asked)
+    spec.signature_name = signature_name(requested)
 
 
 def debug_string(signature: meta_graph_pb2.SignatureDef) -> str:
-    """A signature as C++ prints it for people: text after a line that is no protobuf.
+    """Return a signature as C++ prints it: text after a line that is not protobuf.
 
-    That line ends in blanks whose number is not fixed, so that nobody parses the rest.
+    That line ends in a varying number of blanks, so that nobody parses the rest.
     """
     text = text_format.MessageToString(signature, as_utf8=False)
     return f"goo.gle/debugproto    \n{text}"

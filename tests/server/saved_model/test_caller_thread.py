@@ -45,10 +45,10 @@ def test_a_run_in_its_caller_s_thread_ends_at_its_deadline_when_it_loops(toys, k
             one = kit.np.array([1], kit.np.float32)
             feeds = {runner.signatures["serving_default"].inputs["x"].name: one}
             fetches = list(
-                runner.signatures.tensors("serving_default").outputs.values()
+                runner.signatures.tensor_names("serving_default").outputs.values()
             )
             assert runner.run(feeds, fetches, timeout)[0].tolist() == [1.5]
-        slow = runner.signatures.tensors("slow")
+        slow = runner.signatures.tensor_names("slow")
         turns = {slow.inputs["turns"]: kit.np.int32(2**30)}
         with pytest.raises(Exception, match="Timed out waiting for notification"):
             runner.run(turns, list(slow.outputs.values()), 0.05)
