@@ -1,9 +1,9 @@
 """Warm-up: replay recorded requests on a version before it serves.
 
-The first run of a graph is slow: kernels are chosen, constants folded, memory taken.
-``assets.extra/tf_serving_warmup_requests`` holds requests (a TFRecord file of
-PredictionLog) that pay for this before a client has to. A request that fails is a
-version that does not work, so it fails the load.
+The first run of a graph is slow: kernels are chosen, constants folded, memory is
+allocated. The requests in `assets.extra/tf_serving_warmup_requests` (a TFRecord file of
+PredictionLog) pay for this before a client has to. A version on which a request fails
+does not work, so the load fails.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from fovea.serving.server.saved_model.interface import LoadedModel
 
 WARMUP_FILE = Path("assets.extra", "tf_serving_warmup_requests")
 MAX_RECORDS = 1000
-_REPLAYED: dict[str, Callable[..., object]] = {
+_METHODS: dict[str, Callable[..., object]] = {
     "predict_log": predict,
     "classify_log": classify,
     "regress_log": regress,
@@ -33,17 +33,17 @@ _REPLAYED: dict[str, Callable[..., object]] = {
 }
 
 
-def warm_up(runner: LoadedModel, path: Path, version: int, rounds: int = 1) -> int:
+def warm_up(model: LoadedModel, path: Path, version: int, rounds: int = 1) -> int:
     """Replay the warm-up requests of a version directory, if it has any.
 
     Args:
-        runner: The loaded version.
+        model: The loaded version.
         path: Its directory.
         version: Its number.
         rounds: How often each request is replayed.
 
     Returns:
-        How many requests there were.
+        The number of requests.
 
     Raises:
         ServingError: The file cannot be read, or a request failed.
@@ -59,13 +59,13 @@ def warm_up(runner: LoadedModel, path: Path, version: int, rounds: int = 1) -> i
                 f"({MAX_RECORDS}) at {file}"
             )
         for _ in range(rounds):
-            _replay(runner, version, record, file)
+            _replay(model, version, record, file)
         replayed += 1
     return replayed
 
 
 def _records(file: Path) -> list[bytes]:
-    # The reader that does not pull in the whole data pipeline; deprecated since 2018.
+    # Deprecated since 2018, but the only reader that does not load all of tf.data.
     try:
         return list(tf.compat.v1.io.tf_record_iterator(str(file)))
     except tf.errors.DataLossError as error:
@@ -77,7 +77,7 @@ def _records(file: Path) -> list[bytes]:
         raise ServingError(code_of(error.error_code), error.message) from None
 
 
-def _replay(runner: LoadedModel, version: int, record: bytes, file: Path) -> None:
+def _replay(model: LoadedModel, version: int, record: bytes, file: Path) -> None:
     entry = prediction_log_pb2.PredictionLog()
     try:
         entry.ParseFromString(record)
@@ -86,11 +86,11 @@ def _replay(runner: LoadedModel, version: int, record: bytes, file: Path) -> Non
             f"Failed to parse warmup record: {record[:64]!r} from {file}"
         ) from None
     kind = entry.WhichOneof("log_type")
-    if kind is None:  # an empty record asks for nothing
+    if kind is None:  # an empty record
         return
-    if kind not in _REPLAYED:
+    if kind not in _METHODS:
         field = entry.DESCRIPTOR.fields_by_name[kind].number
         raise ServingError(
             grpc.StatusCode.UNIMPLEMENTED, f"Unsupported log_type for warmup: {field}"
         )
-    _REPLAYED[kind](runner, version, getattr(entry, kind).request)
+    _METHODS[kind](model, version, getattr(entry, kind).request)

@@ -1,1 +1,1 @@
-"""One SavedModel: its files, its session, and the checks before a run."""
+"""A SavedModel: its files, its session, and the checks before a run."""

@@ -1,7 +1,7 @@
-"""Empty batches under oneDNN, whose convolutions give them the shape of their input.
+"""Empty batches under oneDNN, whose convolutions return them in their input's shape.
 
-TensorFlow's own kernels answer an empty batch with an empty answer, and the C++ server
-runs on those. Here a batch of one is run instead, and its row cut from the answer.
+TensorFlow's own kernels, on which the C++ server runs, return an empty output for an
+empty batch. Here a batch of one is run instead, and its row is cut from the outputs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from fovea.serving.server.saved_model.files import ops
 
 _CONVOLUTIONS = {"Conv2D", "Conv3D"}
 
-# A PNG of one black pixel: what such a graph takes as strings is pictures.
+# A PNG of one black pixel: the strings that such a graph takes are image files.
 _PIXEL = bytes.fromhex(
     "89504e470d0a1a0a"
     "0000000d49484452000000010000000108000000003a7e9b55"
@@ -25,8 +25,8 @@ _PIXEL = bytes.fromhex(
 )
 
 
-def outputs_to_cut(meta_graph: meta_graph_pb2.MetaGraphDef) -> frozenset[str]:
-    """The tensors with a row for each row of the input, if empty ones go wrong here.
+def batched_outputs(meta_graph: meta_graph_pb2.MetaGraphDef) -> frozenset[str]:
+    """Return the output tensors with a batch dimension, if empty batches fail here.
 
     Returns:
         Their names; none where empty batches can be run like any other.
@@ -44,7 +44,7 @@ def outputs_to_cut(meta_graph: meta_graph_pb2.MetaGraphDef) -> frozenset[str]:
 
 
 def one_row(feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
-    """A batch of one in the place of an empty one, None if the batch is not empty."""
+    """Return a batch of one in place of an empty batch, None for any other batch."""
     if not feeds or any(array.shape[:1] != (0,) for array in feeds.values()):
         return None
     rows = {}

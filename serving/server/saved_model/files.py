@@ -1,4 +1,4 @@
-"""The SavedModel on disk: read it, choose its graph, tell whether it is all there."""
+"""The SavedModel on disk: parse it, choose its graph, check that it is complete."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SHARD = re.compile(r"variables\.data-\d{5}-of-(\d{5})")
 
 
 def read_saved_model(path: Path) -> saved_model_pb2.SavedModel:
-    """Parse ``saved_model.pb`` (or ``.pbtxt``) of a version directory.
+    """Parse `saved_model.pb` (or `.pbtxt`) of a version directory.
 
     Raises:
         ServingError: NOT_FOUND without such a file, DATA_LOSS when it cannot be parsed.
@@ -51,7 +51,7 @@ def read_saved_model(path: Path) -> saved_model_pb2.SavedModel:
 def choose_meta_graph(
     saved_model: saved_model_pb2.SavedModel, tags: Sequence[str]
 ) -> meta_graph_pb2.MetaGraphDef:
-    """The graph of a SavedModel that carries exactly these tags.
+    """Return the graph of a SavedModel that has exactly these tags.
 
     Raises:
         ServingError: NOT_FOUND when there is none.
@@ -68,7 +68,7 @@ def choose_meta_graph(
 
 
 def ops(meta_graph: meta_graph_pb2.MetaGraphDef) -> Iterator[str]:
-    """The type of every operation of the graph and of the functions it calls."""
+    """Yield the type of every operation of the graph and of its functions."""
     for node in meta_graph.graph_def.node:
         yield node.op
     for function in meta_graph.graph_def.library.function:
@@ -77,17 +77,18 @@ def ops(meta_graph: meta_graph_pb2.MetaGraphDef) -> Iterator[str]:
 
 
 def missing_part(path: Path) -> str | None:
-    """What a version directory still lacks while it is being copied.
+    """Return a file that a version directory still lacks while it is being copied.
 
     A graph without its variables can be loaded, and then fails every request; the
-    C++ server does so. Here such a version is left alone until it is complete.
+    C++ server does so. Here such a version is not loaded until it is complete.
 
     Args:
         path: A version directory.
 
     Returns:
-        The missing file, relative to ``path``, or None when nothing is missing. A
-        ``saved_model.pb`` that cannot be parsed misses nothing: loading it says so.
+        The missing file, relative to `path`, or None when nothing is missing. A
+        `saved_model.pb` that cannot be parsed lacks nothing: loading it reports the
+        error.
     """
     if not any((path / f"saved_model.{end}").is_file() for end in ("pb", "pbtxt")):
         return "saved_model.pb"

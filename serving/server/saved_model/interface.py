@@ -1,4 +1,4 @@
-"""What a loaded model can do, whether its runs are put together or not."""
+"""The interface of a loaded model, batched or not."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ class LoadedModel(Protocol):
     """A version that is in memory.
 
     Attributes:
-        check_method_names: Whether requests must keep to signatures made for them.
-        signatures: Every signature of the graph, the initialisation one too.
+        check_method_names: Whether a request may only use signatures whose method
+            name is that of its method.
+        signatures: Every signature of the graph, `__saved_model_init_op` too.
     """
 
     check_method_names: bool
@@ -32,16 +33,16 @@ class LoadedModel(Protocol):
         Args:
             feeds: Arrays by the names of the tensors that they replace.
             fetches: The names of the tensors to compute.
-            timeout: Seconds after which to give up.
+            timeout: Seconds after which to give up; None for never.
 
         Returns:
-            The values in the order of ``fetches``; of rank 0, bare scalars.
+            The values in the order of `fetches`; scalars for rank 0.
 
         Raises:
-            ServingError: TensorFlow's own code and text.
+            ServingError: With TensorFlow's own code and text.
         """
         ...
 
     def close(self) -> None:
-        """Free what it holds."""
+        """Free the session and the graph."""
         ...

@@ -1,7 +1,7 @@
 """Ranks: refuse the inputs on which a oneDNN convolution would abort the process.
 
-TensorFlow's own kernels answer them with an error, which the C++ server passes on. It
-is worded here instead, and names the operation that would have failed.
+For these, TensorFlow's own kernels return an error, which the C++ server passes on. The
+same error is made here, with the name of the operation that would have failed.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from fovea.serving.server.saved_model.files import ops
 
 _CONVOLUTIONS = {"Conv2D", "Conv3D", "DepthwiseConv2dNative"}
 _CALLS = {"PartitionedCall", "StatefulPartitionedCall"}
-# Operations that take any rank and keep it: what may stand before a convolution.
+# Operations that take any rank and keep it, and so may come before a convolution.
 _ELEMENTWISE = {"Add", "AddV2", "Cast", "Identity", "Mul", "RealDiv", "Sub"}
-# What TensorFlow fuses into a convolution, which then has the name of the last.
+# What TensorFlow fuses into a convolution, which then gets the name of the last.
 _FUSED = ({"BiasAdd", "FusedBatchNormV3"}, {"Elu", "LeakyRelu", "Relu", "Relu6"})
 
 _Consumers = Mapping[str, list[tuple[node_def_pb2.NodeDef, int]]]
 
 
 @dataclass(frozen=True)
-class Guard:
+class RequiredRank:
     """The rank that an input must have.
 
     Attributes:
-        rank: That of the signature.
-        dtype: Its DataType: an input of another is refused before any kernel sees it.
-        rule: TensorFlow's words, before the shape.
-        where: The operation's name, as TensorFlow's errors give it.
+        rank: The rank in the signature.
+        dtype: The DataType in the signature; TensorFlow refuses any other itself.
+        rule: The error's text before the shape.
+        where: The operation's name, as TensorFlow's errors write it.
     """
 
     rank: int
@@ -57,11 +57,11 @@ class Guard:
             )
 
 
-def guards(meta_graph: meta_graph_pb2.MetaGraphDef) -> dict[str, Guard]:
-    """The inputs whose rank must be right, by the names of their tensors.
+def required_ranks(meta_graph: meta_graph_pb2.MetaGraphDef) -> dict[str, RequiredRank]:
+    """Return the inputs whose rank must be checked, by the names of their tensors.
 
     Returns:
-        None of them where no kernel aborts.
+        An empty dict where no kernel aborts.
     """
     if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0":
         return {}
@@ -81,7 +81,7 @@ def guards(meta_graph: meta_graph_pb2.MetaGraphDef) -> dict[str, Guard]:
             rule = f"input must be {rank}-dimensional"
             if op != "DepthwiseConv2dNative":
                 rule = f"convolution {rule}: "
-            found[info.name] = Guard(rank, info.dtype, rule, where)
+            found[info.name] = RequiredRank(rank, info.dtype, rule, where)
     return found
 
 
@@ -94,8 +94,8 @@ def _first_convolution(
     """Follow an input to the convolution that takes it, into functions as well.
 
     Returns:
-        Where the convolution is and which operation, or None when something else
-        stands before it.
+        The convolution's place and operation, or None when another operation comes
+        before it.
     """
     consumers = defaultdict(list)
     for node in nodes:

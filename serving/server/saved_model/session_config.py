@@ -1,4 +1,4 @@
-"""How TensorFlow may use the machine: threads, and memory of GPUs."""
+"""How TensorFlow may use the machine: threads and GPU memory."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from fovea.serving.server.text_proto import read_text_proto
 
 
 def session_config(flags: Flags) -> config_pb2.ConfigProto:
-    """The configuration of every model's session, as the command line says.
+    """Return the configuration of every model's session for a command line.
 
-    A number of threads comes from its flag, else from the file. Else it is chosen for
-    many requests at the same time: each runs in its own thread (-1), and operations
-    use a quarter of the CPUs, since to share a small one out costs more than it gains.
-    A GPU's memory is taken as it is needed, not all at once, unless the flag sets a
-    share aside.
+    A number of threads comes from its flag, else from the file. The default suits many
+    concurrent requests: each runs in its own thread (-1), and an operation uses a
+    quarter of the CPUs, since to split a small one costs more than it gains. GPU memory
+    is allocated as it is needed, unless the flag reserves a share.
 
     Args:
         flags: The command line.

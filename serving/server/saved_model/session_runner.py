@@ -1,11 +1,11 @@
 """The runner: one loaded SavedModel, run as the C++ server runs it.
 
-``tf.saved_model.load`` words its errors differently and knows no deadline. A v1 Session
-reaches the same ``DirectSession::Run`` that TensorFlow Serving calls, so the texts of
+`tf.saved_model.load` words its errors differently and has no deadlines. A v1 Session
+reaches the same `DirectSession::Run` that TensorFlow Serving calls, so the errors for
 wrong dtypes and failing operations, and the time-outs, are TensorFlow Serving's own.
-Its Python ``run`` would wrap the errors; ``_call_tf_sessionrun`` does not. It is
-private: this module is its only user and
-    tests/server/saved_model/test_session_runner.py its contract.
+Its Python `run` would wrap the errors; `_call_tf_sessionrun` does not. It is private:
+this module is its only user and `tests/server/saved_model/test_session_runner.py` its
+contract test.
 """
 
 from __future__ import annotations
@@ -26,14 +26,17 @@ from tensorflow.python.client import pywrap_tf_session as c_api
 from fovea.serving.server.admission import Gate
 from fovea.serving.server.cpus import usable_cpus
 from fovea.serving.server.errors import ServingError, code_of, invalid_argument
-from fovea.serving.server.saved_model.caller_thread import CALLER_THREAD, CallerThread
-from fovea.serving.server.saved_model.empty_batch import one_row, outputs_to_cut
+from fovea.serving.server.saved_model.caller_thread import (
+    CALLER_THREAD_OPTIONS,
+    CallerThreadPolicy,
+)
+from fovea.serving.server.saved_model.empty_batch import batched_outputs, one_row
 from fovea.serving.server.saved_model.files import choose_meta_graph, read_saved_model
-from fovea.serving.server.saved_model.ranks import guards
+from fovea.serving.server.saved_model.ranks import required_ranks
 from fovea.serving.server.saved_model.signatures import Signatures
 from fovea.serving.server.telemetry import metrics
 
-# More at the same time take longer each, and no more are done in a second.
+# More concurrent runs only take longer each: throughput does not rise.
 RUNS_PER_CPU = 4
 
 
@@ -46,15 +49,16 @@ class Runner:
         path: The version directory.
         tags: The tags of the meta graph to load.
         config: The session's configuration. With a negative number of inter-op
-            threads a run stays in its caller's thread where it has time enough.
-        check_method_names: Whether requests must keep to signatures made for them.
+            threads a run uses its caller's thread if its deadline allows.
+        check_method_names: Whether a request may only use signatures whose method
+            name is that of its method.
 
     Attributes:
         check_method_names: As given.
-        signatures: Every signature of the graph, the initialisation one too.
+        signatures: Every signature of the graph, `__saved_model_init_op` too.
 
     Raises:
-        ServingError: It cannot be loaded.
+        ServingError: The SavedModel cannot be loaded.
     """
 
     def __init__(
@@ -64,15 +68,17 @@ class Runner:
         config: config_pb2.ConfigProto | None = None,
         check_method_names: bool = False,
     ) -> None:
+        # Parsed once for all that is derived from it; nothing keeps it after that.
         meta_graph = choose_meta_graph(read_saved_model(path), tags)
         self.signatures = Signatures(meta_graph.signature_def)
         self.check_method_names = check_method_names
-        self._guards = guards(meta_graph)
-        self._cut_when_empty = outputs_to_cut(meta_graph)
-        self._caller_thread: CallerThread | None = None
+        self._required_ranks = required_ranks(meta_graph)
+        self._batched_outputs = batched_outputs(meta_graph)
+        self._caller_thread: CallerThreadPolicy | None = None
         if config is not None and config.inter_op_parallelism_threads < 0:
-            self._caller_thread = CallerThread(meta_graph)
+            self._caller_thread = CallerThreadPolicy(meta_graph)
             config = _with_threads(config)
+        del meta_graph
         self._graph = tf.Graph()
         self._session = tf.compat.v1.Session(graph=self._graph, config=config)
         try:
@@ -95,13 +101,13 @@ class Runner:
         timeout: float | None = None,
     ) -> list[Any]:
         """Run the graph once: `LoadedModel.run`."""
-        for name, guard in self._guards.items():
+        for name, required in self._required_ranks.items():
             if name in feeds:
-                guard.check(feeds[name])
-        if self._cut_when_empty.issuperset(fetches):
+                required.check(feeds[name])
+        if self._batched_outputs.issuperset(fetches):
             row = one_row(feeds)
             if row is not None:
-                # Where the row will not do, what the graph says of none at all counts.
+                # If the row fails, the graph's own result for none at all counts.
                 with contextlib.suppress(ServingError):
                     return [value[:0] for value in self._run(row, fetches, timeout)]
         return self._run(feeds, fetches, timeout)
@@ -116,7 +122,7 @@ class Runner:
         try:
             feed = {endpoints[name]: array for name, array in feeds.items()}
             fetch = [endpoints[name] for name in fetches]
-        except KeyError:  # the first time
+        except KeyError:  # the first run
             feed = {
                 self._endpoint(name, "FeedInputs: unable to find feed output {}"): array
                 for name, array in feeds.items()
@@ -128,13 +134,16 @@ class Runner:
         left = self._gate.enter(timeout)
         try:
             metrics.session_ran()
-            here = self._caller_thread
-            if here is None:
+            policy = self._caller_thread
+            if policy is None:
                 return self._call(_options(left), feed, fetch)
             started = time.perf_counter()
-            options = CALLER_THREAD if here.suits(fetches, left) else _options(left)
+            if policy.allows(fetches, left):
+                options = CALLER_THREAD_OPTIONS
+            else:
+                options = _options(left)
             values = self._call(options, feed, fetch)
-            here.took(time.perf_counter() - started)
+            policy.record(time.perf_counter() - started)
             return values
         finally:
             self._gate.leave()
@@ -145,7 +154,7 @@ class Runner:
         except tf.errors.OpError as error:
             raise _serving_error(error) from None
         finally:
-            if options is not None and options is not CALLER_THREAD:
+            if options is not None and options is not CALLER_THREAD_OPTIONS:
                 c_api.TF_DeleteBuffer(options)
 
     def _endpoint(self, name: str, missing: str) -> Any:
@@ -160,7 +169,7 @@ class Runner:
         return endpoint
 
     def _no_tensor(self, name: str, missing: str) -> ServingError:
-        """The error of a name that is no tensor's; an operation may have it."""
+        """Return the error for a name that is not a tensor's."""
         try:
             self._graph.get_operation_by_name(name)
         except (KeyError, ValueError):
@@ -176,11 +185,11 @@ class Runner:
         self._session.close()
         self._endpoints = {}
         del self._session, self._graph
-        gc.collect()  # a graph is full of cycles: do not let it wait for its turn
+        gc.collect()  # a graph is full of cycles: free it now
 
 
 def _with_threads(config: config_pb2.ConfigProto) -> config_pb2.ConfigProto:
-    """Threads for the runs that cannot stay in their caller's."""
+    """Return a configuration with threads for runs outside their caller's thread."""
     threads = config_pb2.ConfigProto()
     threads.CopyFrom(config)
     threads.inter_op_parallelism_threads = usable_cpus()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fovea.serving.server.saved_model.caller_thread import CallerThread
+from fovea.serving.server.saved_model.caller_thread import CallerThreadPolicy
 from fovea.serving.server.saved_model.files import choose_meta_graph, read_saved_model
 from fovea.serving.server.saved_model.session_runner import Runner
 
@@ -17,24 +17,24 @@ def outputs(meta_graph, key):
 
 
 def test_a_loop_never_stays_and_its_neighbours_do(meta_graph):
-    here = CallerThread(meta_graph)
-    assert not here.suits(outputs(meta_graph, "slow"), None)
+    here = CallerThreadPolicy(meta_graph)
+    assert not here.allows(outputs(meta_graph, "slow"), None)
     for key in ("serving_default", "both", "upper"):
-        assert here.suits(outputs(meta_graph, key), None)
+        assert here.allows(outputs(meta_graph, key), None)
 
 
 def test_a_deadline_has_to_be_far_off_for_what_runs_took(meta_graph):
-    here = CallerThread(meta_graph)
+    here = CallerThreadPolicy(meta_graph)
     fetches = outputs(meta_graph, "serving_default")
-    assert not here.suits(fetches, 1000.0)  # nothing is known yet
-    here.took(1.0)
-    assert here.suits(fetches, 11.0)
-    assert not here.suits(fetches, 9.0)
+    assert not here.allows(fetches, 1000.0)  # nothing is known yet
+    here.record(1.0)
+    assert here.allows(fetches, 11.0)
+    assert not here.allows(fetches, 9.0)
     for _ in range(50):
-        here.took(0.001)
-    assert here.suits(fetches, 0.1)
-    here.took(1.0)
-    assert not here.suits(fetches, 0.1)
+        here.record(0.001)
+    assert here.allows(fetches, 0.1)
+    here.record(1.0)
+    assert not here.allows(fetches, 0.1)
 
 
 def test_a_run_in_its_caller_s_thread_ends_at_its_deadline_when_it_loops(toys, kit):
