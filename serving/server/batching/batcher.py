@@ -1,8 +1,8 @@
-"""The runs of one loaded version, put together: its queues, and what is done in them.
+"""The batcher of one loaded version: its queues, and how their batches run.
 
-Beyond the original: who cannot be waited for any more is not run, a task that does not
-fit the graph runs by itself, and when a run fails its tasks are run again in halves,
-until those are left that fail alone.
+Beyond TensorFlow Serving: a task past its deadline is not run, a task that does not
+match the graph's inputs runs by itself, and when a batch fails its halves are run
+again, until only the tasks that fail alone are left.
 """
 
 from __future__ import annotations
@@ -16,12 +16,16 @@ from typing import Any
 
 import grpc
 
-from fovea.serving.server.batching.inputs import Input
-from fovea.serving.server.batching.merge import alike, merged, parted
+from fovea.serving.server.batching.delivery import delivering
+from fovea.serving.server.batching.input_spec import InputSpec
+from fovea.serving.server.batching.merge import (
+    concatenated,
+    grouped,
+    split_outputs,
+)
 from fovea.serving.server.batching.parameters import QueueOptions
 from fovea.serving.server.batching.scheduler import Queue, Scheduler
 from fovea.serving.server.batching.tasks import Feeds, Task, fail, settle
-from fovea.serving.server.batching.turns import writing
 from fovea.serving.server.errors import ServingError, invalid_argument
 from fovea.serving.server.telemetry import metrics
 
@@ -30,19 +34,19 @@ _Names = tuple[str, ...]
 
 
 class Batcher:
-    """Puts runs together; ``run`` and ``submit`` take what a Runner's ``run`` takes.
+    """Batches runs; `run` and `submit` take the arguments of `LoadedModel.run`.
 
     Args:
         run: Runs the graph.
-        inputs: What the graph says of the tensors that it is fed, by their names.
+        inputs: The graph's inputs by the names of their tensors.
         scheduler: Has the threads.
-        options: How runs are put together.
+        options: How runs are batched.
     """
 
     def __init__(
         self,
         run: Run,
-        inputs: Mapping[str, Input],
+        inputs: Mapping[str, InputSpec],
         scheduler: Scheduler,
         options: QueueOptions,
     ) -> None:
@@ -51,19 +55,19 @@ class Batcher:
         self._scheduler = scheduler
         self._options = options
         self._queues: dict[tuple[_Names, _Names], Queue] = {}
-        # For tasks that run by themselves, each a batch: room for as many as could
-        # wait in batches.
-        room = options.max_enqueued_batches * options.max_execution_batch_size
-        one_by_one = QueueOptions(1, 1, max_enqueued_batches=room)
-        self._apart = Queue(scheduler, one_by_one, self._process_apart)
+        # For tasks that run by themselves, each a batch: as many may wait as in the
+        # batches of a queue.
+        capacity = options.max_enqueued_batches * options.max_execution_batch_size
+        unbatched = QueueOptions(1, 1, max_enqueued_batches=capacity)
+        self._unbatched = Queue(scheduler, unbatched, self._process_unbatched)
 
     def run(
         self, feeds: Feeds, fetches: Sequence[str], timeout: float | None = None
     ) -> list[Any]:
-        """Run the graph together with others, and wait for it.
+        """Run the graph in a batch, and wait for the result.
 
         Raises:
-            ServingError: The graph failed, it was too late, or there was no room.
+            ServingError: The graph failed, the deadline passed, or the queue is full.
         """
         rows = self._rows(feeds)
         if not self._can_join(feeds, rows):
@@ -75,17 +79,17 @@ class Batcher:
         except FutureTimeoutError:
             if task.future.cancel():
                 raise expired() from None
-            return task.future.result()  # it runs, and no longer than anyone waits
+            return task.future.result()  # it runs already, with a timeout of its own
         finally:
-            del task  # an error has this frame in its traceback, and the task has it
+            del task  # breaks a cycle: the task has the error, whose frame has the task
 
     def submit(
         self, feeds: Feeds, fetches: Sequence[str], timeout: float | None = None
     ) -> Future[list[Any]]:
-        """Run the graph together with others, and do not wait for it.
+        """Run the graph in a batch, without waiting for the result.
 
         Returns:
-            What will have the values, or the error that ``run`` raises. What is
+            A future of the values, or of the error that `run` raises. A task that is
             cancelled in time is not run.
         """
         task = _task(feeds, fetches, 1, timeout)
@@ -95,18 +99,22 @@ class Batcher:
                 task.rows = rows
                 self._queue(feeds, fetches).submit(task)
             else:
-                self._apart.submit(task)
+                self._unbatched.submit(task)
         except ServingError as error:
             fail(task.future, error)
         return task.future
 
     def close(self) -> None:
-        """Return when every task has been answered; there must be no new ones."""
-        for queue in [self._apart, *self._queues.values()]:
+        """Wait until every task is done; none may be submitted meanwhile."""
+        for queue in [self._unbatched, *self._queues.values()]:
             queue.close()
 
     def _rows(self, feeds: Feeds) -> int:
-        """The 0th dimension of all arrays of a task, which is to be the same."""
+        """Check the arrays of a task; return their common 0th dimension.
+
+        Raises:
+            ServingError: INVALID_ARGUMENT.
+        """
         if not feeds:
             raise invalid_argument("Batching Run() must have at least one input tensor")
         rows = -1
@@ -129,10 +137,10 @@ class Batcher:
         return rows
 
     def _can_join(self, feeds: Feeds, rows: int) -> bool:
-        """Whether a task may run with others; one without rows might wait for ever."""
+        """Return whether a task may be batched; without rows it might wait for ever."""
         for name, array in feeds.items():
-            known = self._inputs.get(name)
-            if known is None or not known.fits(array):
+            spec = self._inputs.get(name)
+            if spec is None or not spec.accepts(array):
                 return False
         return rows > 0
 
@@ -141,7 +149,7 @@ class Batcher:
         queue = self._queues.get(key)
         if queue is None:
             process = functools.partial(self._process, *key)
-            # Of two that come at once, one wins; the other's queue stays empty.
+            # Of two concurrent calls one wins; the other's queue stays empty.
             queue = Queue(self._scheduler, self._options, process)
             queue = self._queues.setdefault(key, queue)
         return queue
@@ -151,10 +159,10 @@ class Batcher:
         for task in tasks:
             metrics.batch_waited(now - task.enqueued)
         wanted = _in_time(_not_cancelled(tasks))
-        for group in alike(wanted, self._options):
-            self._run_together(inputs, outputs, group)
+        for group in grouped(wanted, self._options):
+            self._run_batch(inputs, outputs, group)
 
-    def _run_together(
+    def _run_batch(
         self, inputs: _Names, outputs: _Names, tasks: Sequence[Task]
     ) -> None:
         if not tasks:
@@ -163,25 +171,25 @@ class Batcher:
         size = self._options.padded(rows)
         metrics.batch_filled(rows, size)
         try:
-            feeds = merged(tasks, self._options, inputs, size)
+            feeds = concatenated(tasks, self._options, inputs, size)
             try:
                 values = self._run(feeds, outputs, _time_left(tasks))
             finally:
                 metrics.batch_ran()
-            answers = parted(tasks, outputs, values, size)
+            results = split_outputs(tasks, outputs, values, size)
         except Exception as error:
             if len(tasks) == 1:
                 fail(tasks[0].future, error)
                 return
             middle = len(tasks) // 2
             for half in (tasks[:middle], tasks[middle:]):
-                self._run_together(inputs, outputs, _in_time(half))
+                self._run_batch(inputs, outputs, _in_time(half))
             return
-        with writing:
-            for task, answer in zip(tasks, answers, strict=True):
-                task.future.set_result(answer)
+        with delivering:
+            for task, result in zip(tasks, results, strict=True):
+                task.future.set_result(result)
 
-    def _process_apart(self, tasks: list[Task]) -> None:
+    def _process_unbatched(self, tasks: list[Task]) -> None:
         for task in _in_time(_not_cancelled(tasks)):
             left = _time_left([task])
             settle(
@@ -198,12 +206,12 @@ def _task(
 
 
 def _not_cancelled(tasks: Sequence[Task]) -> list[Task]:
-    """Those whose future is still wanted; from now on it cannot be cancelled."""
+    """Return the tasks not cancelled; from now on they cannot be."""
     return [task for task in tasks if task.future.set_running_or_notify_cancel()]
 
 
 def _in_time(tasks: Sequence[Task]) -> list[Task]:
-    """Those that somebody waits for; the others are told that it is too late."""
+    """Return the tasks before their deadlines; fail the others."""
     now = time.monotonic()
     wanted = []
     for task in tasks:
@@ -215,7 +223,7 @@ def _in_time(tasks: Sequence[Task]) -> list[Task]:
 
 
 def _time_left(tasks: Sequence[Task]) -> float | None:
-    """Seconds until nobody waits for any of them; None if somebody has all the time."""
+    """Return the seconds until the last deadline; None if a task has none."""
     deadlines = [task.deadline for task in tasks if task.deadline is not None]
     if len(deadlines) < len(tasks):
         return None
@@ -223,7 +231,7 @@ def _time_left(tasks: Sequence[Task]) -> float | None:
 
 
 def expired() -> ServingError:
-    """The error of who cannot be waited for any more."""
+    """Return the error of a task whose deadline has passed."""
     return ServingError(
         grpc.StatusCode.RESOURCE_EXHAUSTED,
         "Run() timeout exceeded while waiting in batching queue",

@@ -1,4 +1,4 @@
-"""Arrays of many tasks into those of one run, and its outputs back into theirs."""
+"""The arrays of many tasks to those of one run, and its outputs back to theirs."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from fovea.serving.server.batching.parameters import QueueOptions
 from fovea.serving.server.batching.tasks import Task
 from fovea.serving.server.errors import ServingError, invalid_argument
 
-# What the original can pad.
+# What TensorFlow Serving can pad.
 _MAX_RANK = 6
 
 
-def alike(tasks: Sequence[Task], options: QueueOptions) -> list[list[Task]]:
-    """Tasks whose arrays can be put together, in groups.
+def grouped(tasks: Sequence[Task], options: QueueOptions) -> list[list[Task]]:
+    """Group the tasks whose arrays can be concatenated.
 
-    The original fails all tasks of a batch when two of them do not go together.
+    TensorFlow Serving fails all tasks of a batch when two of them cannot.
 
     Args:
-        tasks: All with the same names of feeds.
-        options: Whether other shapes, of the same rank, go together too.
+        tasks: They all feed the same tensors.
+        options: Whether shapes that differ, of the same rank, may be padded.
     """
     if len(tasks) < 2:
         return [list(tasks)]
@@ -38,27 +38,26 @@ def alike(tasks: Sequence[Task], options: QueueOptions) -> list[list[Task]]:
     return list(groups.values())
 
 
-def merged(
+def concatenated(
     tasks: Sequence[Task], options: QueueOptions, names: Sequence[str], size: int
 ) -> dict[str, np.ndarray]:
-    """What to feed to one run.
+    """Concatenate the feeds of tasks to those of one run.
 
     Args:
-        tasks: They go together.
-        options: Whether their shapes may differ.
+        tasks: A group of `grouped`.
+        options: Whether shapes that differ are padded.
         names: The tensors to feed.
-        size: The rows that the run shall have: what the tasks lack is filled with the
-            first row of the last one, which is as good as any.
+        size: The rows of the run; missing ones repeat the first row of the last task.
 
     Raises:
-        ServingError: INVALID_ARGUMENT, they cannot be padded.
+        ServingError: INVALID_ARGUMENT, the arrays cannot be padded.
     """
     rows = sum(task.rows for task in tasks)
     feeds = {}
     for name in names:
         arrays = [task.feeds[name] for task in tasks]
         if options.pad_variable_length_inputs:
-            arrays = _of_one_shape(arrays)
+            arrays = _padded(arrays)
         if size > rows:
             row = arrays[-1][:1]
             arrays.append(np.broadcast_to(row, (size - rows, *row.shape[1:])))
@@ -66,14 +65,14 @@ def merged(
     return feeds
 
 
-def _of_one_shape(arrays: list[np.ndarray]) -> list[np.ndarray]:
+def _padded(arrays: list[np.ndarray]) -> list[np.ndarray]:
     if arrays[0].ndim > _MAX_RANK:
         raise invalid_argument("Only tensors with rank from 1 to 6 can be padded.")
     shape = np.max([array.shape[1:] for array in arrays], axis=0, initial=0).astype(int)
-    return [_filled_up(array, tuple(shape)) for array in arrays]
+    return [_padded_to(array, tuple(shape)) for array in arrays]
 
 
-def _filled_up(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def _padded_to(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     if array.shape[1:] == shape:
         return array
     if array.size == 0:
@@ -83,36 +82,39 @@ def _filled_up(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return larger
 
 
-def parted(
+def split_outputs(
     tasks: Sequence[Task], names: Sequence[str], values: Sequence[Any], size: int
 ) -> list[list[Any]]:
-    """Each task's share of the outputs, as views.
+    """Split the outputs of a run into those of its tasks.
 
     Args:
-        tasks: In the order in which they were merged.
+        tasks: The tasks, in the order of their rows.
         names: The tensors that were computed, each once.
         values: Their values.
         size: The rows of the run.
 
+    Returns:
+        For each task its outputs in the order of its `fetches`, as views.
+
     Raises:
-        ServingError: FAILED_PRECONDITION, an output has not a row for each one fed.
+        ServingError: FAILED_PRECONDITION, an output does not have `size` rows.
     """
     for value in values:
         if np.ndim(value) == 0:
-            raise _unfit("Batched output tensor has 0 dimensions")
+            raise _unsplittable("Batched output tensor has 0 dimensions")
         if len(value) != size:
-            raise _unfit(
+            raise _unsplittable(
                 "Batched output tensor's 0th dimension does not equal the sum of the "
                 "0th dimension sizes of the input tensors"
             )
     outputs = dict(zip(names, values, strict=True))
-    answers, start = [], 0
+    results, start = [], 0
     for task in tasks:
         end = start + task.rows
-        answers.append([outputs[name][start:end] for name in task.fetches])
+        results.append([outputs[name][start:end] for name in task.fetches])
         start = end
-    return answers
+    return results
 
 
-def _unfit(message: str) -> ServingError:
+def _unsplittable(message: str) -> ServingError:
     return ServingError(grpc.StatusCode.FAILED_PRECONDITION, message)

@@ -1,4 +1,4 @@
-"""BatchingParameters: the file of all models, that of one version, what they mean."""
+"""BatchingParameters: the common file, the file of a version, and their meaning."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class PoolOptions:
 
     Attributes:
         threads: How many batches run at the same time.
-        name: What the threads are called.
+        name: The prefix of the threads' names.
     """
 
     threads: int
@@ -47,17 +47,18 @@ class PoolOptions:
 
 @dataclass(frozen=True)
 class QueueOptions:
-    """How a model's requests are put together.
+    """How the requests of a version are batched.
 
     Attributes:
-        max_batch_size: The rows that one request may have.
-        max_execution_batch_size: The rows that run together.
+        max_batch_size: The most rows of one request.
+        max_execution_batch_size: The most rows of one run.
         batch_timeout: Seconds that a request waits for others.
-        max_enqueued_batches: How many batches may wait; the one that is being filled
-            counts, those that run do not.
-        allowed_batch_sizes: To which of these a batch is padded; none: to no size.
-        pad_variable_length_inputs: Whether requests of other shapes may be padded to
-            the largest, rather than run apart.
+        max_enqueued_batches: How many batches may wait, including the one that is being
+            filled.
+        allowed_batch_sizes: A batch is padded to the next of these sizes; empty for no
+            padding.
+        pad_variable_length_inputs: Whether requests of different shapes are padded to
+            the largest, rather than run separately.
         split: Whether one request may be spread over several batches.
     """
 
@@ -70,24 +71,24 @@ class QueueOptions:
     split: bool = False
 
     def padded(self, rows: int) -> int:
-        """The size to which a batch of so many rows is padded."""
+        """Return the size to which a batch of so many rows is padded."""
         return min((s for s in self.allowed_batch_sizes if s >= rows), default=rows)
 
 
 def read(path: str) -> Any:
-    """The parameters in a file.
+    """Read a parameters file.
 
     Raises:
-        ServingError: There is no such file, or it holds something else.
+        ServingError: There is no such file, or its content is invalid.
     """
     return read_text_proto(path, BatchingParameters())
 
 
 def pool_options(parameters: Any | None) -> PoolOptions:
-    """What parameters say about the threads.
+    """Return the parameters of the threads.
 
     Args:
-        parameters: Those of ``--batching_parameters_file``; None without the flag.
+        parameters: Those of `--batching_parameters_file`; None without the flag.
 
     Raises:
         ServingError: INVALID_ARGUMENT.
@@ -105,19 +106,19 @@ def pool_options(parameters: Any | None) -> PoolOptions:
 def version_options(
     parameters: Any | None, version_path: Path, per_model: bool
 ) -> QueueOptions | None:
-    """How the requests of one version are put together.
+    """Return how the requests of one version are batched.
 
     Args:
-        parameters: Those of ``--batching_parameters_file``; None without the flag.
+        parameters: Those of `--batching_parameters_file`; None without the flag.
         version_path: The version directory.
-        per_model: Whether the file in the version directory counts, and it alone.
+        per_model: Whether to use the file in the version directory instead.
 
     Returns:
-        The options, or None when its requests run one by one: a version without a
-        file of its own does, where the versions' files count.
+        The options, or None when the requests are not batched: with `per_model`, a
+        version without a file.
 
     Raises:
-        ServingError: The parameters cannot be read or make no sense.
+        ServingError: The parameters cannot be read or are invalid.
     """
     if per_model:
         file = version_path / VERSION_FILE
@@ -128,14 +129,14 @@ def version_options(
 
 
 def queue_options(parameters: Any) -> QueueOptions:
-    """What parameters say about queues.
+    """Return the parameters of the queues.
 
     Raises:
         ServingError: INVALID_ARGUMENT.
     """
     default = QueueOptions()
     _check_sizes(parameters, default.max_batch_size)
-    # Negative sizes are huge ones, since the original keeps them unsigned.
+    # Negative sizes become huge, as TensorFlow Serving's are unsigned.
     largest = _value(parameters, "max_batch_size", default.max_batch_size) % 2**64
     batches = _value(parameters, "max_enqueued_batches", default.max_enqueued_batches)
     batches %= 2**64
@@ -158,7 +159,7 @@ def queue_options(parameters: Any) -> QueueOptions:
         raise invalid_argument(
             "When enable_large_batch_splitting is true, input_batch_size_limit must be "
             "greater than or equal to max_execution_batch_size."
-            f"1{largest}{execution}"  # appended without a blank by the original, too
+            f"1{largest}{execution}"  # without blanks in TensorFlow Serving, too
         )
     return QueueOptions(
         max_batch_size=largest,
@@ -172,7 +173,11 @@ def queue_options(parameters: Any) -> QueueOptions:
 
 
 def _check_sizes(parameters: Any, default: int) -> None:
-    """Refuse allowed sizes that no batch could have."""
+    """Refuse allowed sizes that are inconsistent.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT.
+    """
     sizes = list(parameters.allowed_batch_sizes)
     if not sizes:
         return

@@ -1,11 +1,11 @@
-"""Threads that run batches, and the queues in which those are filled.
+"""Threads that run batches, and the queues in which batches are filled.
 
-As in the original, all models and versions share the threads, each kind of request has
-a queue of its own, and the threads take a batch from one queue after the other: a full
-one, or one whose first task has waited for ``batch_timeout``.
+As in TensorFlow Serving, all models and versions share the threads, requests with the
+same inputs and outputs share a queue, and the threads take batches from the queues in
+turn: a full one, or one whose first task has waited for `batch_timeout`.
 
-All of it is under one lock. A sleeping thread is woken for a batch, not for a task:
-when the first one comes, to sleep no longer than that may wait, and when it is full.
+One lock guards all of it. A sleeping thread is woken for a batch, not for a task: at
+the first task, to sleep no longer than that may wait, and when the batch is full.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from fovea.serving.server.errors import ServingError
 
 log = logging.getLogger(__name__)
 
-_LONGEST_WAIT = 3600.0  # more than a condition may be asked for makes no difference
+_MAX_WAIT = 3600.0  # seconds; conditions do not accept every float
 
 Process = Callable[[list[Task]], None]
 
 
 class Scheduler:
-    """The threads.
+    """The threads that run batches.
 
     Args:
-        options: How many, and their name.
+        options: Their number and name.
     """
 
     def __init__(self, options: PoolOptions) -> None:
         self.lock = threading.Lock()
-        self.work = threading.Condition(self.lock)  # for threads without any
-        self.idle = threading.Condition(self.lock)  # for who closes a queue
+        self.work = threading.Condition(self.lock)  # a batch may be ready
+        self.idle = threading.Condition(self.lock)  # a closed queue may be empty
         self.waiting: deque[Queue] = deque()  # the queues that have tasks
         self._running = 0
         self._closed = False
@@ -53,7 +53,7 @@ class Scheduler:
             thread.start()
 
     def close(self) -> None:
-        """End the threads, when the queues are empty."""
+        """End the threads as soon as the queues are empty."""
         with self.lock:
             self._closed = True
             self.work.notify_all()
@@ -61,9 +61,9 @@ class Scheduler:
             thread.join()
 
     def run_now(self, queue: Queue, task: Task) -> bool:
-        """Run a task in the thread that asks, if one of ours would do so at once.
+        """Run a task in the caller's thread if one of ours would run it at once.
 
-        For a small graph it takes longer to wake another thread than to run.
+        For a small graph, waking another thread takes longer than the run.
 
         Returns:
             Whether it was run.
@@ -90,7 +90,7 @@ class Scheduler:
             _process(queue, batch.tasks)
             with self.lock:
                 self._end(queue)
-            # They are large, and it may be long until others take their names.
+            # Free their arrays now, not when the next batch replaces them.
             del found, queue, batch
 
     def _begin(self, queue: Queue) -> None:
@@ -104,7 +104,7 @@ class Scheduler:
             self.idle.notify_all()
 
     def _next(self) -> tuple[Queue, Batch] | None:
-        """Wait for a batch; None when there will be no more."""
+        """Wait for a batch; return None when there will be no more."""
         while True:
             now = time.monotonic()
             due: float | None = None
@@ -117,24 +117,24 @@ class Scheduler:
                 else:
                     self.waiting.rotate(-1)
                 if batch is not None:
-                    if self.waiting:  # somebody has to look after the others
+                    if self.waiting:  # another thread has to watch the others
                         self.work.notify()
                     return queue, batch
                 due = queue.due if due is None else min(due, queue.due)
             if self._closed and not self.waiting:
                 return None
-            self.work.wait(None if due is None else min(due - now, _LONGEST_WAIT))
+            self.work.wait(None if due is None else min(due - now, _MAX_WAIT))
 
 
 class Queue:
-    """Tasks of one kind, in batches.
+    """Tasks with the same inputs and outputs, in batches.
 
-    What is neither ``submit`` nor ``close`` is for the threads, which hold the lock.
+    Only `run`, `submit` and `close` may be called without the scheduler's lock.
 
     Args:
         scheduler: Has the threads.
         options: How batches are filled.
-        process: Runs the tasks of a batch and answers each of them.
+        process: Runs the tasks of a batch and sets the result of each.
     """
 
     def __init__(
@@ -155,13 +155,13 @@ class Queue:
 
     @property
     def due(self) -> float:
-        """When the batch that is being filled is to be taken."""
+        """When the batch that is being filled must be taken."""
         return self._open.due
 
     def run(self, task: Task) -> None:
-        """Run a task now if a thread is free and would not wait for others.
+        """Run a task now if a thread is free and it need not wait for others.
 
-        Else put it into a batch, as ``submit`` does.
+        Otherwise put it into a batch, as `submit` does.
         """
         options = self._options
         at_once = not options.batch_timeout
@@ -173,10 +173,10 @@ class Queue:
         """Put a task into a batch.
 
         Args:
-            task: It has at least one row, and no more than one may have.
+            task: It has from 1 to `max_batch_size` rows.
 
         Raises:
-            ServingError: There is no room for it.
+            ServingError: UNAVAILABLE, the queue is full or closed.
         """
         with self._scheduler.lock:
             if self.closed:
@@ -184,28 +184,32 @@ class Queue:
                     grpc.StatusCode.UNAVAILABLE, "The version has been unloaded"
                 )
             was_empty = self.is_empty
-            self._check_room(task.rows)
+            self._check_capacity(task.rows)
             size = self._options.max_execution_batch_size
-            room = size - self._open.rows
-            if task.rows <= room or not self._options.split:
+            free = size - self._open.rows
+            if task.rows <= free or not self._options.split:
                 batches = self._add(task)
             else:
-                batches = sum(map(self._add, split(task, room, size)))
+                batches = sum(map(self._add, split(task, free, size)))
             if was_empty:
                 self._scheduler.waiting.append(self)
             if batches:
                 self._scheduler.work.notify(batches)
 
-    def _check_room(self, rows: int) -> None:
-        """As the original does, which counts rows only where tasks may be split."""
+    def _check_capacity(self, rows: int) -> None:
+        """Refuse a task if the queue is full; rows count only where tasks are split.
+
+        Raises:
+            ServingError: UNAVAILABLE.
+        """
         options = self._options
         batches, size = len(self._full) + 1, options.max_execution_batch_size
         if options.split:
-            room = (options.max_enqueued_batches - batches) * size
-            room += size - self._open.rows
-            if rows > room:
+            capacity = (options.max_enqueued_batches - batches) * size
+            capacity += size - self._open.rows
+            if rows > capacity:
                 raise _full(
-                    f"task size is {rows} but scheduling capacity is only {room} "
+                    f"task size is {rows} but scheduling capacity is only {capacity} "
                     f"(num_enqueued_batches={batches}, "
                     f"max_enqueued_batches={options.max_enqueued_batches}, "
                     f"open_batch_size={self._open.rows}, "
@@ -218,10 +222,10 @@ class Queue:
             )
 
     def _add(self, task: Task) -> int:
-        """Put a task where it fits.
+        """Add a task to the open batch, or begin another.
 
         Returns:
-            How many batches are now to be looked after that were not before.
+            The number of batches for which a thread must be woken.
         """
         size, timeout = (
             self._options.max_execution_batch_size,
@@ -239,7 +243,7 @@ class Queue:
         return int(first or (batch.rows >= size and timeout > 0))
 
     def take(self, now: float) -> Batch | None:
-        """The next batch to run, if it is time for one."""
+        """Return the next batch if one is full or due, else None."""
         if self._full:
             batch = self._full.popleft()
             self._refill(batch, now)
@@ -255,7 +259,7 @@ class Queue:
         return None
 
     def _refill(self, batch: Batch, now: float) -> None:
-        """Let the next tasks into the room of those that nobody waits for any more."""
+        """Replace expired and cancelled tasks by the next ones in the queue."""
         batch.rows = sum(task.rows for task in batch.tasks if task.is_wanted(now))
         while not self.is_empty:
             following = self._full[0] if self._full else self._open
@@ -269,7 +273,7 @@ class Queue:
                 self._full.popleft()
 
     def close(self) -> None:
-        """Take no more tasks; return when those that wait have been answered."""
+        """Accept no more tasks; wait until all are done."""
         with self._scheduler.lock:
             self.closed = True
             self._scheduler.work.notify()
@@ -279,7 +283,7 @@ class Queue:
 def _process(queue: Queue, tasks: list[Task]) -> None:
     try:
         queue.process(tasks)
-    except Exception as error:  # nobody shall wait for ever
+    except Exception as error:  # no future may stay pending
         log.exception("A batch failed unexpectedly")
         for task in tasks:
             if not task.future.done():

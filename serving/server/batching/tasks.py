@@ -1,4 +1,4 @@
-"""A request's run while it waits, and the batch that it waits in."""
+"""A task: one run that waits, and the batch in which it waits."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ Feeds = Mapping[str, np.ndarray]
 
 @dataclass(slots=True, eq=False)
 class Task:
-    """One run of the graph that somebody waits for.
+    """One requested run of the graph.
 
     Attributes:
         feeds: Arrays by the names of the tensors that they replace.
         fetches: The names of the tensors to compute.
         rows: The 0th dimension of every array.
-        enqueued: When it came, by the monotonic clock.
-        deadline: After which nobody waits for it any more.
-        future: Gets the values in the order of ``fetches``, or the error.
+        enqueued: When it was submitted, by the monotonic clock.
+        deadline: When it expires, by the monotonic clock; None for never.
+        future: Gets the values in the order of `fetches`, or the error.
     """
 
     feeds: Feeds
@@ -36,7 +36,7 @@ class Task:
     future: Future[list[Any]] = field(default_factory=Future)
 
     def is_wanted(self, now: float) -> bool:
-        """Whether somebody still waits for it."""
+        """Return whether it is neither expired nor cancelled."""
         in_time = self.deadline is None or now < self.deadline
         return in_time and not self.future.cancelled()
 
@@ -46,9 +46,10 @@ class Batch:
     """Tasks that will run together.
 
     Attributes:
-        tasks: In the order in which they came.
-        rows: Of all of them.
-        due: When the first has waited long enough; of no meaning while there is none.
+        tasks: The tasks in the order of their submission.
+        rows: The sum of their rows.
+        due: When the first one has waited for the batch timeout, by the monotonic
+            clock; undefined while there is none.
     """
 
     tasks: list[Task] = field(default_factory=list)
@@ -57,12 +58,12 @@ class Batch:
 
 
 def split(task: Task, first: int, size: int) -> list[Task]:
-    """Cut a task into parts, whose answers come together as its own.
+    """Split a task into parts, whose results are joined to its own.
 
     Args:
-        task: What is too large.
-        first: The rows of the first part, 0 for none of another size.
-        size: The rows of each other part; the last has what is left.
+        task: A task with too many rows for one batch.
+        first: The rows of the first part; 0 if all parts have `size` rows.
+        size: The rows of each other part; the last has the rest.
     """
     starts = [0] if first else []
     starts += range(first, task.rows, size)
@@ -77,13 +78,13 @@ def split(task: Task, first: int, size: int) -> list[Task]:
 
 
 def _join(whole: Future[list[Any]], parts: list[Future[list[Any]]]) -> None:
-    lock, left = threading.Lock(), len(parts)
+    lock, pending = threading.Lock(), len(parts)
 
     def done(part: Future[list[Any]]) -> None:
-        nonlocal left
+        nonlocal pending
         with lock:
-            left -= 1
-            last = left == 0
+            pending -= 1
+            last = pending == 0
         if last and whole.set_running_or_notify_cancel():
             settle(whole, lambda: _concatenated([part.result() for part in parts]))
 
@@ -95,19 +96,19 @@ def _concatenated(parts: list[list[Any]]) -> list[Any]:
     return [np.concatenate(values) for values in zip(*parts, strict=True)]
 
 
-def settle(future: Future[list[Any]], answer: Callable[[], list[Any]]) -> None:
-    """Give a future an answer, or the error that comes in its place."""
+def settle(future: Future[list[Any]], compute: Callable[[], list[Any]]) -> None:
+    """Set the result of a future, or the error that computing it raises."""
     try:
-        future.set_result(answer())
+        future.set_result(compute())
     except Exception as error:
         fail(future, error)
 
 
 def fail(future: Future[list[Any]], error: Exception) -> None:
-    """Give a future an error.
+    """Set the error of a future.
 
-    One that is meant for a client is parted from its traceback, whose frames would
-    keep the future and all arrays of its batch in memory, in a cycle.
+    A ServingError loses its traceback, whose frames would keep the future and all
+    arrays of its batch in memory, in a cycle.
     """
     if isinstance(error, ServingError):
         error.__traceback__ = error.__context__ = None

@@ -23,7 +23,7 @@ from typing import Any, Protocol
 import grpc
 
 from fovea.serving.server.admission import Pool
-from fovea.serving.server.batching.turns import wait_turn
+from fovea.serving.server.batching.delivery import wait_for_delivery
 from fovea.serving.server.errors import ServingError
 from fovea.serving.server.rpc import grpc_private
 from fovea.serving.server.rpc.grpc_private import server as _server
@@ -195,7 +195,7 @@ class _Call:
         receive_message = _server._receive_message(state, call, self._read)
 
         def received(event: Any) -> Any:
-            wait_turn()
+            wait_for_delivery()
             self.size = len(_server._serialized_request(event) or b"")
             result = receive_message(event)
             if state.request is not None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fovea.serving.server.batching.batcher import Batcher
-from fovea.serving.server.batching.inputs import Input
+from fovea.serving.server.batching.input_spec import InputSpec
 from fovea.serving.server.batching.parameters import PoolOptions, QueueOptions
 from fovea.serving.server.batching.scheduler import Scheduler
 from fovea.serving.server.errors import invalid_argument
@@ -62,7 +62,7 @@ class Room:
     def batcher(self, graph, scheduler=None, shape=(-1,), **options):
         options.setdefault("max_execution_batch_size", options.get("max_batch_size", 8))
         options.setdefault("max_batch_size", options["max_execution_batch_size"])
-        known = Input(np.dtype(np.float32), shape)
+        known = InputSpec(np.dtype(np.float32), shape)
         return Batcher(
             graph,
             {"x": known, "y": known},

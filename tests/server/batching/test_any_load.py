@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fovea.serving.server.batching.batcher import Batcher
-from fovea.serving.server.batching.inputs import Input
+from fovea.serving.server.batching.input_spec import InputSpec
 from fovea.serving.server.batching.parameters import PoolOptions, QueueOptions
 from fovea.serving.server.batching.scheduler import Scheduler
 from fovea.serving.server.errors import ServingError, invalid_argument
@@ -51,8 +51,8 @@ def queue_options(draw):
 def test_answers_are_those_of_runs_by_themselves(asked, options, threads):
     scheduler = Scheduler(PoolOptions(threads, "test"))
     inputs = {
-        "x": Input(np.dtype(np.float32), (-1, -1)),
-        "y": Input(np.dtype(np.float32), (-1,)),
+        "x": InputSpec(np.dtype(np.float32), (-1, -1)),
+        "y": InputSpec(np.dtype(np.float32), (-1,)),
     }
     batcher = Batcher(run, inputs, scheduler, options)
     generator = np.random.default_rng(0)
