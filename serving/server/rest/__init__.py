@@ -1,1 +1,1 @@
-"""The REST gateway: TF Serving's HTTP API over the same models as the gRPC services."""
+"""The REST gateway: TensorFlow Serving's HTTP API to the gRPC services' models."""

@@ -1,4 +1,4 @@
-"""The ASGI application: HTTP in, a call of the handler on a thread, HTTP out."""
+"""The ASGI application: it calls the handler in a thread for each HTTP request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-MAX_BODY_BYTES = 2**31 - 1  # as gRPC's messages
+MAX_BODY_BYTES = 2**31 - 1  # the limit of a gRPC message
 
 _TOO_MANY = error_body("The server is overloaded: too many requests are waiting")
 
@@ -24,30 +24,34 @@ class App:
     """Serves a handler.
 
     Args:
-        handler: Turns a request into a reply; it may block.
-        pool: Runs it.
-        most: How many requests that infer may run and wait at the same time; more are
-            refused rather than kept in memory.
+        handler: Handles a request; it may block.
+        pool: Runs the handler.
+        max_accepted: How many inference requests may run or wait at the same time; more
+            are refused rather than kept in memory.
+
+    Attributes:
+        closing: Whether every reply closes its connection.
     """
 
     def __init__(
-        self, handler: Callable[[Request], Reply], pool: Executor, most: int
+        self, handler: Callable[[Request], Reply], pool: Executor, max_accepted: int
     ) -> None:
         self._handler = handler
         self._pool = pool
-        self._most = most
+        self._max_accepted = max_accepted
         self._accepted = 0
-        # From here on every reply ends its connection.
         self.closing = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request, as ASGI defines it."""
+        """Handle one request, as ASGI defines it."""
         if scope["type"] != "http":
-            raise RuntimeError(f"{scope['type']} is not served here")
+            raise RuntimeError(
+                f"ASGI scope type must be http. Received: {scope['type']}"
+            )
         body = await _body(receive)
         if body is None:
             reply = error_page(413)
-        elif scope["method"] == "POST" and self._accepted >= self._most:
+        elif scope["method"] == "POST" and self._accepted >= self._max_accepted:
             reply = Reply(429, [("Content-Type", "application/json")], _TOO_MANY)
         else:
             loop = asyncio.get_running_loop()
@@ -75,11 +79,11 @@ class App:
 
 
 async def _body(receive: Receive) -> bytes | None:
-    """The whole body, None if it is too long."""
+    """Read the whole body; return None if it is too long."""
     parts, size = [], 0
     while True:
         message = await receive()
-        if message["type"] != "http.request":  # the client has gone
+        if message["type"] != "http.request":  # the client has disconnected
             return b""
         part = message.get("body", b"")
         size += len(part)

@@ -1,4 +1,4 @@
-"""``{"b64": "..."}``: how JSON carries bytes."""
+"""Bytes in JSON: `{"b64": "..."}`."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _SPACE = re.compile(r"[ \t\n\v\f\r]+")
 
 
 def is_base64(value: Any) -> bool:
-    """Whether a JSON value is an object with this one key and a string."""
+    """Return whether a JSON value is an object with only this key, and a string."""
     return (
         isinstance(value, dict) and len(value) == 1 and isinstance(value.get(KEY), str)
     )
 
 
 def decode(value: Any) -> bytes:
-    """The bytes of such an object.
+    """Decode such an object.
 
-    As lenient as the original: white space anywhere, padding or none.
+    As in TensorFlow Serving, white space is allowed anywhere and padding is optional.
 
     Raises:
-        ServingError: It is another object, or its text is no base64.
+        ServingError: INVALID_ARGUMENT, another object or invalid base64.
     """
     if not is_base64(value):
         raise invalid_argument(
@@ -42,7 +42,7 @@ def decode(value: Any) -> bytes:
     digits = bare.rstrip("=.")
     missing = -len(digits) % 4
     if len(bare) - len(digits) not in (0, missing):
-        missing = 3  # wrong padding: more than any text can lack
+        missing = 3  # wrong padding; no valid text lacks 3 characters
     try:
         if missing == 3:
             raise ValueError

@@ -1,4 +1,4 @@
-"""The HTTP server: uvicorn on a thread of its own, requests on a pool of threads."""
+"""The HTTP server: uvicorn in a thread of its own, handlers in a pool of threads."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from fovea.serving.server.rest.messages import Reply, Request
 
 log = logging.getLogger(__name__)
 
-# The original's; clients that keep connections count on no less.
+# TensorFlow Serving's, on which clients with persistent connections rely.
 KEEP_ALIVE_SECONDS = 50
 
-# One that runs and the rest waiting, as with gRPC.
+# One that runs and the rest waiting, as for gRPC.
 REQUESTS_PER_THREAD = 8
 
 # How long requests may still arrive on open connections before these are closed.
@@ -28,16 +28,16 @@ _POLL_SECONDS = 0.01
 
 
 class Gateway:
-    """Listens from its making until ``drain``.
+    """Listens from its construction until `drain`.
 
     Args:
-        holder: A bound socket; it is the gateway's from now on.
-        handler: Turns a request into a reply; it may block.
-        threads: Requests that are handled at the same time.
+        listener: A bound socket, which the gateway closes.
+        handler: Handles a request; it may block.
+        threads: How many requests are handled at the same time.
     """
 
     def __init__(
-        self, holder: socket.socket, handler: Callable[[Request], Reply], threads: int
+        self, listener: socket.socket, handler: Callable[[Request], Reply], threads: int
     ) -> None:
         self._pool = ThreadPoolExecutor(threads, "rest")
         self._app = App(handler, self._pool, threads * REQUESTS_PER_THREAD)
@@ -55,7 +55,7 @@ class Gateway:
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
         )
         self._server = uvicorn.Server(config)
-        self._holder = holder
+        self._listener = listener
         self._thread = threading.Thread(target=self._run, name="rest", daemon=True)
         self._thread.start()
         while not self._server.started and self._thread.is_alive():
@@ -63,27 +63,27 @@ class Gateway:
 
     def _run(self) -> None:
         try:
-            self._server.run([self._holder])
+            self._server.run([self._listener])
         finally:
-            self._holder.close()
+            self._listener.close()
 
     @property
     def port(self) -> int:
         """The port that it listens on."""
-        return int(self._holder.getsockname()[1])
+        return int(self._listener.getsockname()[1])
 
     def drain(self, seconds: float) -> bool:
-        """Answer what has been sent, then close.
+        """Complete the requests that were sent, then close.
 
         Args:
             seconds: How long that may take.
 
         Returns:
-            Whether every request was answered.
+            Whether every request was completed.
         """
         end = time.monotonic() + seconds
-        # A connection that is idle may be carrying a request already: to close it now
-        # would lose that one. Replies from here on tell their clients to go elsewhere.
+        # A request may be under way on a connection that looks idle: closing it now
+        # would lose it. From here on every reply closes its connection.
         self._app.closing = True
         time.sleep(min(QUIET_SECONDS, seconds))
         self._server.should_exit = True

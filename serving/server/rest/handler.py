@@ -1,4 +1,4 @@
-"""One REST request to its reply. No HTTP library is known here, only its terms."""
+"""One REST request to its reply, independent of the HTTP library."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from fovea.serving.server.rest.messages import (
     Headers,
     Reply,
     Request,
+    decompressed,
     error_page,
     http_status,
-    inflated,
 )
 from fovea.serving.server.rest.pretty import error_body
 from fovea.serving.server.rest.routes import BadVersion, Route, is_api, route
@@ -46,7 +46,7 @@ METRICS_TYPE = CONTENT_TYPE_LATEST
 
 METHODS = {"GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"}
 
-# What the actions are called in gRPC.
+# The gRPC methods of the actions.
 _METHODS = {
     "predict": "Predict",
     "classify": "Classify",
@@ -57,14 +57,14 @@ _METHODS = {
 
 
 class Handler:
-    """Answers REST requests with the models of a manager.
+    """Handles REST requests with the models of a manager.
 
     Args:
         manager: Lends the models.
-        timeout: Seconds that a model may take for one request, None for ever; a
-            request that has waited so long for a thread is not begun.
-        cors: Whether pages of other sites may read the replies.
-        metrics_path: The path of TF Serving's page of metrics, "" for none.
+        timeout: Seconds that a model may take for one request, None for no limit; a
+            request that has waited so long for a thread is refused.
+        cors: Whether pages of other origins may read the replies.
+        metrics_path: The path of TensorFlow Serving's metrics page, "" for none.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Handler:
         self._usual_metrics = metrics_pages.conventional(manager.available)
 
     def __call__(self, request: Request) -> Reply:
-        """Answer; whatever happens, the client gets a reply."""
+        """Return the reply; no error is raised."""
         if request.method not in METHODS:
             return error_page(501)
         path = request.target.partition("?")[0]
@@ -96,16 +96,16 @@ class Handler:
             headers = [("Content-Type", PAGE_TYPE), *self._cors_headers()]
             return Reply(code, headers, b"")
         try:
-            wanted = route(request.method, request.target)
-            about = {
+            found = route(request.method, request.target)
+            attributes = {
                 "http.request.method": request.method,
                 "url.path": request.target.partition("?")[0],
             }
-            name = f"{request.method} {_METHODS[wanted.action]}"
-            with tracing.span(name, request.headers, about) as told:
-                code, body = self._watched(wanted, request)
+            name = f"{request.method} {_METHODS[found.action]}"
+            with tracing.span(name, request.headers, attributes) as set_outcome:
+                code, body = self._measured(found, request)
                 fault = grpc.StatusCode.INTERNAL if code >= 500 else None
-                told(fault, "http.response.status_code", code, wanted.spec)
+                set_outcome(fault, "http.response.status_code", code, found.spec)
         except BadVersion:
             code, body = 400, b""
         except ServingError as error:
@@ -122,17 +122,21 @@ class Handler:
         headers = [("Content-Type", "text/plain")]
         if target == self._metrics_path:
             return Reply(200, headers, metrics_pages.tf_serving())
-        wrong = f"Unexpected path: {target}. Should be {self._metrics_path}"
-        return Reply(400, headers, wrong.encode())
+        mistake = f"Unexpected path: {target}. Should be {self._metrics_path}"
+        return Reply(400, headers, mistake.encode())
 
-    def _watched(self, wanted: Route, request: Request) -> tuple[int, bytes]:
-        """The status and the body of a request to the API, counted."""
-        method = _METHODS[wanted.action]
-        watch = metrics.Watch("REST", method, wanted.spec.name)
+    def _measured(self, found: Route, request: Request) -> tuple[int, bytes]:
+        """Handle a request to the API; count and log it.
+
+        Returns:
+            The HTTP status and the body.
+        """
+        method = _METHODS[found.action]
+        watch = metrics.Watch("REST", method, found.spec.name)
         try:
-            body = self._answer(wanted, request)
+            body = self._handle(found, request)
             watch.done(grpc.StatusCode.OK)
-            _log(method, wanted, request, grpc.StatusCode.OK)
+            _log(method, found, request, grpc.StatusCode.OK)
             return 200, body
         except ServingError as error:
             failure = error
@@ -140,26 +144,25 @@ class Handler:
             log.exception("%s %s failed unexpectedly", request.method, request.target)
             failure = ServingError(grpc.StatusCode.INTERNAL, str(error))
         watch.done(failure.code)
-        _log(method, wanted, request, failure.code)
+        _log(method, found, request, failure.code)
         return http_status(failure.code), error_body(failure.message)
 
-    def _answer(self, wanted: Route, request: Request) -> bytes:
-        if wanted.action in ("status", "metadata") and not wanted.spec.name:
+    def _handle(self, found: Route, request: Request) -> bytes:
+        action, spec = found.action, found.spec
+        if action in ("status", "metadata") and not spec.name:
             raise invalid_argument("Missing model name in request.")
-        if wanted.action == "status":
-            versions = self._manager.statuses(wanted.spec.name)
-            return proto_to_json.status(status(wanted.spec, versions))
-        if wanted.action == "metadata":
-            name, number = resolve(wanted.spec, self._manager.labels)
-            with self._manager.servable(name, number) as (version, runner):
-                return proto_to_json.metadata(metadata(runner, name, version))
-        self._refuse_late(request)
-        return infer(
-            self._manager, wanted.action, wanted.spec, inflated(request), self._timeout
-        )
+        if action == "status":
+            versions = self._manager.statuses(spec.name)
+            return proto_to_json.status(status(spec, versions))
+        if action == "metadata":
+            name, number = resolve(spec, self._manager.labels)
+            with self._manager.servable(name, number) as (version, model):
+                return proto_to_json.metadata(metadata(model, name, version))
+        self._refuse_expired(request)
+        return infer(self._manager, action, spec, decompressed(request), self._timeout)
 
-    def _refuse_late(self, request: Request) -> None:
-        """What nobody waits for any more would only keep others waiting."""
+    def _refuse_expired(self, request: Request) -> None:
+        """Refuse a request whose time has passed: it would only delay others."""
         waited = time.monotonic() - request.arrived
         if self._timeout is not None and waited > self._timeout:
             raise ServingError(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")

@@ -1,4 +1,4 @@
-"""What goes in and out: requests and replies, in HTTP's terms but of no library."""
+"""Requests and replies in the terms of HTTP, independent of the HTTP library."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import grpc
 
 Headers = list[tuple[str, str]]
 
-# A compressed body may not grow beyond this: a few bytes must not fill the memory.
-MAX_INFLATED_BYTES = 100 * 2**20
+# A few compressed bytes must not fill the memory.
+MAX_DECOMPRESSED_BYTES = 100 * 2**20
 _GZIP = 16 + zlib.MAX_WBITS
 
 _STATUS = {
@@ -39,12 +39,12 @@ class Request:
     """An HTTP request.
 
     Attributes:
-        method: In capitals.
+        method: The method in capitals.
         target: The path, not decoded, and the query with its question mark.
-        headers: Their values by their names in lower case.
-        body: As it was sent.
-        arrived: When that was, of the monotonic clock.
-        peer: Whose it is, ``address:port``.
+        headers: Values by names in lower case.
+        body: The body as it was sent.
+        arrived: The time of arrival, by the monotonic clock.
+        peer: The client, `address:port`.
     """
 
     method: str
@@ -57,7 +57,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """An HTTP response; its Content-Length is left to the server."""
+    """An HTTP response; the server adds its Content-Length."""
 
     status: int
     headers: Headers
@@ -65,12 +65,12 @@ class Reply:
 
 
 def http_status(code: grpc.StatusCode) -> int:
-    """The HTTP status of a canonical code."""
+    """Return the HTTP status of a canonical code."""
     return _STATUS.get(code, 500)
 
 
 def error_page(code: int) -> Reply:
-    """The page for a request that is not for the API; the connection ends with it."""
+    """Return the page for a request outside the API; it closes the connection."""
     phrase = http.HTTPStatus(code).phrase
     page = (
         f"<HTML><HEAD>\n<TITLE>{code} {phrase}</TITLE>\n</HEAD><BODY>\n"
@@ -80,13 +80,13 @@ def error_page(code: int) -> Reply:
     return Reply(code, headers, page.encode())
 
 
-def inflated(request: Request) -> bytes:
-    """The body, unpacked if it says that it is packed; empty if that fails."""
+def decompressed(request: Request) -> bytes:
+    """Return the body, decompressed if it is gzip; empty if that fails."""
     if "gzip" not in request.headers.get("content-encoding", ""):
         return request.body
     stream = zlib.decompressobj(_GZIP)
     try:
-        body = stream.decompress(request.body, MAX_INFLATED_BYTES)
+        body = stream.decompress(request.body, MAX_DECOMPRESSED_BYTES)
     except zlib.error:
         return b""
     return body if stream.eof else b""

@@ -1,4 +1,4 @@
-"""Floating-point numbers as text, in the two ways in which the original writes them."""
+"""Floating-point numbers as text, in the two forms that TensorFlow Serving writes."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import math
 
 import numpy as np
 
-# Significant digits that always suffice to read the same number back.
+# Significant digits that always read back as the same number.
 _FULL_DIGITS = {np.dtype(np.float32): 9, np.dtype(np.float64): 17}
 
 
 def decimals(values: np.ndarray) -> list[str]:
-    """The numbers of an answer: six digits where they suffice, else all.
+    """Format the numbers of a response: six digits where they suffice, else all.
 
     Args:
         values: A float32 or float64 array of any shape.
 
     Returns:
-        One text per value, in the array's order. Each reads back as the same value
-        and shows that it is no integer, by a point or an exponent.
+        One text per value, in the array's order. Each reads back as the same value, and
+        has a point or an exponent.
     """
     flat = np.ascontiguousarray(values).reshape(-1)
     if not flat.size:
@@ -34,7 +34,7 @@ def decimals(values: np.ndarray) -> list[str]:
 
 
 def _formatted(numbers: list[float], digits: int) -> list[str]:
-    # One format for all takes a fraction of the time of a format for each.
+    # One format for all takes a fraction of the time of one for each.
     return ((f"%.{digits}g " * len(numbers)) % tuple(numbers)).split()
 
 
@@ -48,10 +48,10 @@ _NOT_FINITE = {"nan": "NaN", "-nan": "NaN", "inf": "Infinity", "-inf": "-Infinit
 
 
 def shortest(number: float) -> str:
-    """A finite number inside a JSON value that an error shows, as rapidjson writes it.
+    """Format a finite number inside a JSON value of an error, as rapidjson does.
 
-    The fewest digits that read back as the same number; a plain decimal between 1e-6
-    and 1e21, else with an exponent.
+    It has the fewest digits that read back as the same number; it is a plain decimal
+    between 1e-6 and 1e21, else has an exponent.
     """
     if number == 0 or not math.isfinite(number):
         return "-0.0" if math.copysign(1, number) < 0 else "0.0"

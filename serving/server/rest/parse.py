@@ -1,9 +1,9 @@
-"""JSON text to Python values, fast where it is good and exact where it is not.
+"""JSON text to Python values: fast for valid JSON, with exact errors for the rest.
 
 orjson reads what almost every client sends. What it refuses (NaN, text after the first
-value, a mistake) goes to the exact reader, which accepts all that the original accepts
-and words every refusal as the original does. Numbers come out alike from both: an
-``int`` where the text is an integer that fits 64 bits, else a ``float``.
+value, a mistake) goes to the exact reader, which accepts all that TensorFlow Serving
+accepts and words every error as it does. Both return the same numbers: an `int` where
+the text is an integer of at most 64 bits, else a `float`.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from fovea.serving.server.rest.pretty import value_text
 
 
 def parse(body: bytes) -> dict[str, Any]:
-    """The JSON object that a request's body holds.
+    """Parse the JSON object in the body of a request.
 
     Args:
         body: The bytes that the client sent. What follows the first value is ignored.
 
     Raises:
-        ServingError: No JSON, or no object.
+        ServingError: INVALID_ARGUMENT, not JSON or not an object.
     """
     if not body:
         raise invalid_argument("JSON Parse error: The document is empty")
@@ -43,6 +43,6 @@ def parse(body: bytes) -> dict[str, Any]:
 
 
 def may_hold_booleans(body: bytes) -> bool:
-    """Whether ``true`` or ``false`` occurs anywhere in the text."""
-    # A single byte is searched for much faster than a word, and is mostly missing.
+    """Return whether `true` or `false` occurs anywhere in the text."""
+    # Searching for a byte is much faster than for a word, and mostly finds none.
     return (b"u" in body and b"true" in body) or (b"f" in body and b"false" in body)

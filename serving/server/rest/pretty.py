@@ -1,4 +1,4 @@
-"""JSON text as the original writes it: white space counts."""
+"""JSON text as TensorFlow Serving writes it, including white space."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NAMED = {
 
 
 def quote(text: str) -> str:
-    """A JSON string; nothing but quotes, backslashes and control characters escaped."""
+    """Return a JSON string; only quotes, backslashes and control characters escaped."""
     return f'"{_SPECIAL.sub(_escape, text)}"'
 
 
@@ -40,22 +40,22 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def indent(level: int) -> str:
-    """The start of a new line inside so many objects and arrays."""
+    """Return a line break and the indentation inside so many objects and arrays."""
     return "\n" + "    " * level
 
 
 def to_bytes(text: str) -> bytes:
-    """A body: bytes that were no UTF-8 when they came go out as they came."""
+    """Encode a body; bytes of a request that were not UTF-8 are restored."""
     return text.encode("utf-8", "surrogateescape")
 
 
 def error_body(message: str) -> bytes:
-    """The body of every reply that is an error."""
+    """Return the body of an error reply."""
     return to_bytes(f'{{{indent(1)}"error": {quote(message)}\n}}')
 
 
 def value_text(value: Any) -> str:
-    """A JSON value as errors show it, at most its first 256 bytes."""
+    """Return a JSON value as errors show it, at most its first 256 bytes."""
     if isinstance(value, float):
         kind = np.float32 if abs(value) <= _MAX_SHOWN_AS_FLOAT else np.float64
         return decimals(np.array([value], kind))[0]
@@ -75,9 +75,9 @@ def value_text(value: Any) -> str:
 
 
 def _pieces(value: Any, level: int) -> Iterator[str | None]:
-    """The text of a value, bit by bit, so that a huge one is not written in full.
+    """Yield the text of a value in pieces, so that a huge one is not written in full.
 
-    None stands for a NaN or an infinity: the original stops writing there.
+    None stands for a NaN or an infinity, where TensorFlow Serving stops writing.
     """
     if isinstance(value, dict):
         for index, (name, member) in enumerate(value.items()):

@@ -1,6 +1,6 @@
 """Status and metadata as JSON: protobufs in the C++ library's layout.
 
-Python's ``json_format`` knows the form but not the layout: defaults come last there.
+Python's `json_format` writes the same values, but defaults come last.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _ESCAPED = {ord("<"): "\\u003c", ord(">"): "\\u003e", 0x7F: "\\u007f"}
 
 
 def status(response: get_model_status_pb2.GetModelStatusResponse) -> bytes:
-    """The body of ``GET /v1/models/NAME``."""
+    """Return the body of `GET /v1/models/NAME`."""
     return _text(response).encode()
 
 
 def metadata(response: get_model_metadata_pb2.GetModelMetadataResponse) -> bytes:
-    """The body of ``GET /v1/models/NAME/metadata``: two protobufs, strung together."""
+    """Return the body of `GET /v1/models/NAME/metadata`, two protobufs in one."""
     signatures = get_model_metadata_pb2.SignatureDefMap()
     response.metadata[SIGNATURE_DEF].Unpack(signatures)
     return (
@@ -43,13 +43,13 @@ def _text(proto: message.Message) -> str:
     return text.translate(_ESCAPED) + "\n"
 
 
-def _in_order(fields: Any, of: descriptor.Descriptor) -> Any:
+def _in_order(fields: Any, message_type: descriptor.Descriptor) -> Any:
     """Put fields, and the fields of messages inside them, in the order of the proto."""
     if not isinstance(fields, dict):  # a wrapper such as Int64Value
         return fields
     return {
         field.name: _ordered_value(fields[field.name], field)
-        for field in of.fields
+        for field in message_type.fields
         if field.name in fields
     }
 

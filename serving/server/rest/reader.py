@@ -1,8 +1,8 @@
-"""The exact JSON reader: what rapidjson accepts, and its words and offsets if not.
+"""The exact JSON reader: it accepts what rapidjson accepts, and raises its errors.
 
-It reads as the original's parser is set up: without recursion, with NaN and Infinity,
-and no further than the end of the first value. The strings of the result may hold
-bytes that are no UTF-8, as lone surrogates (``surrogateescape``).
+It reads as TensorFlow Serving configures rapidjson: without recursion, with NaN and
+Infinity, and no further than the end of the first value. Strings of the result may
+hold bytes that are not UTF-8 as lone surrogates (`surrogateescape`).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ MAX_DIGITS = 309
 
 
 class _After(enum.Enum):
-    """What was read last."""
+    """The token that was read last."""
 
     NOTHING = enum.auto()
     OPEN_OBJECT = enum.auto()
@@ -75,7 +75,7 @@ _VALUE_MAY_FOLLOW = {
     _After.COMMA_IN_ARRAY,
 }
 _NAME_MAY_FOLLOW = {_After.OPEN_OBJECT, _After.COMMA_IN_OBJECT}
-# The states and bytes that lead from one state to the next; both ends are below.
+# The next state by state and byte; closing brackets are below.
 _PUNCTUATION = {
     (_After.NAME, b":"): _After.COLON,
     (_After.MEMBER, b","): _After.COMMA_IN_OBJECT,
@@ -90,11 +90,11 @@ _ENDS = {
 
 
 class JSONError(Exception):
-    """The text is no JSON.
+    """The text is not JSON.
 
     Args:
-        reason: rapidjson's words.
-        offset: The byte that is wrong.
+        reason: The error text of rapidjson.
+        offset: The position of the wrong byte.
     """
 
     def __init__(self, reason: str, offset: int) -> None:
@@ -110,7 +110,7 @@ def read(text: bytes) -> Any:
         text: JSON; a NUL byte ends it.
 
     Returns:
-        The value. Of members with the same name, the last one counts.
+        The value. Of members with the same name, it has the last one.
 
     Raises:
         JSONError: There is no complete value.
@@ -119,7 +119,7 @@ def read(text: bytes) -> Any:
     at = _end(_BYTE_ORDER_MARK, text, 0)
     state = _After.NOTHING
     name = ""
-    opened: list[tuple[Any, str]] = []  # containers, and their names in the outer one
+    opened: list[tuple[Any, str]] = []  # containers and their names in the outer one
     while True:
         at = _end(_SPACE, text, at)
         token = text[at : at + 1]
@@ -202,7 +202,7 @@ def _string(text: bytes, at: int) -> tuple[str, int]:
 
 
 def _unicode(text: bytes, start: int) -> tuple[bytes, int]:
-    """Read ``\\uXXXX``, or the two of them that stand for one character."""
+    r"""Read `\uXXXX`, or two of them that encode one character."""
 
     def hex4(at: int) -> int:
         if not _HEX4.match(text, at):

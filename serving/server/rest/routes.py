@@ -1,4 +1,4 @@
-"""Which request means what: the paths of the REST API, with the original's quirks."""
+"""The routes of the REST API, with TensorFlow Serving's quirks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tensorflow_serving.apis import model_pb2
 
 from fovea.serving.server.errors import invalid_argument
 
-# Case does not matter for the fixed words, here. The verbs below are lower case only.
+# Fixed words match in any case here; the verbs below are lower case only.
 _API = re.compile(r"/v1/.*", re.IGNORECASE)
 _VERSION = r"(?:/versions/([0-9]+)|/labels/([^/:]+))?"
 _POST = re.compile(
@@ -23,15 +23,15 @@ MAX_INT64 = 2**63 - 1
 
 
 class BadVersion(Exception):
-    """A version that is no int64: the one error that is answered without a text."""
+    """A version that is not an int64: the one error that has an empty body."""
 
 
 @dataclass(frozen=True)
 class Route:
-    """What a request asks for.
+    """The meaning of a request line.
 
     Attributes:
-        action: "classify", "regress", "predict", "metadata" or "status".
+        action: `classify`, `regress`, `predict`, `metadata` or `status`.
         spec: The model and the version or label that the path names.
     """
 
@@ -40,19 +40,19 @@ class Route:
 
 
 def is_api(target: str) -> bool:
-    """Whether a path belongs to the REST API at all."""
+    """Return whether a path belongs to the REST API."""
     return _API.fullmatch(target) is not None
 
 
 def route(method: str, target: str) -> Route:
-    """Read a request line.
+    """Parse a request line.
 
     Args:
         method: The HTTP method.
         target: The path as it was sent, and the query with its question mark.
 
     Raises:
-        ServingError: INVALID_ARGUMENT, it is none of the API.
+        ServingError: INVALID_ARGUMENT, no route matches.
         BadVersion: The version is too big.
     """
     pattern = {"POST": _POST, "GET": _GET}.get(method)
@@ -71,7 +71,7 @@ def route(method: str, target: str) -> Route:
     if label:
         spec.version_label = _decoded(label)
     if method == "GET":
-        # Capital letters match, and are then taken for no metadata.
+        # `/METADATA` matches as well, but returns the status.
         return Route("metadata" if action == "metadata" else "status", spec)
     if action not in VERBS:
         raise malformed
