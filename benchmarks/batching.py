@@ -128,7 +128,7 @@ def main() -> None:
             tf.saved_model.save(module, str(path), {"serving_default": module.serve})
         scheduler = Scheduler(PoolOptions(THREADS))
         options = QueueOptions(LARGEST, LARGEST, micros / 1e6, max_enqueued_batches=100)
-        ours = BatchingRunner(paths[0], scheduler=scheduler, options=options)
+        ours = BatchingRunner(Runner(paths[0]), scheduler, options)
         runners = {
             "not batched": Runner(paths[0]),
             "TensorFlow's": Runner(paths[1]),

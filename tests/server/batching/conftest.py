@@ -1,4 +1,4 @@
-"""Servers, and a graph made of Python that tells what is run and can be stopped."""
+"""Servers, and a graph in Python that records its runs and can be paused."""
 
 import concurrent.futures
 import contextlib
@@ -18,7 +18,7 @@ SECONDS = 30  # of patience
 
 
 class Graph:
-    """Doubles ``x``, refuses what is negative, and stops when it is told to."""
+    """Doubles `x`, refuses negative numbers, and can be paused."""
 
     def __init__(self):
         self.runs = []
@@ -112,7 +112,7 @@ def floats(*values):
 
 
 class Served:
-    """A server with a REST API and TF Serving's page of metrics."""
+    """A server with a REST API and TensorFlow Serving's metrics page."""
 
     def __init__(self, kit, server, rest_port):
         self.server = server

@@ -1,4 +1,4 @@
-"""Whatever is asked, whatever the parameters: each gets what it would get alone."""
+"""For any load and any parameters, each task gets the result of a run of its own."""
 
 import numpy as np
 from hypothesis import given, settings
@@ -48,7 +48,7 @@ def queue_options(draw):
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(tasks, max_size=12), queue_options(), st.integers(1, 3))
-def test_answers_are_those_of_runs_by_themselves(asked, options, threads):
+def test_results_are_those_of_separate_runs(requests, options, threads):
     scheduler = Scheduler(PoolOptions(threads, "test"))
     inputs = {
         "x": InputSpec(np.dtype(np.float32), (-1, -1)),
@@ -57,7 +57,7 @@ def test_answers_are_those_of_runs_by_themselves(asked, options, threads):
     batcher = Batcher(run, inputs, scheduler, options)
     generator = np.random.default_rng(0)
     pending = []
-    for rows, columns, bad, fetches in asked:
+    for rows, columns, bad, fetches in requests:
         x = generator.random((rows, columns), np.float32) - (2.0 if bad else 0.0)
         feeds = {
             "x": x.astype(np.float32),

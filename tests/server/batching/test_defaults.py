@@ -1,4 +1,4 @@
-"""The server with --enable_batching and nothing else about it."""
+"""The server with --enable_batching and default parameters."""
 
 import concurrent.futures
 import json
@@ -25,10 +25,10 @@ def served(serve, kit, toys, tmp_path_factory):
         yield served
 
 
-def test_the_page_of_metrics_is_the_recorded_one(served):
-    """Which told of three REST requests of two rows, and three of one over gRPC.
+def test_the_metrics_page_is_the_recorded_one(served):
+    """It was recorded after three REST requests of two rows and three gRPC ones of one.
 
-    Here, and there if it has one, the warm-up request is put into a batch as well.
+    Warm-up requests are batched as well.
     """
     warmed = served.metrics()
     assert (
@@ -40,18 +40,18 @@ def test_the_page_of_metrics_is_the_recorded_one(served):
         assert served.rest("POST", "/v1/models/toy:predict", body)[0] == 200
     after = dict(line.rsplit(" ", 1) for line in served.page())
     for line in RECORDED.read_text().splitlines():
-        name, told = line.rsplit(" ", 1)
+        name, value = line.rsplit(" ", 1)
         assert name in after, line
         if not name.startswith("#"):
-            assert float(after[name]) - warmed.get(name, 0) == float(told), line
+            assert float(after[name]) - warmed.get(name, 0) == float(value), line
         else:
-            assert after[name] == told
+            assert after[name] == value
 
 
-def test_under_load_each_gets_its_own_answer(served):
+def test_under_load_each_request_gets_its_own_response(served):
     before = served.metrics()
 
-    def ask(number):
+    def predict(number):
         if number % 5 == 0:
             body = json.dumps({"instances": [float(number)] * 3})
             status, text = served.rest("POST", "/v1/models/toy:predict", body)
@@ -61,10 +61,10 @@ def test_under_load_each_gets_its_own_answer(served):
         return list(served.predict("toy", x=x).outputs["y"].float_val)
 
     with concurrent.futures.ThreadPoolExecutor(24) as callers:
-        got = list(callers.map(ask, range(400), timeout=SECONDS))
-    for number, answer in enumerate(got):
+        got = list(callers.map(predict, range(400), timeout=SECONDS))
+    for number, values in enumerate(got):
         rows = 3 if number % 5 == 0 else 1 + number % 4
-        assert answer == [number / 2 + 1] * rows
+        assert values == [number / 2 + 1] * rows
     session = ":tensorflow:serving:batching_session:"
     rows = sum(map(len, got))
     assert served.counted(before, f"{session}input_batch_size_sum{{}}") == rows

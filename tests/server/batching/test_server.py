@@ -1,7 +1,7 @@
-"""The server with --enable_batching, asked over the network.
+"""The server with --enable_batching, over the network.
 
 Every model is a copy of the toy, or of one that decodes pictures, with batching
-parameters of its own. Where those say to wait for an hour, an answer can only come
+parameters of its own. Where the batch timeout is an hour, a response can only come
 because a batch was full.
 """
 
@@ -101,11 +101,11 @@ def failure(call, *arguments, **keywords):
     return f"{caught.value.code().name}: {caught.value.details()}"
 
 
-def test_requests_that_come_together_run_together(served):
+def test_concurrent_requests_are_batched(served):
     before = served.metrics()
     for _ in range(3):
-        asked = [served.begin(served.predict, "ten", x=[float(n)]) for n in range(10)]
-        got = [numbers(future.result(SECONDS)) for future in asked]
+        pending = [served.begin(served.predict, "ten", x=[float(n)]) for n in range(10)]
+        got = [numbers(future.result(SECONDS)) for future in pending]
         assert got == [[n / 2 + 1] for n in range(10)]
     assert served.counted(before, BATCHES) == 3
     assert served.counted(before, SIZES) == 30
@@ -116,7 +116,7 @@ def test_requests_that_come_together_run_together(served):
     assert served.counted(before, waited) == 30
 
 
-def test_grpc_and_rest_run_together(served):
+def test_grpc_and_rest_share_a_batch(served):
     before = served.metrics()
     over_grpc = served.begin(served.predict, "pair", x=[2.0])
     body = json.dumps({"instances": [4.0]})
@@ -127,16 +127,16 @@ def test_grpc_and_rest_run_together(served):
 
 
 def test_a_bad_picture_fails_alone(served):
-    def ask(raw):
+    def mean(raw):
         return served.predict("images", encoded=[raw])
 
     for bad in range(0, 10, 3):
         raws = [b"no picture" if n == bad else PNG for n in range(10)]
-        asked = [served.begin(ask, raw) for raw in raws]
-        told = failure(asked[bad].result, SECONDS)
-        assert told.startswith("INVALID_ARGUMENT: Unknown image file format.")
-        del asked[bad]
-        assert [numbers(f.result(SECONDS), "mean") for f in asked] == [[0.0]] * 9
+        pending = [served.begin(mean, raw) for raw in raws]
+        error = failure(pending[bad].result, SECONDS)
+        assert error.startswith("INVALID_ARGUMENT: Unknown image file format.")
+        del pending[bad]
+        assert [numbers(f.result(SECONDS), "mean") for f in pending] == [[0.0]] * 9
 
 
 @pytest.fixture
@@ -145,10 +145,10 @@ def queued(served, kit):
 
     def queued(*arguments, **inputs):
         before = served.metrics()
-        asked = served.begin(served.predict, *arguments, **inputs)
-        asking = f"{SESSION}input_batch_size_count{{}}"
-        kit.until(lambda: served.counted(before, asking) > 0)
-        return asked
+        pending = served.begin(served.predict, *arguments, **inputs)
+        waiting = f"{SESSION}input_batch_size_count{{}}"
+        kit.until(lambda: served.counted(before, waiting) > 0)
+        return pending
 
     return queued
 
@@ -157,8 +157,8 @@ def test_a_late_request_is_never_run(served, queued, kit):
     before = served.metrics()
     late = queued("pair", timeout=2, x=[1.0])
     # The client gives up at the same moment as the server.
-    told = failure(late.result, SECONDS)
-    assert told.startswith(("DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"))
+    error = failure(late.result, SECONDS)
+    assert error.startswith(("DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"))
     given_up = (
         ':tensorflow:serving:request_count{model_name="pair",'
         'status="RESOURCE_EXHAUSTED"}'
@@ -186,7 +186,9 @@ def test_a_full_queue(served, queued):
     assert first.result(SECONDS).outputs["text"].string_val == [b"A"]
 
 
-def test_what_does_not_fit_has_the_usual_error_and_delays_nobody(served, queued):
+def test_what_does_not_fit_has_the_usual_error_and_delays_no_other_request(
+    served, queued
+):
     first = queued("pair", x=[2.0])
     assert failure(served.predict, "pair", x=[1, 2]) == (
         "INVALID_ARGUMENT: Expects arg[0] to be float but int32 is provided"
@@ -198,7 +200,7 @@ def test_what_does_not_fit_has_the_usual_error_and_delays_nobody(served, queued)
 
 
 @pytest.mark.parametrize(
-    ("signature", "inputs", "told"),
+    ("signature", "inputs", "error"),
     [
         (
             "",
@@ -224,8 +226,8 @@ def test_what_does_not_fit_has_the_usual_error_and_delays_nobody(served, queued)
         ),
     ],
 )
-def test_what_cannot_be_batched(served, signature, inputs, told):
-    assert failure(served.predict, "padded", signature, **inputs) == told
+def test_what_cannot_be_batched(served, signature, inputs, error):
+    assert failure(served.predict, "padded", signature, **inputs) == error
 
 
 def test_without_a_file_of_its_own_a_version_is_not_batched(served):
@@ -236,7 +238,7 @@ def test_without_a_file_of_its_own_a_version_is_not_batched(served):
     assert served.counted(before, BATCHES) == 0
 
 
-def test_a_batch_is_padded_and_its_answer_is_not(served):
+def test_a_batch_is_padded_and_its_outputs_are_not(served):
     before = served.metrics()
     assert numbers(served.predict("padded", x=[0.0, 2.0, 4.0])) == [1.0, 2.0, 3.0]
     assert numbers(served.predict("padded", x=[0.0] * 5)) == [1.0] * 5
@@ -254,15 +256,15 @@ def test_a_large_request_is_split(served):
     assert served.counted(before, f"{SESSION}input_batch_size_sum{{}}") == 7
 
 
-def test_a_model_is_unloaded_when_what_waits_has_been_answered(
+def test_a_model_is_unloaded_when_its_waiting_requests_are_done(
     served, queued, root, kit
 ):
-    asked = queued("slowly", x=[2.0])
+    pending = queued("slowly", x=[2.0])
     request = model_management_pb2.ReloadConfigRequest()
     for name in PARAMETERS.keys() - {"slowly"}:
         request.config.model_config_list.config.add(
             name=name, base_path=str(root / name), model_platform="tensorflow"
         )
     served.server.stubs.model.HandleReloadConfigRequest(request, timeout=SECONDS)
-    assert numbers(asked.result(SECONDS)) == [2.0]
+    assert numbers(pending.result(SECONDS)) == [2.0]
     kit.until(lambda: served.server.stubs.status("slowly")[1][0] == 50)

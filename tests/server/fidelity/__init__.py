@@ -1,4 +1,4 @@
-"""Requests with the answers of tensorflow_model_server, and who replays them.
+"""Requests with the responses of tensorflow_model_server, and their replay.
 
-README.md says how to replay them against any server.
+README.md tells how to replay them against any server.
 """

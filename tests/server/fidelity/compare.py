@@ -1,4 +1,4 @@
-"""Whether an answer is the recorded one, but for what differs between two processes.
+"""Whether a response is the recorded one, but for what differs between processes.
 
 That is: the last digits of floats, the order of maps, the numbers that TensorFlow
 counts up in the names of functions, and the blanks after `goo.gle/debugproto`.
@@ -19,18 +19,18 @@ _LONG_FLOAT = re.compile(r"-?\d+\.\d{6,}(e[-+]?\d+)?|-?\d\.\d+e[-+]?\d+")
 
 
 def grpc_differences(line: dict[str, Any], got: dict[str, Any]) -> list[str]:
-    """What differs between a recorded gRPC answer and another.
+    """Return what differs between a recorded gRPC response and another.
 
     Args:
         line: A line of a recording: `code` and `response` or `details`.
-        got: The same of the other answer.
+        got: The same of the other response.
 
     Returns:
-        A sentence for each difference; none when the answers are alike.
+        A sentence for each difference; none when the responses are equal.
     """
     if line["code"] != got["code"]:
-        told = got.get("details", "")
-        return [f"code: {line['code']} expected, {got['code']} received: {told}"]
+        details = got.get("details", "")
+        return [f"code: {line['code']} expected, {got['code']} received: {details}"]
     if line["code"] == "OK":
         return list(tree_differences(line["response"], got["response"], "response"))
     expected, received = line["details"], got["details"]
@@ -42,13 +42,13 @@ def grpc_differences(line: dict[str, Any], got: dict[str, Any]) -> list[str]:
 
 
 def rest_differences(line: dict[str, Any], got: dict[str, Any]) -> list[str]:
-    """What differs between a recorded HTTP answer and another.
+    """Return what differs between a recorded HTTP response and another.
 
     Bodies are compared as text: white space, and how numbers are written, count.
 
     Args:
         line: A line of a recording: `status`, `content_type` and `answer`.
-        got: The same of the other answer.
+        got: The same of the other response.
     """
     found = [
         f"{key}: {line[key]!r} expected, {got[key]!r} received"
@@ -71,13 +71,13 @@ def rest_differences(line: dict[str, Any], got: dict[str, Any]) -> list[str]:
 
 
 def plain(text: str) -> str:
-    """A text without what each process words anew."""
+    """Return a text without what differs in each process."""
     text = re.sub(r"(\{\{function_node \w+?)_\d+\}\}", r"\1_N}}", text)
     return re.sub(r"goo\.gle/debugproto +", "goo.gle/debugproto ", text)
 
 
 def layout(text: str) -> list[str]:
-    """The lines of a JSON text in an order that does not depend on that of its maps.
+    """Return the lines of a JSON text in an order independent of that of its maps.
 
     Floats that rounding may change become F: their values are compared elsewhere.
     """
@@ -85,7 +85,7 @@ def layout(text: str) -> list[str]:
 
 
 def tree_differences(expected: Any, received: Any, where: str) -> Iterator[str]:
-    """What differs between two values of JSON; floats may a little."""
+    """Yield what differs between two JSON values; floats may a little."""
     if isinstance(expected, dict) and isinstance(received, dict):
         for key in sorted(expected.keys() | received.keys()):
             place = f"{where}.{key}"

@@ -71,6 +71,6 @@ def start(
 
 @pytest.fixture(scope="session")
 def steady(start: Any) -> Iterator[Target]:
-    """The server that most requests are asked of."""
+    """The server of most requests."""
     with start(SCENARIOS["steady"]) as target:
         yield target

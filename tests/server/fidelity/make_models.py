@@ -1,8 +1,8 @@
-"""Write the SavedModels that the requests ask for, and the config files naming them.
+"""Write the SavedModels of the requests, and the config files naming them.
 
     python -m tests.server.fidelity.make_models DIRECTORY
 
-The recorded answers depend on these models to the letter: on the names of the
+The recorded responses depend on these models to the letter: on the names of the
 functions and on the order in which signatures are given.
 """
 
@@ -123,7 +123,7 @@ def affine(path: Path, offset: float) -> None:
 
 
 def echo(path: Path) -> None:
-    """A signature for each dtype, that answers with what it is given."""
+    """A signature for each dtype that returns its input."""
     module, signatures = tf.Module(), {}
     for name in DTYPES:
         spec = tf.TensorSpec(None, tf.dtypes.as_dtype(name), name="x")

@@ -1,4 +1,4 @@
-"""Recordings, and asking a server the requests in them."""
+"""Recordings, and sending the requests in them to a server."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tensorflow_serving.apis import (
 from tests.server.fidelity.compare import grpc_differences, rest_differences
 
 DATA = Path(__file__).parent / "data"
-SECONDS = 30.0  # of patience for one answer
+SECONDS = 30.0  # of patience for one response
 SETTLE_SECONDS = 10.0  # for a reload to show
 
 Line = dict[str, Any]
@@ -48,12 +48,12 @@ _STUBS = {
 
 @dataclass(frozen=True)
 class Scenario:
-    """Requests that are asked of a server that was started in one way.
+    """Requests to a server that was started with certain flags.
 
     Attributes:
         flags: What the server was started with; $MODELS is the models' directory.
         files: The recordings.
-        in_sequence: Whether a request changes what is answered to later ones.
+        in_sequence: Whether a request changes the responses to later ones.
     """
 
     flags: tuple[str, ...]
@@ -123,16 +123,16 @@ def recorded(scenario: Scenario) -> list[Line]:
 
 
 def differences(target: Target, line: Line, in_sequence: bool = False) -> list[str]:
-    """Ask one request, and tell how the answer differs from the recorded one.
+    """Send one request; return how the response differs from the recorded one.
 
     Args:
         target: The server.
-        line: The request with its answer.
-        in_sequence: Whether the answer may need a moment to become the expected one,
+        line: The request with its response.
+        in_sequence: Whether the response may need a moment to become the expected one,
             because an earlier request has changed something.
 
     Returns:
-        A sentence for each difference; none when the answers are alike.
+        A sentence for each difference; none when the responses are equal.
     """
     line = json.loads(json.dumps(line).replace("$MODELS", target.models))
     patient = in_sequence and not line.get("rpc", "").endswith("ReloadConfigRequest")
@@ -144,9 +144,9 @@ def differences(target: Target, line: Line, in_sequence: bool = False) -> list[s
 
 def _differences(target: Target, line: Line) -> list[str]:
     if "rpc" in line:
-        got, compare = ask_grpc(target.grpc, line), grpc_differences
+        got, compare = send_grpc(target.grpc, line), grpc_differences
     elif target.rest is not None:
-        got, compare = ask_rest(target.rest, line), rest_differences
+        got, compare = send_rest(target.rest, line), rest_differences
     else:
         return ["no address of a REST API"]
     found = compare(line, got)
@@ -156,13 +156,13 @@ def _differences(target: Target, line: Line) -> list[str]:
 
 
 def request_of(line: Line) -> Any:
-    """The message that a line of gRPC asks."""
+    """Return the request message of a line of gRPC."""
     method = line["rpc"].partition("/")[2]
     return json_format.ParseDict(line["request"], _REQUESTS[method]())
 
 
-def ask_grpc(address: str, line: Line) -> Line:
-    """The answer to a line's request: `code`, and `response` or `details`."""
+def send_grpc(address: str, line: Line) -> Line:
+    """Return the response to a line: `code`, and `response` or `details`."""
     service, method = line["rpc"].split("/")
     request = request_of(line)
     with grpc.insecure_channel(address) as channel:
@@ -171,12 +171,12 @@ def ask_grpc(address: str, line: Line) -> Line:
             reply = call(request, timeout=SECONDS, wait_for_ready=True)
         except grpc.RpcError as error:
             return {"code": error.code().name, "details": error.details()}
-    answer = json_format.MessageToDict(reply, preserving_proto_field_name=True)
-    return {"code": "OK", "response": answer}
+    response = json_format.MessageToDict(reply, preserving_proto_field_name=True)
+    return {"code": "OK", "response": response}
 
 
-def ask_rest(address: str, line: Line) -> Line:
-    """The answer to a line's request: `status`, `content_type` and `answer`."""
+def send_rest(address: str, line: Line) -> Line:
+    """Return the response to a line: `status`, `content_type` and `answer`."""
     connection = http.client.HTTPConnection(address, timeout=SECONDS)
     body = line["body"]
     try:

@@ -1,4 +1,4 @@
-"""The embedded server answers as tensorflow_model_server does, request by request."""
+"""The embedded server responds as tensorflow_model_server, request by request."""
 
 from __future__ import annotations
 

@@ -21,8 +21,8 @@ from tests.server.fidelity.replay import (
 pytestmark = pytest.mark.slow
 
 LINES = {line["id"]: line for line in recorded(SCENARIOS["steady"]) if "rpc" in line}
-# INTERNAL is what gRPC itself answers to bytes that it cannot parse, UNIMPLEMENTED
-# what MultiInference answers to a method that it does not know.
+# INTERNAL is gRPC's own code for bytes that it cannot parse, UNIMPLEMENTED that of
+# MultiInference for an unknown method.
 CODES = {
     *("INTERNAL", "INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION"),
     "UNIMPLEMENTED",
@@ -74,7 +74,7 @@ def test_changed_bytes(steady: Target, channel: grpc.Channel) -> None:
 
     @settings(max_examples=500, deadline=None, derandomize=True, database=None)
     @given(mutated())
-    def ask(request: tuple[str, bytes]) -> None:
+    def send(request: tuple[str, bytes]) -> None:
         method, raw = request
         call = channel.unary_unary(f"/tensorflow.serving.{method}")
         try:
@@ -85,7 +85,7 @@ def test_changed_bytes(steady: Target, channel: grpc.Channel) -> None:
             assert error.code().name in CODES, error.details()
             assert "Traceback" not in error.details()
 
-    ask()
+    send()
     assert {"OK", "INTERNAL", "INVALID_ARGUMENT", "NOT_FOUND"} <= seen.keys()
     assert seen["INTERNAL"] < 0.9 * seen.total()  # or the parser alone was tried
     for name in ("predict/latest", "classify/ok"):

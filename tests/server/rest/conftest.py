@@ -13,7 +13,7 @@ class Rest:
         self.port = port
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
 
-    def ask(self, method, path, body=None, **headers):
+    def request(self, method, path, body=None, **headers):
         if isinstance(body, str):
             body = body.encode()
         names = {name.replace("_", "-"): value for name, value in headers.items()}

@@ -1,4 +1,4 @@
-"""Ports that cannot be had, and the end of a server that answers REST requests."""
+"""Ports that cannot be bound, and the end of a server with a REST API."""
 
 import http.client
 import socket
@@ -12,37 +12,39 @@ SLOW = '{"signature_name": "slow", "inputs": 3000}'
 PREDICT = "/v1/models/toy:predict"
 
 
-def test_draining_answers_what_was_asked(
+def test_draining_completes_accepted_requests(
     running_rest, rest_client, toy_directory, tmp_path
 ):
     with running_rest(toy_directory, tmp_path / "log") as (server, client):
         idle = rest_client(client.port)
-        assert idle.ask("GET", "/v1/models/toy")[0] == 200  # and stays connected
-        answers = []
+        assert idle.request("GET", "/v1/models/toy")[0] == 200  # and stays connected
+        outcomes = []
 
-        def ask(body, times):
+        def predict(body, times):
             own = rest_client(client.port)
             for _ in range(times):
                 try:
-                    answers.append(own.ask("POST", PREDICT, body)[0])
+                    outcomes.append(own.request("POST", PREDICT, body)[0])
                 except (http.client.HTTPException, OSError) as error:
-                    answers.append(error)
+                    outcomes.append(error)
                     break
             own.close()
 
-        slow = [threading.Thread(target=ask, args=(SLOW, 1)) for _ in range(4)]
+        slow = [threading.Thread(target=predict, args=(SLOW, 1)) for _ in range(4)]
         for thread in slow:
             thread.start()
-        busy = threading.Thread(target=ask, args=('{"instances": [1]}', 50))
+        busy = threading.Thread(target=predict, args=('{"instances": [1]}', 50))
         busy.start()
         server.signal()
         assert server.wait() == 0
         for thread in (*slow, busy):
             thread.join(60)
-        told = [answer for answer in answers if answer != 200]
-        # The busy client is told to close; to connect again is then refused.
-        assert all(isinstance(answer, ConnectionRefusedError) for answer in told), told
-        assert len(told) <= 1
+        errors = [outcome for outcome in outcomes if outcome != 200]
+        # The busy client's connection is closed; another is then refused.
+        assert all(isinstance(error, ConnectionRefusedError) for error in errors), (
+            errors
+        )
+        assert len(errors) <= 1
         idle.close()
         assert "Drained: every accepted request has ended" in server.log
 

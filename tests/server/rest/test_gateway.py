@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 MONITORING = 'prometheus_config { enable: true path: "/odd/page" }'
 GOOD = b'{"instances": [1.0]}'
-GOOD_ANSWER = b'{\n    "predictions": [1.5\n    ]\n}'
+GOOD_REPLY = b'{\n    "predictions": [1.5\n    ]\n}'
 PREDICT = "/v1/models/toy:predict"
 
 
@@ -44,9 +44,9 @@ def client(served):
     return served[1]
 
 
-def test_headers_of_an_answer(client):
-    status, headers, body = client.ask("POST", PREDICT, GOOD)
-    assert (status, body) == (200, GOOD_ANSWER)
+def test_headers_of_a_reply(client):
+    status, headers, body = client.request("POST", PREDICT, GOOD)
+    assert (status, body) == (200, GOOD_REPLY)
     assert headers["content-type"] == "application/json"
     assert headers["content-length"] == str(len(body))
     assert "date" in headers and "server" not in headers
@@ -60,7 +60,7 @@ def test_the_log_says_where_it_listens(server, client):
 
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
 def test_cors_headers(client, method):
-    _, headers, _ = client.ask(method, "/v1/models/toy")
+    _, headers, _ = client.request(method, "/v1/models/toy")
     assert headers["access-control-allow-origin"] == "*"
     assert headers["access-control-allow-methods"] == "POST, GET"
     assert headers["access-control-allow-headers"] == "Content-Type"
@@ -71,24 +71,24 @@ def test_cors_headers(client, method):
     [({}, 400), ({"Origin": "https://a.example"}, 200), ({"Origin": "a"}, 400)],
 )
 def test_preflight(client, origin, status):
-    got, headers, body = client.ask("OPTIONS", PREDICT, **origin)
+    got, headers, body = client.request("OPTIONS", PREDICT, **origin)
     assert (got, body) == (status, b"")
     assert headers["content-type"] == "text/html; charset=ISO-8859-1"
 
 
 def test_packed_bodies(client):
     packed = gzip.compress(GOOD)
-    ask = {"Content_Encoding": "gzip"}
-    assert client.ask("POST", PREDICT, packed, **ask)[::2] == (200, GOOD_ANSWER)
+    packing = {"Content_Encoding": "gzip"}
+    assert client.request("POST", PREDICT, packed, **packing)[::2] == (200, GOOD_REPLY)
     for broken in (packed[:-9], GOOD, b""):
-        status, _, body = client.ask("POST", PREDICT, broken, **ask)
+        status, _, body = client.request("POST", PREDICT, broken, **packing)
         assert status == 400
         assert json.loads(body)["error"] == "JSON Parse error: The document is empty"
 
 
 def test_a_packed_body_cannot_fill_the_memory(client):
     bomb = gzip.compress(b" " * (101 * 2**20), 9)
-    status, _, _ = client.ask("POST", PREDICT, bomb, Content_Encoding="gzip")
+    status, _, _ = client.request("POST", PREDICT, bomb, Content_Encoding="gzip")
     assert status == 400
 
 
@@ -96,49 +96,49 @@ def test_chunked_bodies(client):
     chunks = iter([GOOD[:5], GOOD[5:]])
     client.connection.request("POST", PREDICT, chunks, encode_chunked=True)
     reply = client.connection.getresponse()
-    assert (reply.status, reply.read()) == (200, GOOD_ANSWER)
+    assert (reply.status, reply.read()) == (200, GOOD_REPLY)
 
 
 def test_other_paths_end_their_connection(client):
-    status, headers, body = client.ask("GET", "/")
+    status, headers, body = client.request("GET", "/")
     assert (status, headers["connection"]) == (404, "close")
     assert b"<H1>Not Found</H1>" in body
 
 
 @pytest.mark.parametrize("method", ["TRACE", "PROPFIND"])
-def test_methods_that_are_none(client, method):
-    status, headers, body = client.ask(method, PREDICT)
+def test_unknown_methods(client, method):
+    status, headers, body = client.request(method, PREDICT)
     assert (status, headers["content-type"]) == (501, "text/html")
     assert b"<H1>Not Implemented</H1>" in body
 
 
-def test_a_request_takes_no_longer_than_it_may(client):
+def test_a_request_ends_at_its_timeout(client):
     body = '{"signature_name": "slow", "inputs": 10000000}'
-    status, _, answer = client.ask("POST", PREDICT, body)
+    status, _, reply = client.request("POST", PREDICT, body)
     assert status == 504
-    assert json.loads(answer) == {"error": "Timed out waiting for notification"}
-    assert client.ask("POST", PREDICT, GOOD)[0] == 200
+    assert json.loads(reply) == {"error": "Timed out waiting for notification"}
+    assert client.request("POST", PREDICT, GOOD)[0] == 200
 
 
 def test_a_request_that_waited_too_long_is_not_begun(client, rest_client):
-    """Two threads, each kept for 0.4 s by a request: the last ones wait for longer."""
-    told = []
+    """Two threads, each busy for 0.4 s per request: the last ones wait longer."""
+    errors = []
 
-    def ask():
+    def predict():
         own = rest_client(client.port)
         body = '{"signature_name": "slow", "inputs": 10000000}'
-        status, _, answer = own.ask("POST", PREDICT, body)
-        told.append((status, json.loads(answer)["error"]))
+        status, _, reply = own.request("POST", PREDICT, body)
+        errors.append((status, json.loads(reply)["error"]))
         own.close()
 
-    threads = [threading.Thread(target=ask) for _ in range(8)]
+    threads = [threading.Thread(target=predict) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
     begun, late = "Timed out waiting for notification", "Deadline Exceeded"
-    assert set(told) == {(504, begun), (504, late)}
-    assert client.ask("POST", PREDICT, GOOD)[0] == 200
+    assert set(errors) == {(504, begun), (504, late)}
+    assert client.request("POST", PREDICT, GOOD)[0] == 200
 
 
 @settings(
@@ -166,10 +166,10 @@ def test_a_request_that_waited_too_long_is_not_begun(client, rest_client):
 def test_no_body_breaks_the_server(client, verb, signature, value, key, put, at):
     whole = json.dumps({"signature_name": signature, key: value}).encode()
     for body in (whole, whole[:at] + put + whole[at + len(put) :]):
-        status, _, answer = client.ask("POST", f"/v1/models/toy:{verb}", body)
+        status, _, reply = client.request("POST", f"/v1/models/toy:{verb}", body)
         assert status in (200, 400, 404, 501)
         if status != 200:
-            assert json.loads(answer.decode("utf-8", "replace"))["error"]
+            assert json.loads(reply.decode("utf-8", "replace"))["error"]
 
 
 @settings(
@@ -181,7 +181,7 @@ def test_no_body_breaks_the_server(client, verb, signature, value, key, put, at)
 def test_no_path_breaks_the_server(client, path):
     for method in ("GET", "POST"):
         target = f"/v1/models/{path}"
-        status, _, _ = client.ask(method, target, b"{}")
+        status, _, _ = client.request(method, target, b"{}")
         assert status in (200, 400, 404), target
 
 
@@ -194,13 +194,13 @@ def test_no_path_breaks_the_server(client, path):
         b"POST " + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n",
     ],
 )
-def test_what_is_no_http_is_refused(client, raw):
+def test_what_is_not_http_is_refused(client, raw):
     with socket.create_connection(("127.0.0.1", client.port), 30) as connection:
         connection.sendall(raw)
         connection.shutdown(socket.SHUT_WR)
-        answer = b"".join(iter(lambda: connection.recv(65536), b""))
-    assert answer == b"" or answer.startswith(b"HTTP/1.1 4")
-    assert client.ask("POST", PREDICT, GOOD)[0] == 200
+        reply = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert reply == b"" or reply.startswith(b"HTTP/1.1 4")
+    assert client.request("POST", PREDICT, GOOD)[0] == 200
 
 
 def test_a_client_that_leaves_in_the_middle(client):
@@ -208,22 +208,22 @@ def test_a_client_that_leaves_in_the_middle(client):
         with socket.create_connection(("127.0.0.1", client.port), 30) as connection:
             head = "POST /v1/models/toy:predict HTTP/1.1\r\nHost: a\r\nContent-Length: "
             connection.sendall(f"{head}{len(GOOD)}\r\n\r\n".encode() + end)
-    assert client.ask("POST", PREDICT, GOOD)[0] == 200
+    assert client.request("POST", PREDICT, GOOD)[0] == 200
 
 
 def test_page_of_metrics(server, client, kit):
     def counted():
-        status, headers, body = client.ask("GET", "/odd/page")
+        status, headers, body = client.request("GET", "/odd/page")
         assert (status, headers["content-type"]) == (200, "text/plain")
         lines = (line.rpartition(" ") for line in body.decode().splitlines())
         return {key: float(value) for key, _, value in lines if key[:1] != "#"}
 
     before = counted()
     for _ in range(3):
-        assert client.ask("POST", PREDICT, GOOD)[0] == 200
+        assert client.request("POST", PREDICT, GOOD)[0] == 200
         server.stubs.predict(kit.predict_request(x=kit.np.float32([1])))
-    assert client.ask("POST", PREDICT, "{")[0] == 400
-    assert client.ask("POST", "/v1/models/nobody:predict", GOOD)[0] == 404
+    assert client.request("POST", PREDICT, "{")[0] == 400
+    assert client.request("POST", "/v1/models/nobody:predict", GOOD)[0] == 404
     with pytest.raises(Exception, match="Serving signature key"):
         server.stubs.predict(kit.predict_request(signature="nope"))
     after = counted()
@@ -253,7 +253,7 @@ def test_page_of_metrics(server, client, kit):
 
 
 def test_types_of_the_metrics(client):
-    _, _, body = client.ask("GET", "/odd/page")
+    _, _, body = client.request("GET", "/odd/page")
     types = [line for line in body.decode().splitlines() if line.startswith("#")]
     assert all(line.startswith("# TYPE :tensorflow:") for line in types)
     assert "# TYPE :tensorflow:serving:request_count counter" in types
@@ -262,17 +262,17 @@ def test_types_of_the_metrics(client):
 
 
 def test_only_the_exact_path_has_the_metrics(client):
-    status, _, body = client.ask("GET", "/odd/page?x=1")
+    status, _, body = client.request("GET", "/odd/page?x=1")
     assert (status, body) == (
         400,
         b"Unexpected path: /odd/page?x=1. Should be /odd/page",
     )
-    assert client.ask("GET", "/monitoring/prometheus/metrics")[0] == 404
+    assert client.request("GET", "/monitoring/prometheus/metrics")[0] == 404
 
 
 def test_usual_metrics(client):
-    assert client.ask("POST", PREDICT, GOOD)[0] == 200
-    status, headers, body = client.ask("GET", "/metrics")
+    assert client.request("POST", PREDICT, GOOD)[0] == 200
+    status, headers, body = client.request("GET", "/metrics")
     assert status == 200
     assert headers["content-type"].startswith("text/plain; version=")
     for line in (
@@ -292,6 +292,6 @@ def test_one_connection_serves_many_requests(client):
     mine = connection.sock.getsockname()
     for _ in range(3):
         connection.request("POST", PREDICT, GOOD)
-        assert connection.getresponse().read() == GOOD_ANSWER
+        assert connection.getresponse().read() == GOOD_REPLY
         assert connection.sock.getsockname() == mine
     connection.close()

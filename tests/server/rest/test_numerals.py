@@ -1,4 +1,4 @@
-"""Numbers as text: they read back as they were, in the original's form."""
+"""Numbers as text: they read back as the same, in TensorFlow Serving's form."""
 
 import math
 import re

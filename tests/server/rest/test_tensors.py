@@ -150,7 +150,7 @@ def test_no_base64(text):
 
 
 def test_the_greatest_float_cannot_be_read_back():
-    """Nine digits of it are more than it is: so does the original."""
+    """Its nine digits are a larger number, in TensorFlow Serving as well."""
     greatest = np.array([np.finfo(np.float32).max], np.float32)
     document = json.loads(columns({"y": greatest}))
     with pytest.raises(ServingError, match="to float without loss of precision"):

@@ -43,14 +43,14 @@ def runner(kit, tmp_path_factory):
         "bias": tf.Variable(tf.ones([4])),
     }
 
-    def signature(answer):
+    def signature(network):
         return tf.function(
-            lambda x: {"y": answer(tf, x, module.weights)},
+            lambda x: {"y": network(tf, x, module.weights)},
             input_signature=[tf.TensorSpec([None, 8, 8, 2], tf.float32, name="x")],
         )
 
-    for name, answer in SIGNATURES.items():
-        signatures[name] = signature(answer)
+    for name, network in SIGNATURES.items():
+        signatures[name] = signature(network)
         setattr(module, name, signatures[name])
     path = tmp_path_factory.mktemp("ranks") / "1"
     tf.saved_model.save(module, str(path), signatures=signatures)
