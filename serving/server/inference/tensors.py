@@ -28,7 +28,7 @@ MAX_INT64 = 2**63 - 1
 
 
 @dataclass(frozen=True)
-class _Kind:
+class _Layout:
     """How a TensorProto holds values of one dtype.
 
     Attributes:
@@ -51,17 +51,17 @@ class _Kind:
     packed_tag: bytes | None = None
 
 
-def _kinds() -> dict[int, _Kind]:
+def _layouts() -> dict[int, _Layout]:
     def packed(field: str) -> bytes:
         number = TensorProto.DESCRIPTOR.fields_by_name[field].number
         return bytes([number << 3 | 2])  # wire type 2: length, then bytes
 
-    kinds = {}
+    layouts = {}
 
     def add(name: str, field: str, wire: Any, **how: Any) -> None:
         dtype = tf.dtypes.as_dtype(name)
         enum = dtype.as_datatype_enum
-        kinds[enum] = _Kind(
+        layouts[enum] = _Layout(
             enum, np.dtype(dtype.as_numpy_dtype), field, np.dtype(wire), **how
         )
 
@@ -99,11 +99,11 @@ def _kinds() -> dict[int, _Kind]:
     add("uint32", "uint32_val", "<u4")
     add("int64", "int64_val", "<i8")
     add("uint64", "uint64_val", "<u8")
-    return kinds
+    return layouts
 
 
-_KINDS = _kinds()
-_BY_DTYPE = {kind.dtype: kind for kind in _KINDS.values()}
+_LAYOUTS = _layouts()
+_BY_DTYPE = {layout.dtype: layout for layout in _LAYOUTS.values()}
 
 
 def parse_tensor(alias: str, proto: tensor_pb2.TensorProto) -> np.ndarray:
@@ -139,17 +139,17 @@ def to_array(proto: tensor_pb2.TensorProto) -> np.ndarray:
     count = math.prod(shape)
     if proto.dtype == types_pb2.DT_STRING:
         return _strings(proto, count).reshape(shape)
-    kind = _KINDS.get(proto.dtype)
-    if kind is None:
+    layout = _LAYOUTS.get(proto.dtype)
+    if layout is None:
         raise ValueError(f"dtype {proto.dtype} has no values")
     if count == 0:
-        return np.empty(shape, kind.dtype)
+        return np.empty(shape, layout.dtype)
     if proto.tensor_content:
-        if kind.dtype == bool and max(proto.tensor_content) > 1:
+        if layout.dtype == bool and max(proto.tensor_content) > 1:
             raise ValueError("bytes that are neither false nor true")
         # frombuffer refuses a fractional number of values, reshape any other mismatch.
-        return np.frombuffer(proto.tensor_content, kind.dtype).reshape(shape)
-    return _from_field(proto, kind, count).reshape(shape)
+        return np.frombuffer(proto.tensor_content, layout.dtype).reshape(shape)
+    return _from_field(proto, layout, count).reshape(shape)
 
 
 def _shape(proto: tensor_pb2.TensorProto) -> tuple[int, ...]:
@@ -164,19 +164,21 @@ def _shape(proto: tensor_pb2.TensorProto) -> tuple[int, ...]:
     return shape
 
 
-def _from_field(proto: tensor_pb2.TensorProto, kind: _Kind, count: int) -> np.ndarray:
-    if count * kind.dtype.itemsize > MAX_BYTES:
-        raise ValueError(f"{count} values of {kind.dtype} are too many")
-    entries = getattr(proto, kind.field)
-    given = len(entries) // kind.per_value
+def _from_field(
+    proto: tensor_pb2.TensorProto, layout: _Layout, count: int
+) -> np.ndarray:
+    if count * layout.dtype.itemsize > MAX_BYTES:
+        raise ValueError(f"{count} values of {layout.dtype} are too many")
+    entries = getattr(proto, layout.field)
+    given = len(entries) // layout.per_value
     if given == 0:
-        return np.zeros(count, kind.dtype)
-    if kind.wire.itemsize < 4:  # the field is of int32: let larger values wrap
-        values = np.array(entries, np.int64).astype(kind.wire)
+        return np.zeros(count, layout.dtype)
+    if layout.wire.itemsize < 4:  # the field is of int32: let larger values wrap
+        values = np.array(entries, np.int64).astype(layout.wire)
     else:
-        values = np.array(entries, kind.wire)
-    values = values[: given * kind.per_value]
-    values = values.view(kind.dtype) if kind.bits else values.astype(kind.dtype)
+        values = np.array(entries, layout.wire)
+    values = values[: given * layout.per_value]
+    values = values.view(layout.dtype) if layout.bits else values.astype(layout.dtype)
     if given < count:
         return np.concatenate([values, np.full(count - given, values[-1])])
     return values[:count]
@@ -242,23 +244,23 @@ def fill_proto(
         else:
             proto.string_val.extend(strings)
         return
-    kind = _BY_DTYPE.get(array.dtype)
-    if kind is None:
+    layout = _BY_DTYPE.get(array.dtype)
+    if layout is None:
         raise ValueError(f"Outputs of dtype {array.dtype} cannot be sent.")
-    header = _header(kind.enum, array.shape)
+    header = _header(layout.enum, array.shape)
     if as_content:
         proto.MergeFromString(header)
         proto.tensor_content = array.tobytes()
-    elif kind.packed_tag is not None:
+    elif layout.packed_tag is not None:
         # The array's memory is the wire format: 100 times faster than by element.
         raw = array.tobytes()
-        proto.MergeFromString(header + kind.packed_tag + _varint(len(raw)) + raw)
+        proto.MergeFromString(header + layout.packed_tag + _varint(len(raw)) + raw)
     else:
         proto.MergeFromString(header)
         flat = np.ascontiguousarray(array).ravel()
-        if kind.bits:
-            flat = flat.view(kind.wire)
-        getattr(proto, kind.field).extend(flat.tolist())
+        if layout.bits:
+            flat = flat.view(layout.wire)
+        getattr(proto, layout.field).extend(flat.tolist())
 
 
 @functools.lru_cache(1024)

@@ -78,23 +78,23 @@ def convert(value: Any, dtype: int, booleans: bool) -> np.ndarray | None:
     Returns:
         None where `dense` must convert, whether the value is valid or not.
     """
-    kind = _NUMBERS.get(dtype)
-    if kind is None or booleans:
+    numbers = _NUMBERS.get(dtype)
+    if numbers is None or booleans:
         return None
     try:
         array = np.array(value)
     except (ValueError, TypeError, OverflowError, RecursionError):
         return None
     if array.size == 0:
-        return array.astype(kind.dtype)
-    if array.dtype.kind not in ("iu" if kind.integers else "iuf"):
+        return array.astype(numbers.dtype)
+    if array.dtype.kind not in ("iu" if numbers.integers else "iuf"):
         return None
     low, high = array.min(), array.max()
-    if kind.integers:
-        safe = kind.low <= int(low) and int(high) <= kind.high
+    if numbers.integers:
+        safe = numbers.low <= int(low) and int(high) <= numbers.high
     else:  # larger numbers are valid only if they are not integers
-        safe = bool(-kind.exact <= low and high <= kind.exact)
-    return array.astype(kind.dtype) if safe else None
+        safe = bool(-numbers.exact <= low and high <= numbers.exact)
+    return array.astype(numbers.dtype) if safe else None
 
 
 def dense(value: Any, dtype: int) -> np.ndarray:
@@ -120,15 +120,15 @@ def dense(value: Any, dtype: int) -> np.ndarray:
 
 def stack(values: list[Any], dtype: int) -> np.ndarray:
     """Return checked values as an array of rank 1."""
-    kind = _NUMBERS.get(dtype)
-    if kind is None:
+    numbers = _NUMBERS.get(dtype)
+    if numbers is None:
         array = np.empty(len(values), bool if dtype == types_pb2.DT_BOOL else object)
         array[:] = values
         return array
-    if not kind.integers:
-        return np.array(values, np.float64).astype(kind.dtype)
+    if not numbers.integers:
+        return np.array(values, np.float64).astype(numbers.dtype)
     wide = np.uint64 if dtype == types_pb2.DT_UINT64 else np.int64
-    return np.array(values, wide).astype(kind.dtype)
+    return np.array(values, wide).astype(numbers.dtype)
 
 
 def _fill(
@@ -169,21 +169,21 @@ def _single(value: Any, dtype: int) -> Any:
         if isinstance(value, bool):
             return value
         raise _wrong_type(value, dtype)
-    kind = _NUMBERS.get(dtype)
-    if kind is None:
+    numbers = _NUMBERS.get(dtype)
+    if numbers is None:
         raise ServingError(
             grpc.StatusCode.UNIMPLEMENTED,
             f"Conversion of JSON Value: {value_text(value)} to type: "
             f"{data_type_name(dtype)}",
         )
-    return _number(value, dtype, kind)
+    return _number(value, dtype, numbers)
 
 
-def _number(value: Any, dtype: int, kind: _Numbers) -> Any:
-    if type(value) not in ((int,) if kind.integers else (int, float)):
+def _number(value: Any, dtype: int, numbers: _Numbers) -> Any:
+    if type(value) not in ((int,) if numbers.integers else (int, float)):
         raise _wrong_type(value, dtype)
-    if kind.integers:
-        if not kind.low <= value <= kind.high:
+    if numbers.integers:
+        if not numbers.low <= value <= numbers.high:
             raise _wrong_type(value, dtype)
     elif not is_lossless(value, dtype):
         raise lossy(value, dtype)
@@ -195,10 +195,10 @@ def is_lossless(value: int | float, dtype: int) -> bool:
 
     Integers must be exact; other numbers may be rounded.
     """
-    kind = _NUMBERS[dtype]
+    numbers = _NUMBERS[dtype]
     if isinstance(value, int):
-        return abs(value) <= kind.exact
-    return not math.isfinite(value) or kind.low <= value <= kind.high
+        return abs(value) <= numbers.exact
+    return not math.isfinite(value) or numbers.low <= value <= numbers.high
 
 
 def lossy(value: int | float, dtype: int) -> ServingError:
