@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         OneImage,
     )
     from fovea.serving.client.model_config import Base, ModelConfig
+    from fovea.serving.client.named_image import NamedImage
 
 
 class AsyncClient:
@@ -153,7 +154,7 @@ class AsyncClient:
 
     def predict_each(
         self,
-        images: Iterable[ImageSource],
+        images: Iterable[ImageSource | NamedImage],
         *,
         model: str,
         version: int | None = None,

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         OneImage,
     )
     from fovea.serving.client.model_config import Base, ModelConfig
+    from fovea.serving.client.named_image import NamedImage
 
 
 class Client:
@@ -198,7 +199,7 @@ class Client:
 
     def predict_each(
         self,
-        images: Iterable[ImageSource],
+        images: Iterable[ImageSource | NamedImage],
         *,
         model: str,
         version: int | None = None,

@@ -1,48 +1,56 @@
-"""What can go wrong between a question and its answer, each as one clear sentence."""
+"""The client's exceptions; each message is one sentence for the user."""
+
+from __future__ import annotations
 
 
 class ClientError(Exception):
-    """Base of the client's errors: a question that got no usable answer.
+    """Base class of the client's errors: a call that gave no usable response.
 
     Attributes:
-        code: name of the gRPC status code ("NOT_FOUND", ...), or None if the
-            error arose here, before or after the call.
-        details: the server's or gRPC's own words, "" if there are none.
-        mismatch: whether the request contradicts what the model says of itself: no
-            other values of this type and shape would be answered.
+        code: Name of the gRPC status code ("NOT_FOUND", ...), or None if the error
+            arose in the client, before or after the call.
+        details: The status message of the server or of gRPC, "" if there is none.
+        mismatch: Whether the request contradicts the model's metadata: other values
+            of the same types and shapes would be rejected too.
+        item: Name of the image or example that the error is about, which the message
+            contains: its path, or its position such as "images[3]". None if the error
+            is about the whole call.
     """
 
     def __init__(
         self,
-        sentence: str,
+        message: str,
         *,
         code: str | None = None,
         details: str = "",
         mismatch: bool = False,
+        item: str | None = None,
     ):
-        super().__init__(sentence)
+        super().__init__(message)
         self.code = code
         self.details = details
         self.mismatch = mismatch
+        self.item = item
 
 
 class ServerUnavailable(ClientError):
-    """No server answers at the address, or it cannot answer now.
+    """No server can be reached at the address, or it accepts no calls now.
 
-    UNAVAILABLE; RESOURCE_EXHAUSTED if it has too much to do; CANCELLED if it stopped.
+    The status is UNAVAILABLE; RESOURCE_EXHAUSTED if the server is overloaded;
+    CANCELLED if it was stopped.
     """
 
 
 class DeadlineExceeded(ClientError):
-    """The answer did not come within the time-out (DEADLINE_EXCEEDED)."""
+    """The response did not arrive within the timeout (DEADLINE_EXCEEDED)."""
 
 
 class ModelNotFound(ClientError):
-    """The server has no such model, version or label that is ready."""
+    """The server has no such model, or no such version or label that is ready."""
 
 
 class InvalidRequest(ClientError):
-    """The model cannot answer this question: signature, inputs, type, shape or size."""
+    """The model rejects the request: its signature, inputs, types, shapes or size."""
 
 
 class BadImage(ClientError, ValueError):

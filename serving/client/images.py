@@ -47,12 +47,15 @@ _JPEG_END = b"\xff\xd9"
 _warnings_lock = threading.Lock()
 
 
-def encode_image(image: ImageSource, *, check: bool = True) -> bytes:
+def encode_image(
+    image: ImageSource, *, name: str | None = None, check: bool = True
+) -> bytes:
     """Return an image as JPEG or PNG bytes that an exported model decodes.
 
     Args:
         image: A path, the bytes of an image file, a Pillow image, or a uint8 array of
             shape [H, W], [H, W, 1] or [H, W, 3] with values 0..255.
+        name: What errors call the image; its path or its type if None.
         check: Decode the image in any case, so that damage is found here. Without
             it, damage to a plain file is left for the server to find.
 
@@ -65,15 +68,18 @@ def encode_image(image: ImageSource, *, check: bool = True) -> bytes:
     """
     if isinstance(image, str | os.PathLike):
         path = Path(image)
-        return _encode_bytes(read_file(path), str(path), check)
+        return _encode_bytes(read_file(path), name or str(path), check)
     if isinstance(image, bytes | bytearray | memoryview):
-        return _encode_bytes(bytes(image), f"Image data of {len(image)} bytes", check)
+        size = f"{len(image)} bytes"
+        subject = f"{name} ({size})" if name else f"Image data of {size}"
+        return _encode_bytes(bytes(image), subject, check)
+    subject = name or "The image"
     if isinstance(image, Image.Image):
-        return _to_png(image, "The image")
+        return _to_png(image, subject)
     if hasattr(image, "__array_interface__"):
-        return _to_png(_from_array(image), "The image")
+        return _to_png(_from_array(image, subject), subject)
     raise BadImage(
-        "An image is a path, bytes, a Pillow image or a uint8 array. "
+        f"{subject} must be a path, bytes, a Pillow image or a uint8 array. "
         f"Received: {type(image).__name__}"
     )
 
@@ -180,13 +186,13 @@ def _to_png(image: Image.Image, name: str) -> bytes:
     return png.getvalue()
 
 
-def _from_array(array: np.ndarray) -> Image.Image:
+def _from_array(array: np.ndarray, name: str) -> Image.Image:
     shape = tuple(array.shape)
     grey = len(shape) == 2 or (len(shape) == 3 and shape[2] == 1)
     rgb = len(shape) == 3 and shape[2] == 3
     if array.dtype != "uint8" or not (grey or rgb) or 0 in shape:
         raise BadImage(
-            "An array is an image if it is uint8 of shape [H, W], [H, W, 1] or "
-            f"[H, W, 3]. Received: dtype={array.dtype}, shape={list(shape)}"
+            f"{name} must be a uint8 array of shape [H, W], [H, W, 1] or [H, W, 3]. "
+            f"Received: dtype={array.dtype}, shape={list(shape)}"
         )
     return Image.fromarray(array.reshape(shape[:2]) if grey else array)

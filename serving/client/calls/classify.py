@@ -9,32 +9,40 @@ from fovea.serving.client.answers import Classification
 from fovea.serving.client.calls.effects import CLASSIFY, Steps, ask
 from fovea.serving.client.calls.model_info import Known
 from fovea.serving.client.calls.request_validation import explained
-from fovea.serving.client.calls.requests import cut, is_one_image
-from fovea.serving.client.errors import ClientError
+from fovea.serving.client.calls.requests import cut, is_one_image, item_name
+from fovea.serving.client.errors import BadImage, ClientError
 from fovea.serving.protocol import wire_pb2
 
 
-def to_example(source: Any) -> wire_pb2.Example:
-    """Make a tf.Example.
+def to_example(source: Any, name: str | None = None) -> wire_pb2.Example:
+    """Convert features or an image to a tf.Example.
 
     Args:
-        source: features by name, each a str, bytes, int, float or bool, or a sequence
-            or array of one of these; or an image, which becomes the feature
+        source: Features by name, each a str, bytes, int, float or bool, or a sequence
+            or array of one of these types; or an image, which becomes the feature
             `image/encoded`.
+        name: What errors call the example.
+
+    Returns:
+        The message that Classify takes.
 
     Raises:
-        BadImage: if it is an image that cannot be sent.
-        TypeError: if a feature has a type that an example cannot hold.
+        BadImage: If it is an image that cannot be sent.
+        TypeError: If a feature has a type that an example cannot hold.
     """
     if isinstance(source, wire_pb2.Example):
         return source
     if not isinstance(source, Mapping):
         from fovea.serving.client.images import encode_image
 
-        source = {"image/encoded": encode_image(source)}
+        try:
+            source = {"image/encoded": encode_image(source, name=name)}
+        except BadImage as error:
+            error.item = name
+            raise
     example = wire_pb2.Example()
-    for name, values in source.items():
-        _fill(example.features.feature[name], name, values)
+    for key, values in source.items():
+        _fill(example.features.feature[key], key, values)
     return example
 
 
@@ -88,7 +96,11 @@ def classify_parts(
     if context is not None:
         shared = request.input.example_list_with_context.context
         shared.CopyFrom(to_example(context))
-    parts = cut(map(to_example, examples), wire_pb2.Example.ByteSize, batch_size)
+    converted = (
+        to_example(example, item_name(example, index, "examples"))
+        for index, example in enumerate(examples)
+    )
+    parts = cut(converted, wire_pb2.Example.ByteSize, batch_size)
     return (_classify(known, request, part) for part in parts)
 
 

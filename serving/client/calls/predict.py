@@ -216,5 +216,5 @@ def _named(error: ClientError, item: Item) -> ClientError:
     if not isinstance(error, InvalidRequest):
         return error
     return InvalidRequest(
-        f"{item.name}: {error}", code=error.code, details=error.details
+        f"{item.name}: {error}", code=error.code, details=error.details, item=item.name
     )

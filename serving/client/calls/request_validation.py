@@ -30,7 +30,7 @@ def explained(
     if isinstance(error, ModelNotFound) and spec.WhichOneof("version_choice"):
         ready = yield from ready_versions(spec.name)
         if ready:
-            error.args = (f"{error} Versions that are ready: {ready}.",)
+            return _extended(error, f"Versions that are ready: {ready}.")
     elif isinstance(error, InvalidRequest):
         try:
             found = yield from metadata(known, spec)
@@ -38,9 +38,20 @@ def explained(
             return error
         reason = mismatch(request, found)
         if reason:
-            error.args = (f"{error} {reason}",)
-            error.mismatch = True
+            return _extended(error, reason, mismatch=True)
     return error
+
+
+def _extended(
+    error: ClientError, sentence: str, *, mismatch: bool = False
+) -> ClientError:
+    return type(error)(
+        f"{error} {sentence}",
+        code=error.code,
+        details=error.details,
+        mismatch=mismatch,
+        item=error.item,
+    )
 
 
 def refuse_misfit(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from fovea.serving.client.errors import BadImage, ClientError
+from fovea.serving.client.named_image import NamedImage
 from fovea.serving.protocol import wire_pb2
 
 if TYPE_CHECKING:
@@ -37,16 +37,17 @@ class Form(NamedTuple):
     Attributes:
         signature: name of the signature.
         input: name of its input.
-        encode: one image, as the caller gave it -> what Item.data holds.
+        encode: an image as the caller gave it, and its name -> what Item.data holds.
         pack: the data of several images -> the input's tensor.
-        check: raises BadImage if Item.data is damaged, which encode may have missed.
+        check: of Item.data and its name; raises BadImage if it is damaged, which
+            encode may have missed.
     """
 
     signature: str
     input: str
-    encode: Callable[[Any], bytes | np.ndarray]
+    encode: Callable[[Any, str], bytes | np.ndarray]
     pack: Callable[[Sequence[Any]], wire_pb2.TensorProto]
-    check: Callable[[Any], object] | None = None
+    check: Callable[[Any, str], object] | None = None
 
     def request(
         self, spec: wire_pb2.ModelSpec, items: Sequence[Item]
@@ -61,9 +62,10 @@ class Form(NamedTuple):
         """Why an image that was sent cannot be decoded, if it cannot."""
         try:
             if self.check is not None:
-                self.check(item.data)
+                self.check(item.data, item.name)
         except BadImage as bad:
-            return BadImage(f"{item.name}: {bad}")
+            bad.item = item.name
+            return bad
         return None
 
 
@@ -80,21 +82,24 @@ def form_of(images: Any) -> Form:
                 "An array of images is uint8 of shape [N, H, W, C] with values 0..255. "
                 f"Received: dtype={images.dtype}, shape={list(images.shape)}"
             )
-        return Form("serving_default", "images", lambda image: image, pixels_to_tensor)
+        return Form(
+            "serving_default", "images", lambda image, name: image, pixels_to_tensor
+        )
     from fovea.serving.client.images import encode_image
 
     return Form(
         "encoded",
         "image_bytes",
-        partial(encode_image, check=False),
+        lambda image, name: encode_image(image, name=name, check=False),
         strings_to_tensor,
-        encode_image,
+        lambda data, name: encode_image(data, name=name),
     )
 
 
 def is_one_image(images: Any) -> bool:
     """Whether this is one image, not several."""
-    if isinstance(images, str | bytes | bytearray | memoryview | os.PathLike):
+    one = str | bytes | bytearray | memoryview | os.PathLike | NamedImage
+    if isinstance(images, one):
         return True
     if hasattr(images, "ndim"):
         return images.ndim < 4
@@ -150,14 +155,24 @@ def cut(
 
 
 def _item(image: Any, index: int, form: Form, error: ClientError | None) -> Item:
-    is_path = isinstance(image, str | os.PathLike)
-    name = os.fspath(image) if is_path else f"images[{index}]"
-    if error is not None:
-        return Item(name, error)
+    if isinstance(image, NamedImage):
+        name, image = image.name, image.image
+    else:
+        name = item_name(image, index)
     try:
-        return Item(name, form.encode(image))
+        if isinstance(image, ClientError):
+            raise image
+        return Item(name, form.encode(image, name) if error is None else error)
     except BadImage as bad:
-        return Item(name, bad if is_path else BadImage(f"{name}: {bad}"))
+        bad.item = name
+        return Item(name, bad)
+
+
+def item_name(image: Any, index: int, sequence: str = "images") -> str:
+    """Return what errors call an image: its path, or its place in the sequence."""
+    if isinstance(image, str | os.PathLike):
+        return os.fsdecode(image)
+    return f"{sequence}[{index}]"
 
 
 def _size(item: Item) -> int:

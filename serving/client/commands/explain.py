@@ -1,4 +1,4 @@
-"""`fovea predict --explain`: images, and what in them speaks for the answers, drawn."""
+"""`fovea predict --explain`: draw images beside heat maps of their predictions."""
 
 from __future__ import annotations
 
@@ -8,52 +8,55 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fovea.serving.client.errors import BadImage
-from fovea.serving.client.heatmaps.explain_images import explain_images
+from fovea.serving.client.errors import ClientError
 
 if TYPE_CHECKING:
     from fovea.serving.client.client import Client
-    from fovea.serving.client.commands.sources import Named
     from fovea.serving.client.images import ImageSource
+    from fovea.serving.client.named_image import NamedImage
 
-# More in one picture are not looked at, and take memory by the gigabyte.
-MOST_IMAGES = 100
+# Nobody looks at more in one file, and they would take gigabytes of memory.
+MAX_IMAGES = 100
 
 
-def check(path: Path) -> None:
-    """Refuse a picture that could not be written, before anything is asked.
+def check_output(path: Path) -> None:
+    """Check that the drawing can be written, before any request is sent.
 
     Raises:
-        ValueError: if it is no .png file.
-        OSError: if its folder cannot be written to.
+        ValueError: If it is not a .png file.
+        OSError: If its folder cannot be written to.
     """
     if path.suffix.lower() != ".png":
         raise ValueError(
-            f"The explanations are a .png file. Received: --explain {path}"
+            f"Explanations are written to .png. Received: --explain {path}"
         )
     if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
         raise OSError(
-            f"The explanations cannot be written there. Received: --explain {path}"
+            f"The file for the explanations cannot be written. Received: --explain {path}"
         )
 
 
-def remembered(
-    named: Iterator[Named], images: dict[str, ImageSource]
-) -> Iterator[Named]:
-    """Pass on what is to be asked about, and keep it for the picture.
+def collect(
+    images: Iterator[NamedImage], collected: dict[str, ImageSource]
+) -> Iterator[NamedImage]:
+    """Pass images on, and collect those that can be sent for the drawing.
+
+    Args:
+        images: The images of the command.
+        collected: Is filled with the images by their names.
 
     Raises:
-        ValueError: if there are too many for one picture.
+        ValueError: If there are more than `MAX_IMAGES`.
     """
-    for name, image in named:
-        if not isinstance(image, BadImage):
-            if len(images) == MOST_IMAGES:
+    for named in images:
+        if not isinstance(named.image, ClientError):
+            if len(collected) == MAX_IMAGES:
                 raise ValueError(
-                    f"One picture explains at most {MOST_IMAGES} images. "
-                    "Received: --explain and more of them"
+                    f"--explain draws at most {MAX_IMAGES} images. "
+                    "Received: more than these"
                 )
-            images[name] = image
-        yield name, image
+            collected[named.name] = named.image
+        yield named
 
 
 def write(
@@ -65,31 +68,34 @@ def write(
     version: int | None,
     label: str | None,
 ) -> None:
-    """Ask for explanations and draw them, each image beside its own.
+    """Request explanations and draw them, each image beside its own.
 
     Args:
-        path: the .png file, replaced when the picture is whole.
-        client: where to ask.
-        images: those that were answered, by their names.
-        model: see Client.predict, as the next two.
-        version: the version to ask.
-        label: a version label to ask instead.
+        path: The .png file; it is replaced when the drawing is complete.
+        client: The client that sends the requests.
+        images: The images that have predictions, by name.
+        model: Name of the model.
+        version: Version to call; the newest that is ready if None.
+        label: Version label to call instead.
 
     Raises:
-        ClientError: if the model cannot explain itself.
-        OSError: if the file cannot be written.
+        ClientError: If the model has no explanations.
+        OSError: If the file cannot be written.
     """
     from PIL import Image
 
     from fovea.serving.client.heatmaps import draw
+    from fovea.serving.client.heatmaps.explain_images import explain_images
     from fovea.serving.client.images import encode_image
 
-    sent = [encode_image(image) for image in images.values()]
-    answers = explain_images(client, sent, model=model, version=version, label=label)
+    encoded = [encode_image(image, name=name) for name, image in images.items()]
+    explanations = explain_images(
+        client, encoded, model=model, version=version, label=label
+    )
     tiles = []
-    for name, data, answer in zip(images, sent, answers, strict=True):
+    for name, data, explanation in zip(images, encoded, explanations, strict=True):
         with Image.open(io.BytesIO(data)) as image:
-            tiles.append(draw.draw(answer, image, name))
+            tiles.append(draw.draw(explanation, image, name))
     partial = path.with_name(f".{path.name}.partial")
     try:
         draw.sheet(tiles).save(partial, format="PNG")

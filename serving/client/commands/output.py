@@ -1,4 +1,4 @@
-"""Answers about images -> rows on stdout, failures -> sentences on stderr."""
+"""Print predictions as rows on stdout and failures as sentences on stderr."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ if TYPE_CHECKING:
 
 Writer: TypeAlias = "Callable[[str, Prediction | ClientError], None]"
 
-# A table's columns are as wide as these rows need, and grow with later ones.
-_ROWS_THAT_ALIGN = 32
+# So many rows set the widths of a table's columns; wider ones grow them later.
+_ALIGNED_ROWS = 32
 
 
 @contextlib.contextmanager
 def writer(args: argparse.Namespace) -> Iterator[Writer]:
-    """Print answers as the command line wants them, each when it comes.
+    """Print each result as soon as it is there, in the format of the options.
 
     Args:
-        args: with `json`, `jsonl`, `csv` and `top`.
+        args: The parsed options `json`, `jsonl`, `csv` and `top`.
 
     Yields:
-        write(name, answer). Failures are objects of their own in JSON, and left out of
-        tables and CSV.
+        `write(name, result)`. JSON has an object for each failure; tables and CSV
+        leave them out.
     """
-    # Who reads a pipe sees answers as they come; TextIO does not declare the method.
+    # Readers of a pipe see results as they come; TextIO does not declare the method.
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    form = (
+    formatter = (
         _json if args.json else _jsonl if args.jsonl else _csv if args.csv else _table
     )
-    with form(args.top) as write:
+    with formatter(args.top) as write:
         yield write
 
 
@@ -58,11 +58,11 @@ def _table(top: int) -> Iterator[Writer]:
             print_row(row)
         held = None
 
-    def write(name: str, answer: Prediction | ClientError) -> None:
-        if isinstance(answer, ClientError):
+    def write(name: str, result: Prediction | ClientError) -> None:
+        if isinstance(result, ClientError):
             return
         row = [name]
-        for score in answer.top:
+        for score in result.top:
             row += [_class_name(score), f"{score.probability:.4f}"]
         for column, cell in enumerate(row):
             widths[column] = max(widths[column], len(cell))
@@ -70,7 +70,7 @@ def _table(top: int) -> Iterator[Writer]:
             print_row(row)
             return
         held.append(row)
-        if len(held) == _ROWS_THAT_ALIGN:
+        if len(held) == _ALIGNED_ROWS:
             release()
 
     try:
@@ -81,23 +81,23 @@ def _table(top: int) -> Iterator[Writer]:
 
 @contextlib.contextmanager
 def _json(top: int) -> Iterator[Writer]:
-    before = "[\n"
+    separator = "[\n"
 
-    def write(name: str, answer: Prediction | ClientError) -> None:
-        nonlocal before
-        text = json.dumps(_as_json(name, answer), indent=2)
-        print(f"{before}  " + text.replace("\n", "\n  "), end="")
-        before = ",\n"
+    def write(name: str, result: Prediction | ClientError) -> None:
+        nonlocal separator
+        text = json.dumps(_as_json(name, result), indent=2)
+        print(f"{separator}  " + text.replace("\n", "\n  "), end="")
+        separator = ",\n"
 
     try:
         yield write
     finally:
-        print("[]" if before == "[\n" else "\n]")
+        print("[]" if separator == "[\n" else "\n]")
 
 
 @contextlib.contextmanager
 def _jsonl(top: int) -> Iterator[Writer]:
-    yield lambda name, answer: print(json.dumps(_as_json(name, answer)))
+    yield lambda name, result: print(json.dumps(_as_json(name, result)))
 
 
 @contextlib.contextmanager
@@ -106,15 +106,15 @@ def _csv(top: int) -> Iterator[Writer]:
 
     rows = csv.writer(sys.stdout, lineterminator="\n")
     header = ["file", "model_version", "label", "class_id", "probability"]
-    for place in range(2, top + 1):
-        header += [f"label_{place}", f"class_id_{place}", f"probability_{place}"]
+    for rank in range(2, top + 1):
+        header += [f"label_{rank}", f"class_id_{rank}", f"probability_{rank}"]
     rows.writerow(header)
 
-    def write(name: str, answer: Prediction | ClientError) -> None:
-        if isinstance(answer, ClientError):
+    def write(name: str, result: Prediction | ClientError) -> None:
+        if isinstance(result, ClientError):
             return
-        row: list[Any] = [name, answer.model_version]
-        for score in answer.top:
+        row: list[Any] = [name, result.model_version]
+        for score in result.top:
             row += [score.label, score.class_id, f"{score.probability:.6g}"]
         rows.writerow(row)
 
@@ -125,52 +125,53 @@ def _class_name(score: ClassScore) -> str:
     return f"class {score.class_id}" if score.label is None else score.label
 
 
-def _as_json(name: str, answer: Prediction | ClientError) -> dict[str, Any]:
-    if isinstance(answer, ClientError):
-        return {"file": name, "error": str(answer)}
-    return {"file": name, **plain(answer)}
+def _as_json(name: str, result: Prediction | ClientError) -> dict[str, Any]:
+    if isinstance(result, ClientError):
+        return {"file": name, "error": str(result)}
+    return {"file": name, **plain(result)}
 
 
 class Failures:
-    """Says why images have no answer: a line each, or for all in a row that fail alike.
+    """Prints why images have no prediction: a line each, or one for a series.
 
-    A context manager; the last line is said when it ends.
+    Consecutive images that fail with the same message share a line. A context manager
+    that prints the last line on exit.
 
     Args:
-        progress: is cleared before a line is printed.
+        progress: The progress line, which is cleared before a failure is printed.
     """
 
     def __init__(self, progress: Progress) -> None:
         self.count = 0
         self._progress = progress
-        self._sentence = ""
-        self._names: list[str] = []  # the first and the last that failed so
-        self._alike = 0
+        self._error: ClientError | None = None
+        self._first = self._last = ""  # names of the images of the series
+        self._length = 0
 
     def __enter__(self) -> Failures:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.tell()
+        self.flush()
 
     def add(self, name: str, error: ClientError) -> None:
-        """One more has failed."""
+        """Count a failure, and print the series before it if the message differs."""
         self.count += 1
-        if str(error) != self._sentence:
-            self.tell()
-            self._sentence, self._names, self._alike = str(error), [name], 0
-        self._alike += 1
-        self._names[1:] = [name]
+        if self._error is None or str(error) != str(self._error):
+            self.flush()
+            self._error, self._first, self._length = error, name, 0
+        self._length += 1
+        self._last = name
 
-    def tell(self) -> None:
-        """Say what has not been said yet: the row of failures alike has ended."""
-        if not self._sentence:
+    def flush(self) -> None:
+        """Print the current series of failures, if there is one."""
+        if self._error is None:
             return
         self._progress.clear()
-        what = ""
-        if self._alike > 1:
-            what = f"{self._alike:,} images, {self._names[0]} to {self._names[-1]}: "
-        elif self._names[0] not in self._sentence:
-            what = f"{self._names[0]}: "
-        print(f"fovea: error: {what}{self._sentence}", file=sys.stderr)
-        self._sentence = ""
+        subject = ""
+        if self._length > 1:
+            subject = f"{self._length:,} images, {self._first} to {self._last}: "
+        elif self._error.item is None:
+            subject = f"{self._first}: "
+        print(f"fovea: error: {subject}{self._error}", file=sys.stderr)
+        self._error = None

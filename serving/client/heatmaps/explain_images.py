@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fovea.serving.client.answers import PredictResult
-from fovea.serving.client.calls.requests import MAX_REQUEST_BYTES
+from fovea.serving.client.calls.requests import MAX_REQUEST_BYTES, item_name
 from fovea.serving.client.errors import ClientError, InvalidRequest
 
 if TYPE_CHECKING:
@@ -97,7 +97,11 @@ def _sent(images: Any) -> tuple[str, str, Any]:
         return "explain", "images", images
     from fovea.serving.client.images import encode_image
 
-    return "explain_encoded", "image_bytes", [encode_image(image) for image in images]
+    encoded = [
+        encode_image(image, name=item_name(image, index))
+        for index, image in enumerate(images)
+    ]
+    return "explain_encoded", "image_bytes", encoded
 
 
 def _batches(values: Any) -> Iterator[Any]:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fovea.serving.client import image_sources
 from fovea.serving.client.calls.requests import model_spec, predict_request
 from fovea.serving.client.client import Client
-from fovea.serving.client.commands import sources
 from fovea.serving.client.commands.metadata import askable, shape_text
-from fovea.serving.client.errors import BadImage
+from fovea.serving.client.errors import ClientError
 from fovea.serving.client.images import encode_image
 
 if TYPE_CHECKING:
@@ -66,15 +66,10 @@ def make(args: argparse.Namespace, connection: dict[str, Any]) -> list[bytes]:
 def _pictures(args: argparse.Namespace) -> list[list[bytes]]:
     encoded: list[bytes] = []
     total = 0
-    for name, image in sources.images(args.images, args.array):
-        if isinstance(image, BadImage):
-            raise image
-        try:
-            encoded.append(encode_image(image))
-        except BadImage as error:
-            raise (
-                error if name in str(error) else BadImage(f"{name}: {error}")
-            ) from None
+    for named in image_sources.find_images(args.images, args.array):
+        if isinstance(named.image, ClientError):
+            raise named.image
+        encoded.append(encode_image(named.image, name=named.name))
         total += len(encoded[-1])
         if total > MOST_BYTES:
             break
@@ -88,7 +83,7 @@ def _pictures(args: argparse.Namespace) -> list[list[bytes]]:
 def _rows(
     args: argparse.Namespace, shape: tuple[int | None, ...] | None
 ) -> list[np.ndarray]:
-    rows = sources.read_array(args.npy, args.array)
+    rows = image_sources.read_array(args.npy, args.array)
     if shape is not None and shape[-1:] == (1,) and rows.ndim == len(shape) - 1:
         rows = rows[..., None]  # grey images without their axis of channels
     if rows.ndim == 0 or not len(rows) or not rows[0].nbytes:

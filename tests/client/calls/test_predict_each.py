@@ -16,6 +16,7 @@ from fovea import (
     InvalidRequest,
     ServerUnavailable,
 )
+from fovea.serving.client.named_image import NamedImage
 
 
 @pytest.fixture
@@ -47,7 +48,8 @@ def test_what_fails_is_reported_in_its_place(client, files, shade):
     assert str(bad[3]) == f"{paths[3]} is not an image that Pillow can read."
     assert str(bad[64]) == f"{paths[64]} is truncated: the end of the file is missing."
     assert str(bad[70]) == f"{paths[70]} does not exist."
-    assert str(bad[80]).startswith(f"{paths[80]}: Image data of ")
+    assert str(bad[80]).startswith(f"{paths[80]} (")
+    assert [bad[n].item for n in sorted(bad)] == [str(paths[n]) for n in sorted(bad)]
     assert str(bad[90]).startswith(f"{paths[90]}: Model 'mnist'")
     assert "13 rows bring bad luck" in str(bad[90])
     assert bad[90].code == "INVALID_ARGUMENT"
@@ -61,12 +63,29 @@ def test_images_without_a_path_are_named_by_their_place(client, shade):
     images = [np.asarray(shade(1)), b"hello", shade(1, size=(28, 13))]
     good, bad, refused = client.predict_each(images, model="mnist")
     assert good.class_id == 1
-    assert str(bad).startswith("images[1]: Image data of 5 bytes is not an image")
+    assert str(bad).startswith("images[1] (5 bytes) is not an image")
     assert str(refused).startswith("images[2]: Model 'mnist'")
+    assert (bad.item, refused.item) == ("images[1]", "images[2]")
+
+
+def test_images_with_a_name_are_reported_by_it(client, shade):
+    images = [
+        NamedImage("a", shade(1)),
+        NamedImage("b", b"hello"),
+        NamedImage("c", BadImage("c matches no file.")),
+        NamedImage("d", shade(1, size=(28, 13))),
+    ]
+    good, *bad = client.predict_each(images, model="mnist")
+    assert good.class_id == 1
+    assert [error.item for error in bad] == ["b", "c", "d"]
+    assert str(bad[0]).startswith("b (5 bytes) is not an image")
+    assert str(bad[1]) == "c matches no file."
+    assert str(bad[2]).startswith("d: Model 'mnist'")
+    assert client.predict(images[0], model="mnist").class_id == 1
 
 
 def test_predict_raises_the_first_error(client, shade):
-    with pytest.raises(BadImage, match=r"images\[1\]: Image data of 5 bytes"):
+    with pytest.raises(BadImage, match=r"images\[1\] \(5 bytes\) is not"):
         client.predict([shade(1), b"hello", b"hi"], model="mnist")
 
 

@@ -183,9 +183,7 @@ def test_one_image_on_standard_input(predict, shade, save, monkeypatch):
     stdin(monkeypatch, b"no image")
     code, out, err = predict("-")
     assert (code, out) == (1, "")
-    assert err == (
-        "fovea: error: -: Image data of 8 bytes is not an image that Pillow can read.\n"
-    )
+    assert err == ("fovea: error: - (8 bytes) is not an image that Pillow can read.\n")
 
 
 def test_lists_of_files(predict, files, tmp_path, monkeypatch):
