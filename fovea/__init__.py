@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fovea.serving.client.aio import AsyncClient
-    from fovea.serving.client.answers import (
+    from fovea.serving.client.results import (
         Classification,
         ClassScore,
         ModelMetadata,
@@ -62,7 +62,7 @@ __all__ = [
 # Module of fovea.serving.client -> what it defines.
 _DEFINED_IN = {
     "aio": ("AsyncClient",),
-    "answers": (
+    "results": (
         "ClassScore",
         "Classification",
         "ModelMetadata",

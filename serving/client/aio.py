@@ -1,4 +1,4 @@
-"""The client for asyncio; everything but the waiting is shared with `Client`."""
+"""The asyncio client of a model server; its operations are those of `Client`."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
 
-from fovea.serving.client.answers import (
+from fovea.serving.client.calls import model_info
+from fovea.serving.client.calls.async_driver import AsyncDriver
+from fovea.serving.client.calls.call_options import CallOptions
+from fovea.serving.client.calls.predict import (
+    ImageResult,
+    image_operations,
+    predict_operations,
+    unwrap,
+)
+from fovea.serving.client.calls.requests import model_spec
+from fovea.serving.client.results import (
     Classification,
     ModelMetadata,
     Prediction,
     PredictResult,
     VersionStatus,
 )
-from fovea.serving.client.calls import model_info
-from fovea.serving.client.calls.async_driver import AioCalls
-from fovea.serving.client.calls.predict import (
-    Answer,
-    checked,
-    image_parts,
-    predict_parts,
-)
-from fovea.serving.client.calls.requests import model_spec
-from fovea.serving.client.calls.settings import Settings
 from fovea.serving.client.transport.channel import open_aio_channel
 
 if TYPE_CHECKING:
@@ -38,19 +38,28 @@ if TYPE_CHECKING:
 
 
 class AsyncClient:
-    """A connection to a model server, whose methods are coroutines.
+    """A connection to a model server whose methods are coroutines.
 
-    The arguments, the methods and their errors are those of `Client`. A task that is
-    cancelled takes its calls with it. A client may be used by several event loops one
-    after another, not by two at the same time: each gets a channel of its own.
+    The methods take the arguments, return the values and raise the errors of those of
+    `Client`. Cancelling a task cancels its calls. Several event loops may use a client
+    one after another, but not at the same time: each gets a channel of its own.
+
+    Args:
+        target: Address of the server or servers, as in `Client`.
+        timeout: Timeout of each request in seconds; methods take another one.
+        wait_for_ready: Wait for a server that is not up yet, as long as the timeout.
+        in_flight: The most requests of one method call under way at the same time.
+        check: Request a model's metadata before its first request, as in `Client`.
+        **connection: The fields of
+            fovea.serving.client.transport.connection.Connection.
 
     Raises:
-        ValueError: if a setting is out of its range; if `target` is not an address,
-            the first use says so.
+        ValueError: If an argument is out of its range. An invalid `target` or
+            `connection` raises it on first use.
 
     Example:
         >>> async with AsyncClient("127.0.0.1:8500") as client:
-        ...     answer = await client.predict("seven.png", model="mnist")
+        ...     prediction = await client.predict("seven.png", model="mnist")
     """
 
     def __init__(
@@ -63,14 +72,14 @@ class AsyncClient:
         check: bool = False,
         **connection: Any,
     ):
-        self._settings = Settings(target, timeout, wait_for_ready, in_flight, check)
-        self._known = model_info.Known()
-        self._calls = AioCalls(
-            self._settings, lambda: open_aio_channel(target, **connection)
+        self._options = CallOptions(target, timeout, wait_for_ready, in_flight, check)
+        self._cache = model_info.ModelCache()
+        self._driver = AsyncDriver(
+            self._options, lambda: open_aio_channel(target, **connection)
         )
 
     async def __aenter__(self) -> AsyncClient:
-        self._calls.open()
+        self._driver.open()
         return self
 
     async def __aexit__(
@@ -83,7 +92,7 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Close the connection; calls under way are cancelled."""
-        await self._calls.close()
+        await self._driver.close()
 
     @overload
     async def predict(
@@ -138,19 +147,20 @@ class AsyncClient:
         output_filter: Sequence[str] = (),
         timeout: float | None = None,
     ) -> Any:
-        """Ask about one image, several images, or named arrays: `Client.predict`."""
-        one, parts = predict_parts(
-            self._known,
-            self._settings,
+        """Classify images, or call any signature with arrays; see `Client.predict`."""
+        single, operations = predict_operations(
+            self._cache,
+            self._options,
             inputs,
             model_spec(model, version, label, signature),
             top=top,
             batch_size=batch_size,
             output_filter=output_filter,
         )
-        async with contextlib.aclosing(self._calls.answers(parts, timeout)) as each:
-            answers = [checked(answer) async for answer in each]
-        return answers[0] if one else answers
+        results = self._driver.stream(operations, timeout)
+        async with contextlib.aclosing(results) as stream:
+            unwrapped = [unwrap(result) async for result in stream]
+        return unwrapped[0] if single else unwrapped
 
     def predict_each(
         self,
@@ -163,14 +173,16 @@ class AsyncClient:
         top: int = 1,
         batch_size: int = 64,
         timeout: float | None = None,
-    ) -> AsyncGenerator[Answer, None]:
-        """Ask about any number of images: `Client.predict_each`.
+    ) -> AsyncGenerator[ImageResult, None]:
+        """Yield a result or an error for each image; see `Client.predict_each`.
 
-        The images are read and prepared in a thread, one request at a time.
+        The images are read and encoded in a thread, one request at a time.
         """
         spec = model_spec(model, version, label, signature)
-        parts = image_parts(self._known, self._settings, images, spec, top, batch_size)
-        return self._calls.answers(parts, timeout)
+        operations = image_operations(
+            self._cache, self._options, images, spec, top, batch_size
+        )
+        return self._driver.stream(operations, timeout)
 
     async def classify(
         self,
@@ -184,19 +196,22 @@ class AsyncClient:
         batch_size: int = 64,
         timeout: float | None = None,
     ) -> list[Classification]:
-        """Ask TF Serving's Classify about examples: `Client.classify`."""
-        from fovea.serving.client.calls.classify import classify_parts
+        """Call TensorFlow Serving's Classify with examples; see `Client.classify`."""
+        from fovea.serving.client.calls.classify import classify_operations
 
         spec = model_spec(model, version, label, signature)
-        parts = classify_parts(self._known, spec, examples, context, batch_size)
-        async with contextlib.aclosing(self._calls.answers(parts, timeout)) as each:
-            return [result async for result in each]
+        operations = classify_operations(
+            self._cache, spec, examples, context, batch_size
+        )
+        results = self._driver.stream(operations, timeout)
+        async with contextlib.aclosing(results) as stream:
+            return [result async for result in stream]
 
     async def labels(
         self, model: str, version: int | None = None, *, timeout: float | None = None
     ) -> tuple[str, ...]:
-        """The names of a model's classes: `Client.labels`."""
-        return await self._calls.run(model_info.labels(model, version), timeout)
+        """Return the names of a model's classes; see `Client.labels`."""
+        return await self._driver.run(model_info.labels(model, version), timeout)
 
     async def metadata(
         self,
@@ -206,21 +221,21 @@ class AsyncClient:
         label: str | None = None,
         timeout: float | None = None,
     ) -> ModelMetadata:
-        """What a model can be asked: `Client.metadata`."""
+        """Return the signatures of a model; see `Client.metadata`."""
         spec = model_spec(model, version, label)
-        return await self._calls.run(model_info.metadata(self._known, spec), timeout)
+        return await self._driver.run(model_info.metadata(self._cache, spec), timeout)
 
     async def status(
         self, model: str, *, version: int | None = None, timeout: float | None = None
     ) -> list[VersionStatus]:
-        """Where the versions of a model stand: `Client.status`."""
-        return await self._calls.run(
+        """Return the states of a model's versions; see `Client.status`."""
+        return await self._driver.run(
             model_info.status(model_spec(model, version)), timeout
         )
 
     async def is_serving(self, *, timeout: float | None = None) -> bool:
-        """Whether the server says that it serves: `Client.is_serving`."""
-        return await self._calls.run(model_info.is_serving(), timeout)
+        """Return whether the server is serving; see `Client.is_serving`."""
+        return await self._driver.run(model_info.is_serving(), timeout)
 
     async def reload_config(
         self,
@@ -232,9 +247,9 @@ class AsyncClient:
         save: bool = False,
         timeout: float = 300.0,
     ) -> list[ModelConfig]:
-        """Change the list of models of a server: `Client.reload_config`."""
+        """Change the list of models of a server; see `Client.reload_config`."""
         from fovea.serving.client.calls.reload import reload_config
 
-        target = self._settings.target
-        steps = reload_config(target, timeout, models, base, remove, replace, save)
-        return await self._calls.run(steps, timeout)
+        target = self._options.target
+        operation = reload_config(target, timeout, models, base, remove, replace, save)
+        return await self._driver.run(operation, timeout)

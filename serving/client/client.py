@@ -1,4 +1,4 @@
-"""The client: ask a model server about tensors, images, its models and their state."""
+"""The blocking client of a model server."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
 
-from fovea.serving.client.answers import (
+from fovea.serving.client.calls import model_info
+from fovea.serving.client.calls.call_options import CallOptions
+from fovea.serving.client.calls.predict import (
+    ImageResult,
+    image_operations,
+    predict_operations,
+    unwrap,
+)
+from fovea.serving.client.calls.requests import model_spec
+from fovea.serving.client.calls.sync_driver import SyncDriver
+from fovea.serving.client.results import (
     Classification,
     ModelMetadata,
     Prediction,
     PredictResult,
     VersionStatus,
 )
-from fovea.serving.client.calls import model_info
-from fovea.serving.client.calls.predict import (
-    Answer,
-    checked,
-    image_parts,
-    predict_parts,
-)
-from fovea.serving.client.calls.requests import model_spec
-from fovea.serving.client.calls.settings import Settings
-from fovea.serving.client.calls.sync_driver import SyncCalls
 from fovea.serving.client.transport.channel import open_channel
 
 if TYPE_CHECKING:
@@ -40,31 +40,32 @@ if TYPE_CHECKING:
 class Client:
     """A connection to a model server: TensorFlow Serving or `fovea serve`.
 
-    Safe to share between threads. Every call has a deadline; a call that finds the
-    server unavailable is repeated three times within about a second.
+    It is safe to share between threads. Every call has a deadline; a call that finds
+    the server unavailable is retried three times within about a second.
 
     Args:
         target: HOST:PORT of the server's gRPC port, or unix:PATH; dns:///NAME:PORT
-            or a sequence of HOST:PORT to spread the calls over several servers.
-        timeout: seconds that each request may take; each method takes another.
-        wait_for_ready: wait for a server that does not answer yet, up to the time-out,
+            or a sequence of HOST:PORT to balance the calls over several servers.
+        timeout: Timeout of each request in seconds; methods take another one.
+        wait_for_ready: Wait for a server that is not up yet, as long as the timeout,
             instead of failing after a few seconds.
-        in_flight: most requests of one call under way at the same time.
-        check: ask for a model's metadata before its first request, to refuse what does
-            not fit without sending it. Otherwise metadata is asked for only to explain
-            a refusal; what is known for a minute or less is used either way.
-        **connection: the fields of
+        in_flight: The most requests of one method call under way at the same time.
+        check: Request a model's metadata before its first request, and reject inputs
+            that do not fit without sending them. Otherwise metadata is requested only
+            to explain why the server rejected a request. Metadata that is at most a
+            minute old is used in either case.
+        **connection: The fields of
             fovea.serving.client.transport.connection.Connection: encryption, tokens,
-            compression, keep-alive and the like.
+            compression, keep-alive and others.
 
     Raises:
-        ValueError: if `target` is not an address, or a setting is out of its range.
-        OSError: if a certificate or a key cannot be read.
+        ValueError: If `target` is not an address, or an argument is out of its range.
+        OSError: If a certificate or a key cannot be read.
 
     Example:
         >>> with Client("127.0.0.1:8500") as client:
-        ...     for answer in client.predict(["seven.png"], model="mnist"):
-        ...         print(answer.label, answer.probability)
+        ...     for prediction in client.predict(["seven.png"], model="mnist"):
+        ...         print(prediction.label, prediction.probability)
     """
 
     def __init__(
@@ -77,9 +78,9 @@ class Client:
         check: bool = False,
         **connection: Any,
     ):
-        self._settings = Settings(target, timeout, wait_for_ready, in_flight, check)
-        self._known = model_info.Known()
-        self._calls = SyncCalls(self._settings, open_channel(target, **connection))
+        self._options = CallOptions(target, timeout, wait_for_ready, in_flight, check)
+        self._cache = model_info.ModelCache()
+        self._driver = SyncDriver(self._options, open_channel(target, **connection))
 
     def __enter__(self) -> Client:
         return self
@@ -94,7 +95,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connection; calls under way are cancelled."""
-        self._calls.close()
+        self._driver.close()
 
     @overload
     def predict(
@@ -149,53 +150,64 @@ class Client:
         output_filter: Sequence[str] = (),
         timeout: float | None = None,
     ) -> Any:
-        """Ask a model about one image, several images, or named arrays.
+        """Classify one or several images, or call any signature with arrays.
+
+        Images need a model that `fovea export` wrote. A mapping of arrays calls any
+        signature of any model in a single request, whatever its size, since not every
+        signature treats the rows of its inputs independently.
 
         Args:
-            inputs: one image: a path, the bytes of an image file, a Pillow image, or a
+            inputs: One image: a path, the bytes of an image file, a Pillow image, or a
                 uint8 array of shape [H, W] or [H, W, C] with values 0..255, of any
-                size and mode; or a sequence of such images; or a uint8 array of shape
+                size and mode. Or a sequence of such images. Or a uint8 array of shape
                 [N, H, W, C] in the size and number of channels that the model was
-                trained with. These ask a model that `fovea export` wrote. Or a mapping
-                of input names to arrays, or what numpy.asarray takes: that asks any
-                signature of any model, in one request, whatever the size, for not all
-                signatures treat the rows of their inputs one by one.
-            model: name of the model.
-            version: the version to ask; the newest that is ready if None.
-            label: a version label to ask instead.
-            signature: name of the signature; if None, for images the one that
-                `fovea export` writes for them, for a mapping `serving_default`.
-            top: how many classes of each image to list; above 1, the labels of all
-                classes are asked for once per model version.
-            batch_size: most images in a request; large images travel in smaller
-                requests.
-            output_filter: only these outputs, for a mapping; empty: all.
-            timeout: seconds that each request may take, instead of the client's.
+                trained with. Or a mapping of input names to arrays, or to what
+                numpy.asarray takes.
+            model: Name of the model.
+            version: Version to call; the newest that is ready if None.
+            label: Version label to call instead.
+            signature: Name of the signature; None for the one that `fovea export`
+                writes for images, and for `serving_default` with a mapping.
+            top: How many classes of each image to list. Above 1, the labels of all
+                classes are requested once per model version.
+            batch_size: The most images in a request; requests with large images are
+                smaller.
+            output_filter: Names of the outputs to return, for a mapping; empty for all.
+            timeout: Timeout of each request in seconds; None for the client's.
 
         Returns:
-            a Prediction for one image; a list of them, in order, for several; for a
-            mapping a PredictResult with all outputs and the version that answered.
+            A Prediction for one image; a list of predictions, in order, for several
+            images; a PredictResult with the outputs and the model's version for a
+            mapping.
 
         Raises:
-            BadImage: if an image cannot be sent.
-            ClientError: one of its other subclasses says what went wrong. Of several
-                images the first that failed is told; `predict_each` tells all.
-            TypeError: if an input has a type that a tensor cannot hold.
-            ValueError: if `top` or `batch_size` is below 1, or both `version` and
+            BadImage: If an image cannot be sent.
+            ClientError: If a request fails; its subclass is the reason. Of several
+                errors the first is raised; `predict_each` reports all of them.
+            TypeError: If an input has a type that a tensor cannot hold.
+            ValueError: If `top` or `batch_size` is below 1, or both `version` and
                 `label` are given.
+
+        Example:
+            >>> client.predict("seven.png", model="mnist").label
+            '7'
+            >>> pixels = np.zeros((2, 28, 28, 1), np.uint8)
+            >>> result = client.predict({"images": pixels}, model="mnist")
+            >>> result.outputs["probabilities"].shape
+            (2, 10)
         """
-        one, parts = predict_parts(
-            self._known,
-            self._settings,
+        single, operations = predict_operations(
+            self._cache,
+            self._options,
             inputs,
             model_spec(model, version, label, signature),
             top=top,
             batch_size=batch_size,
             output_filter=output_filter,
         )
-        with contextlib.closing(self._calls.answers(parts, timeout)) as each:
-            answers = [checked(answer) for answer in each]
-        return answers[0] if one else answers
+        with contextlib.closing(self._driver.stream(operations, timeout)) as stream:
+            results = [unwrap(result) for result in stream]
+        return results[0] if single else results
 
     def predict_each(
         self,
@@ -208,32 +220,48 @@ class Client:
         top: int = 1,
         batch_size: int = 64,
         timeout: float | None = None,
-    ) -> Generator[Answer, None, None]:
-        """Ask about any number of images, each answered or with its own error.
+    ) -> Generator[ImageResult, None, None]:
+        """Classify any number of images, and yield a result or an error for each.
 
-        An image that cannot be sent, or that the model refuses, keeps no other from
-        its answer. When as many requests in a row as are `in_flight` find no server, or
-        one that is not able to answer or not in time, the images that follow are
-        reported with the same error without being asked; once a second one request
-        tells whether the server is back.
+        An image that cannot be sent, or that the model rejects, does not affect the
+        others. After as many consecutive requests as are `in_flight` find the server
+        unavailable or too slow, the images that follow get the same error without
+        being sent; once per second one request probes whether the server is back.
 
         Args:
-            images: images of any size and mode, as `predict` takes them, or a uint8
-                array [N, H, W, C]. Read as the answers are taken, a few requests ahead,
-                so that there may be more of them than memory holds.
-            model, version, label, signature, top, batch_size, timeout: as `predict`.
+            images: Images of any size and mode, as `predict` takes them, or a uint8
+                array [N, H, W, C]. They are read a few requests ahead of the results,
+                so that there may be more of them than fit into memory. A NamedImage
+                gives an image the name that its errors show.
+            model: Name of the model.
+            version: Version to call; the newest that is ready if None.
+            label: Version label to call instead.
+            signature: Name of the signature; None for the one that `fovea export`
+                writes for images.
+            top: How many classes of each image to list.
+            batch_size: The most images in a request; requests with large images are
+                smaller.
+            timeout: Timeout of each request in seconds; None for the client's.
 
         Yields:
-            for each image, in order, its Prediction or the ClientError that says why
-            there is none.
+            For each image, in order, its Prediction or the ClientError that explains
+            why there is none; the error's `item` is the name of the image, or None if
+            the whole request failed.
 
         Raises:
-            BadImage: if `images` is an array of another type.
-            ValueError: as `predict`.
+            BadImage: If `images` is an array of another type.
+            ValueError: If `top` or `batch_size` is below 1, or both `version` and
+                `label` are given.
+
+        Example:
+            >>> for result in client.predict_each(paths, model="mnist"):
+            ...     print(result if isinstance(result, Exception) else result.label)
         """
         spec = model_spec(model, version, label, signature)
-        parts = image_parts(self._known, self._settings, images, spec, top, batch_size)
-        return self._calls.answers(parts, timeout)
+        operations = image_operations(
+            self._cache, self._options, images, spec, top, batch_size
+        )
+        return self._driver.stream(operations, timeout)
 
     def classify(
         self,
@@ -247,56 +275,63 @@ class Client:
         batch_size: int = 64,
         timeout: float | None = None,
     ) -> list[Classification]:
-        """Ask TF Serving's Classify about examples, a few requests at a time.
+        """Call TensorFlow Serving's Classify with examples.
 
-        This is for models with a signature for it, whose input is serialised
-        tf.Examples; images have more from `predict`.
+        This is for models with a signature whose input is serialised tf.Examples; for
+        images `predict` returns more.
 
         Args:
-            examples: for each example its features by name, each a str, bytes, int or
-                float, or a sequence or array of one of these; or an image as `predict`
-                takes it, which is sent as the feature `image/encoded`.
-            model: name of the model.
-            version: the version to ask; the newest that is ready if None.
-            label: a version label to ask instead.
-            signature: name of the signature; the one that `fovea export` writes.
-            context: features that all examples share.
-            batch_size: most examples in a request.
-            timeout: seconds that each request may take, instead of the client's.
+            examples: For each example its features by name, each a str, bytes, int or
+                float, or a sequence or array of one of these types; or an image as
+                `predict` takes it, which is sent as the feature `image/encoded`.
+            model: Name of the model.
+            version: Version to call; the newest that is ready if None.
+            label: Version label to call instead.
+            signature: Name of the signature; by default that of `fovea export`.
+            context: Features that all examples share.
+            batch_size: The most examples in a request.
+            timeout: Timeout of each request in seconds; None for the client's.
 
         Returns:
-            the classes and scores of each example, in order.
+            The classes and scores of each example, in order.
 
         Raises:
-            BadImage: if an image cannot be sent.
-            ClientError: one of its other subclasses says what went wrong.
-            TypeError: if a feature has a type that an example cannot hold.
-            ValueError: if there is a single example only.
+            BadImage: If an image cannot be sent.
+            ClientError: If a request fails; its subclass is the reason.
+            TypeError: If a feature has a type that an example cannot hold.
+            ValueError: If there is a single example only.
+
+        Example:
+            >>> (result,) = client.classify([{"width": 3.5}], model="iris")
+            >>> result.classes
+            (('setosa', 0.98), ('versicolor', 0.02))
         """
-        from fovea.serving.client.calls.classify import classify_parts
+        from fovea.serving.client.calls.classify import classify_operations
 
         spec = model_spec(model, version, label, signature)
-        parts = classify_parts(self._known, spec, examples, context, batch_size)
-        with contextlib.closing(self._calls.answers(parts, timeout)) as each:
-            return list(each)
+        operations = classify_operations(
+            self._cache, spec, examples, context, batch_size
+        )
+        with contextlib.closing(self._driver.stream(operations, timeout)) as stream:
+            return list(stream)
 
     def labels(
         self, model: str, version: int | None = None, *, timeout: float | None = None
     ) -> tuple[str, ...]:
-        """The names of a model's classes, which its signature `classify` tells.
+        """Return the names of a model's classes, from its signature `classify`.
 
         Args:
-            model: name of the model.
-            version: the version to ask; the newest that is ready if None.
-            timeout: seconds that the request may take, instead of the client's.
+            model: Name of the model.
+            version: Version to call; the newest that is ready if None.
+            timeout: Timeout of the request in seconds; None for the client's.
 
         Returns:
-            K names; the index is the class id.
+            K names by class id.
 
         Raises:
-            ClientError: one of its subclasses says what went wrong.
+            ClientError: If the request fails; its subclass is the reason.
         """
-        return self._calls.run(model_info.labels(model, version), timeout)
+        return self._driver.run(model_info.labels(model, version), timeout)
 
     def metadata(
         self,
@@ -306,55 +341,56 @@ class Client:
         label: str | None = None,
         timeout: float | None = None,
     ) -> ModelMetadata:
-        """What a model can be asked.
+        """Return the signatures of a model.
 
-        For a minute after this, `predict` refuses what the model cannot take without
-        sending it.
+        For a minute after this, `predict` rejects inputs that do not fit the model
+        without sending them.
 
         Args:
-            model: name of the model.
-            version: the version to ask; the newest that is ready if None.
-            label: a version label to ask instead.
-            timeout: seconds that the request may take, instead of the client's.
+            model: Name of the model.
+            version: Version to call; the newest that is ready if None.
+            label: Version label to call instead.
+            timeout: Timeout of the request in seconds; None for the client's.
 
         Returns:
-            every signature with names, types and shapes of its inputs and outputs.
+            Every signature with the names, types and shapes of its inputs and outputs.
 
         Raises:
-            ClientError: one of its subclasses says what went wrong.
+            ClientError: If the request fails; its subclass is the reason.
+            ValueError: If both `version` and `label` are given.
         """
         spec = model_spec(model, version, label)
-        return self._calls.run(model_info.metadata(self._known, spec), timeout)
+        return self._driver.run(model_info.metadata(self._cache, spec), timeout)
 
     def status(
         self, model: str, *, version: int | None = None, timeout: float | None = None
     ) -> list[VersionStatus]:
-        """Where the versions of a model stand.
+        """Return the states of a model's versions.
 
         Args:
-            model: name of the model.
-            version: only this version; all that the server knows of if None.
-            timeout: seconds that the request may take, instead of the client's.
+            model: Name of the model.
+            version: Only this version; None for all that the server knows.
+            timeout: Timeout of the request in seconds; None for the client's.
 
         Returns:
-            one VersionStatus a version, the newest first.
+            A VersionStatus for each version, the newest first.
 
         Raises:
-            ClientError: one of its subclasses says what went wrong.
+            ClientError: If the request fails; its subclass is the reason.
         """
-        return self._calls.run(model_info.status(model_spec(model, version)), timeout)
+        return self._driver.run(model_info.status(model_spec(model, version)), timeout)
 
     def is_serving(self, *, timeout: float | None = None) -> bool:
-        """Whether the server says that it serves, by gRPC's standard health service.
+        """Return whether the server is serving, from gRPC's standard health service.
 
         Args:
-            timeout: seconds that the request may take, instead of the client's.
+            timeout: Timeout of the request in seconds; None for the client's.
 
         Raises:
-            ClientError: one of its subclasses says what went wrong; its code is
-                "UNIMPLEMENTED" if the server has no health service.
+            ClientError: If the request fails; the code is "UNIMPLEMENTED" if the
+                server has no health service.
         """
-        return self._calls.run(model_info.is_serving(), timeout)
+        return self._driver.run(model_info.is_serving(), timeout)
 
     def reload_config(
         self,
@@ -368,33 +404,33 @@ class Client:
     ) -> list[ModelConfig]:
         """Change the list of models that a server serves.
 
-        A server replaces its whole list by the one that it is sent, unloads what is
-        not in it, and has no call that tells the list. So the list that it has is read
-        from `base`, changed by name, and sent as a whole. A label of a version that is
-        yet to be loaded is set in a second request, when the version is available.
+        A server replaces its whole list by the one that it receives, unloads what is
+        not in it, and has no method that returns the list. Therefore the current list
+        is read from `base`, changed by name and sent as a whole. A label of a version
+        that is not loaded yet is set in a second request, when the version is
+        available.
 
-        Limits: what others have changed since `base` was written is undone; a server
-        that restarts reads its file again, see `save`; only one server is told.
+        Limits: changes by others since `base` was written are undone; a server that
+        restarts reads its own file again, see `save`; only one server is reached.
 
         Args:
-            models: models to add, or to serve in another way than before.
-            base: the config file that the server was started with, or its models.
-            remove: names of models to unload.
-            replace: send the list even if nothing is known of the one before, or if
-                it is empty.
-            save: write the new list to the file `base` when the server has taken it;
-                comments in the file are lost.
-            timeout: seconds that each request may take: the server answers when all
-                models that it did not have before are loaded. Also how long to wait
-                for versions that labels need.
+            models: Models to add or change.
+            base: The config file that the server was started with, or its models.
+            remove: Names of models to unload.
+            replace: Send the list even if there is no `base`, or if it is empty.
+            save: Write the new list to the file `base` when the server has accepted
+                it; comments in the file are lost.
+            timeout: Timeout of each request in seconds: the server responds when all
+                new models are loaded. Also how long to wait for the versions that
+                labels need.
 
         Returns:
-            the models that the server now has.
+            The models that the server now has.
 
         Raises:
-            ClientError: one of its subclasses says what went wrong.
-            OSError: if the file cannot be read or written.
-            ValueError: if models would be lost, or the file is no config file.
+            ClientError: If a request fails; its subclass is the reason.
+            OSError: If the file cannot be read or written.
+            ValueError: If models would be lost, or the file is not a config file.
 
         Example:
             >>> client.reload_config(
@@ -404,6 +440,6 @@ class Client:
         """
         from fovea.serving.client.calls.reload import reload_config
 
-        target = self._settings.target
-        steps = reload_config(target, timeout, models, base, remove, replace, save)
-        return self._calls.run(steps, timeout)
+        target = self._options.target
+        operation = reload_config(target, timeout, models, base, remove, replace, save)
+        return self._driver.run(operation, timeout)

@@ -1,4 +1,4 @@
-"""The list of models that a server is told to serve."""
+"""The list of models that a server serves, as values, messages and a file."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from fovea.serving.protocol import wire_pb2
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """One model to serve.
+    """A model in the list of a server.
 
     Attributes:
-        name: what clients ask for.
-        base_path: directory on the server that holds the numbered versions; absolute.
-        latest: how many of the newest versions to serve, unless `versions` is given.
-        versions: serve these versions, or "all".
-        labels: a version by the label that clients may ask for in its stead.
+        name: Name by which clients call the model.
+        base_path: Absolute path of the directory on the server that holds the numbered
+            versions.
+        latest: How many of the newest versions to serve, unless `versions` is given.
+        versions: Numbers of the versions to serve, or "all".
+        labels: Version numbers by the labels that clients may call instead.
     """
 
     name: str
@@ -32,12 +33,12 @@ class ModelConfig:
     labels: dict[str, int] = field(default_factory=dict)
 
 
-# The file that a server was started with, or its models
+# The config file of a server, or its models
 Base: TypeAlias = "str | os.PathLike[str] | Iterable[ModelConfig]"
 
 
 def to_wire(model: ModelConfig) -> wire_pb2.ModelConfig:
-    """As the server reads it."""
+    """Convert a model to the message of the protocol."""
     config = wire_pb2.ModelConfig(
         name=model.name,
         base_path=model.base_path,
@@ -55,7 +56,7 @@ def to_wire(model: ModelConfig) -> wire_pb2.ModelConfig:
 
 
 def from_wire(config: wire_pb2.ModelConfig) -> ModelConfig:
-    """As people read it."""
+    """Convert the message of the protocol to a model."""
     policy = config.model_version_policy
     return ModelConfig(
         name=config.name,
@@ -67,11 +68,11 @@ def from_wire(config: wire_pb2.ModelConfig) -> ModelConfig:
 
 
 def read_base(base: Base) -> dict[str, wire_pb2.ModelConfig]:
-    """The models that a server has, by name.
+    """Return the models of a server by name.
 
     Raises:
-        OSError: if the file cannot be read.
-        ValueError: if it is no config file, or a model is named twice.
+        OSError: If the file cannot be read.
+        ValueError: If it is not a config file, or lists a model twice.
     """
     if not isinstance(base, str | os.PathLike):
         return by_name(map(to_wire, base))
@@ -81,7 +82,7 @@ def read_base(base: Base) -> dict[str, wire_pb2.ModelConfig]:
     except (text_format.ParseError, UnicodeDecodeError) as error:
         raise ValueError(
             "A config file is a ModelServerConfig with a model_config_list in "
-            f"protobuf's text form. Received: {os.fspath(base)} ({error})"
+            f"protobuf's text format. Received: {os.fspath(base)} ({error})"
         ) from None
     return by_name(config.model_config_list.config)
 
@@ -89,7 +90,11 @@ def read_base(base: Base) -> dict[str, wire_pb2.ModelConfig]:
 def by_name(
     models: Iterable[wire_pb2.ModelConfig],
 ) -> dict[str, wire_pb2.ModelConfig]:
-    """Models by their names, which must differ."""
+    """Return models by name.
+
+    Raises:
+        ValueError: If two have the same name.
+    """
     named: dict[str, wire_pb2.ModelConfig] = {}
     for model in models:
         if model.name in named:
@@ -98,38 +103,45 @@ def by_name(
     return named
 
 
-def changed(
+def updated(
     base: dict[str, wire_pb2.ModelConfig],
     models: Iterable[ModelConfig],
     remove: Iterable[str],
 ) -> dict[str, wire_pb2.ModelConfig]:
-    """The list with models added or changed, and others removed.
+    """Return the list with models added or changed, and others removed.
+
+    Args:
+        base: The current list by name.
+        models: Models to add, or to change if their name is listed.
+        remove: Names of models to remove.
 
     Raises:
-        ValueError: if a model to remove is not listed, or is also to be changed.
+        ValueError: If a model to remove is not listed, or is also to be changed.
     """
-    new, gone = by_name(map(to_wire, models)), set(remove)
-    if gone - set(base) or gone & set(new):
+    new, removed = by_name(map(to_wire, models)), set(remove)
+    if removed - set(base) or removed & set(new):
         raise ValueError(
-            f"What is removed is one of {sorted(set(base) - set(new))}. "
-            f"Received: remove={sorted(gone)}"
+            f"Each name to remove is one of {sorted(set(base) - set(new))}. "
+            f"Received: remove={sorted(removed)}"
         )
-    kept = {name: model for name, model in base.items() if name not in gone}
+    kept = {name: model for name, model in base.items() if name not in removed}
     return {**kept, **new}
 
 
-def request(models: Iterable[wire_pb2.ModelConfig]) -> wire_pb2.ReloadConfigRequest:
-    """Ask the server to serve these models and no others."""
+def reload_request(
+    models: Iterable[wire_pb2.ModelConfig],
+) -> wire_pb2.ReloadConfigRequest:
+    """Return the request to serve these models and no others."""
     reload = wire_pb2.ReloadConfigRequest()
-    # Present even if empty, which is how a server is told to serve nothing
+    # Set even if it is empty, which makes the server unload everything
     reload.config.model_config_list.SetInParent()
     reload.config.model_config_list.config.extend(models)
     return reload
 
 
 def write_file(path: Path, models: Iterable[wire_pb2.ModelConfig]) -> None:
-    """Write a config file in place of another, whole or not at all."""
-    text = text_format.MessageToString(request(models).config)
-    beside = path.with_name(f".{path.name}.new")
-    beside.write_text(text)
-    beside.replace(path)
+    """Replace a config file atomically."""
+    text = text_format.MessageToString(reload_request(models).config)
+    partial = path.with_name(f".{path.name}.new")
+    partial.write_text(text)
+    partial.replace(path)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fovea.serving.client.aio import AsyncClient
-from fovea.serving.client.answers import PredictResult
+from fovea.serving.client.results import PredictResult
 from fovea.serving.client.errors import ClientError, InvalidRequest
 from fovea.serving.web.inputs import Question
 from fovea.serving.web.servable import Servable, picture_shape

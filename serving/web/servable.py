@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fovea.serving.client.answers import ModelMetadata
+from fovea.serving.client.results import ModelMetadata
 from fovea.serving.client.errors import InvalidRequest
 
 

@@ -165,7 +165,7 @@ def test_wrong_signature_and_inputs(client):
     )
     with pytest.raises(InvalidRequest, match=r"'plain' .* does not have this"):
         client.predict([shades(1)[0]], model="plain")
-    with pytest.raises(ClientError, match="does not answer as a classifier") as caught:
+    with pytest.raises(ClientError, match="does not respond as a classifier") as caught:
         client.predict([shades(1)[0]], model="odd")
     assert "N=1 rows. Received: output_0" in str(caught.value)
 
@@ -197,7 +197,7 @@ def test_deadline(server):
     with (
         Client(server.target, timeout=0.2) as client,
         pytest.raises(
-            DeadlineExceeded, match=r"did not answer within 0\.2 s"
+            DeadlineExceeded, match=r"did not respond within 0\.2 s"
         ) as caught,
     ):
         client.predict({"images": shades(1)}, model="slow")
@@ -233,7 +233,7 @@ def test_nobody_answers():
     assert isinstance(error, ServerUnavailable)
     assert error.code == "UNAVAILABLE"
     assert str(error) == (
-        f"No server answers at {target} (Connection refused); start one with "
+        f"No server responds at {target} (Connection refused); start one with "
         "`fovea serve`, or check the address."
     )
     assert seconds < PATIENCE

@@ -221,7 +221,7 @@ def test_a_server_that_stops_is_one_sentence(
         until_ready(browser)
         server.drain(5)
         draw(browser, ONE)
-        until(browser, lambda _: "No server answers" in text(browser, "error"))
+        until(browser, lambda _: "No server responds" in text(browser, "error"))
         assert not browser.find_element(By.ID, "answer").is_displayed()
         usable(browser, "clear").click()
         until(browser, lambda _: text(browser, "error") == "")

@@ -139,7 +139,7 @@ def test_a_digit_is_cut_out_of_a_photograph(page):
         ("digits/file", drawn_seven()[:200], 422, "truncated"),
         ("digits/photo", png(Image.new("RGB", (9, 9), "white")), 422, "one colour"),
         ("digits/drawing?class=ten", drawn_seven(), 422, "Received: class=ten"),
-        ("digits/drawing?class=10", drawn_seven(), 422, "refused the request"),
+        ("digits/drawing?class=10", drawn_seven(), 422, "rejected the request"),
         ("digits/song", drawn_seven(), 404, "Received: song"),
         ("digits/file", bytes(20 * 2**20 + 1), 413, "up to 20 MB"),
     ],
@@ -227,7 +227,7 @@ def test_a_server_that_is_gone_is_one_sentence(start_page):
         with start_page(f"127.0.0.1:{nobody.getsockname()[1]}") as page:
             status, _, found = page.ask("GET", "/api/models/digits")
     assert status == 503
-    assert found["error"].startswith("No server answers at 127.0.0.1")
+    assert found["error"].startswith("No server responds at 127.0.0.1")
 
 
 def test_ctrl_c_ends_it_quietly(target, start_page):

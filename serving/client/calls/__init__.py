@@ -1,1 +1,1 @@
-"""One call from arguments to result: requests, responses, errors, two drivers."""
+"""The calls that the client makes: what is sent, and how responses are read."""

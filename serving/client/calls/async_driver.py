@@ -1,4 +1,4 @@
-"""Makes the calls of questions in an event loop."""
+"""Run operations over a gRPC channel in an event loop."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from typing import Any, TypeVar
 import grpc
 import grpc.aio
 
-from fovea.serving.client.calls.effects import Call, Pause, Steps
-from fovea.serving.client.calls.settings import Settings
+from fovea.serving.client.calls.call_options import CallOptions
+from fovea.serving.client.calls.effects import Call, Operation, Pause
 
 T = TypeVar("T")
 
 
-class AioCalls:
-    """Asks questions over a channel of the running event loop.
+class AsyncDriver:
+    """Makes the calls of operations over a channel of the running event loop.
 
     Args:
-        settings: the client's.
-        open_channel: opens a channel; called once in each event loop.
+        options: The options of the calls.
+        open_channel: Opens a channel; it is called once in each event loop.
     """
 
     def __init__(
-        self, settings: Settings, open_channel: Callable[[], grpc.aio.Channel]
+        self, options: CallOptions, open_channel: Callable[[], grpc.aio.Channel]
     ):
-        self._settings = settings
+        self._options = options
         self._open_channel = open_channel
         self._channel: grpc.aio.Channel | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def open(self) -> grpc.aio.Channel:
-        """The channel of the running loop."""
+        """Return the channel of the running loop, opening it if there is none."""
         loop = asyncio.get_running_loop()
         if self._channel is None or self._loop is not loop:
-            # The channel of a loop that has ended cannot be closed any more
+            # The channel of a loop that has ended can no longer be closed
             self._channel = self._open_channel()
             self._loop = loop
         return self._channel
@@ -47,53 +47,65 @@ class AioCalls:
             await self._channel.close()
         self._channel = self._loop = None
 
-    async def run(self, steps: Steps[T], timeout: float | None) -> T:
-        """Ask one question; `timeout` None means that of the settings."""
+    async def run(self, operation: Operation[T], timeout: float | None) -> T:
+        """Run an operation and return its result.
+
+        Args:
+            operation: The operation.
+            timeout: Timeout of each request in seconds; None for that of the options.
+        """
         try:
-            calls = next(steps)
+            calls = next(operation)
             while True:
                 if isinstance(calls, Pause):
                     await asyncio.sleep(calls.seconds)
-                    calls = steps.send([])
+                    calls = operation.send([])
                     continue
                 outcomes = [self._outcome(call, timeout) for call in calls]
-                calls = steps.send(await asyncio.gather(*outcomes))
-        except StopIteration as done:
-            return done.value
+                calls = operation.send(await asyncio.gather(*outcomes))
+        except StopIteration as stop:
+            return stop.value
 
-    async def answers(
-        self, parts: Iterator[Steps[list[T]]], timeout: float | None
+    async def stream(
+        self, operations: Iterator[Operation[list[T]]], timeout: float | None
     ) -> AsyncGenerator[T, None]:
-        """Ask a few questions at a time, and yield all they bring, in order."""
-        under_way: collections.deque[asyncio.Task[list[T]]] = collections.deque()
+        """Run operations, several at a time, and yield their results in order.
+
+        Args:
+            operations: Is read, in a thread, a few operations ahead of the results.
+            timeout: Timeout of each request in seconds; None for that of the options.
+        """
+        running: collections.deque[asyncio.Task[list[T]]] = collections.deque()
         try:
-            # Reading and encoding images would hold up everything else in the loop
-            while (part := await asyncio.to_thread(next, parts, None)) is not None:
-                if len(under_way) == self._settings.in_flight:
-                    for answer in await under_way[0]:
-                        yield answer
-                    under_way.popleft()
-                under_way.append(asyncio.create_task(self.run(part, timeout)))
-            while under_way:
-                for answer in await under_way[0]:
-                    yield answer
-                under_way.popleft()
+            # Reading and encoding images would block the event loop
+            while (
+                operation := await asyncio.to_thread(next, operations, None)
+            ) is not None:
+                if len(running) == self._options.in_flight:
+                    for result in await running[0]:
+                        yield result
+                    running.popleft()
+                running.append(asyncio.create_task(self.run(operation, timeout)))
+            while running:
+                for result in await running[0]:
+                    yield result
+                running.popleft()
         finally:
-            for task in under_way:
+            for task in running:
                 task.cancel()
-            await asyncio.gather(*under_way, return_exceptions=True)
+            await asyncio.gather(*running, return_exceptions=True)
 
     async def _outcome(self, call: Call, timeout: float | None) -> Any:
-        send = self.open().unary_unary(
+        method = self.open().unary_unary(
             call.method.path,
             request_serializer=call.method.request.SerializeToString,
             response_deserializer=call.method.response.FromString,
         )
         try:
-            return await send(
+            return await method(
                 call.request,
-                timeout=self._settings.seconds(timeout),
-                wait_for_ready=self._settings.wait_for_ready,
+                timeout=self._options.seconds(timeout),
+                wait_for_ready=self._options.wait_for_ready,
             )
-        except grpc.RpcError as failed:
-            return self._settings.explain(failed, call, timeout)
+        except grpc.RpcError as error:
+            return self._options.to_error(error, call, timeout)

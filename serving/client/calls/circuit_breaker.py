@@ -1,44 +1,44 @@
-"""Tells a stream of requests to stop asking a server that has gone."""
+"""Stop a stream of requests while the server is unavailable."""
 
 import time
 
 from fovea.serving.client.errors import ClientError
 
-# While a server is down, one look this often tells whether it is back.
-SECONDS_BETWEEN_LOOKS = 1.0
+# While the breaker is open, one request per period probes whether the server is back.
+PROBE_SECONDS = 1.0
 
 
-class Outage:
-    """Counts the requests in a row that got no answer.
+class CircuitBreaker:
+    """Opens after consecutive requests without a response from the server.
 
-    Each of them has cost its retries, or its whole deadline. Without this, thousands
-    of images would cost that again, request by request.
+    Each such request costs its retries or its whole timeout. Without a breaker,
+    thousands of images would cost that again, request by request.
 
     Args:
-        patience: requests in a row without an answer that mean an outage.
+        threshold: Consecutive failures that open the breaker.
     """
 
-    def __init__(self, patience: int):
-        self._patience = patience
-        self._silent = 0
-        self._since = 0.0
-        self._last: ClientError | None = None
+    def __init__(self, threshold: int):
+        self._threshold = threshold
+        self._failures = 0
+        self._last_failure = 0.0
+        self._error: ClientError | None = None
 
-    def answered(self) -> None:
-        """The server has said something."""
-        self._silent = 0
+    def record_response(self) -> None:
+        """Note that the server has responded, which closes the breaker."""
+        self._failures = 0
 
-    def lost(self, error: ClientError) -> None:
-        """A request got no answer."""
-        self._silent += 1
-        self._since = time.monotonic()
-        self._last = error
+    def record_failure(self, error: ClientError) -> None:
+        """Note that a request had no response."""
+        self._failures += 1
+        self._last_failure = time.monotonic()
+        self._error = error
 
     @property
     def error(self) -> ClientError | None:
-        """What to say of an image instead of asking now; None: ask."""
-        if self._silent < self._patience:
+        """The error to report instead of sending a request; None to send it."""
+        if self._failures < self._threshold:
             return None
-        if time.monotonic() - self._since > SECONDS_BETWEEN_LOOKS:
+        if time.monotonic() - self._last_failure > PROBE_SECONDS:
             return None
-        return self._last
+        return self._error

@@ -1,16 +1,16 @@
-"""Examples -> requests of TF Serving's Classify, and its answers."""
+"""Operations that call TensorFlow Serving's Classify with examples."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from fovea.serving.client.answers import Classification
-from fovea.serving.client.calls.effects import CLASSIFY, Steps, ask
-from fovea.serving.client.calls.model_info import Known
-from fovea.serving.client.calls.request_validation import explained
-from fovea.serving.client.calls.requests import cut, is_one_image, item_name
+from fovea.serving.client.calls.effects import CLASSIFY, Operation, call
+from fovea.serving.client.calls.model_info import ModelCache
+from fovea.serving.client.calls.request_validation import add_reason
+from fovea.serving.client.calls.requests import is_one_image, item_name, split
 from fovea.serving.client.errors import BadImage, ClientError
+from fovea.serving.client.results import Classification
 from fovea.serving.protocol import wire_pb2
 
 
@@ -51,13 +51,13 @@ def _fill(feature: wire_pb2.Feature, name: str, values: Any) -> None:
         values = values.ravel().tolist()
     if isinstance(values, str | bytes | int | float):
         values = [values]
-    # numbers of NumPy, one by one
+    # Numbers may be NumPy scalars
     values = [each.item() if hasattr(each, "item") else each for each in values]
     if all(isinstance(value, str | bytes) for value in values):
         feature.bytes_list.value.extend(
             value.encode() if isinstance(value, str) else value for value in values
         )
-    elif all(isinstance(value, int) for value in values):  # bool among them
+    elif all(isinstance(value, int) for value in values):  # bool included
         feature.int64_list.value.extend(map(int, values))
     elif all(isinstance(value, int | float) for value in values):
         feature.float_list.value.extend(map(float, values))
@@ -68,22 +68,27 @@ def _fill(feature: wire_pb2.Feature, name: str, values: Any) -> None:
         )
 
 
-def classify_parts(
-    known: Known,
+def classify_operations(
+    cache: ModelCache,
     spec: wire_pb2.ModelSpec,
     examples: Iterable[Any],
     context: Any,
     batch_size: int,
-) -> Iterator[Steps[list[Classification]]]:
-    """Examples -> questions of a sensible size to TF Serving's Classify.
+) -> Iterator[Operation[list[Classification]]]:
+    """Convert examples to operations, one for each batch, as they are needed.
 
     Args:
-        known: the client's.
-        spec: the model and its signature.
-        examples, context, batch_size: as Client.classify has them.
+        cache: The cache of the client.
+        spec: The model, its version and the signature.
+        examples: Features by name, or images; read only as far as needed.
+        context: Features that all examples share, or None.
+        batch_size: The most examples in a request.
+
+    Returns:
+        Operations with a result for each example of their batch.
 
     Raises:
-        ValueError: if there is a single example only, or `batch_size` is below 1.
+        ValueError: If there is a single example only, or `batch_size` is below 1.
     """
     if isinstance(examples, Mapping) or is_one_image(examples):
         raise ValueError(
@@ -100,30 +105,30 @@ def classify_parts(
         to_example(example, item_name(example, index, "examples"))
         for index, example in enumerate(examples)
     )
-    parts = cut(converted, wire_pb2.Example.ByteSize, batch_size)
-    return (_classify(known, request, part) for part in parts)
+    batches = split(converted, wire_pb2.Example.ByteSize, batch_size)
+    return (_classify(cache, request, batch) for batch in batches)
 
 
 def _classify(
-    known: Known,
+    cache: ModelCache,
     shared: wire_pb2.ClassificationRequest,
     examples: list[wire_pb2.Example],
-) -> Steps[list[Classification]]:
+) -> Operation[list[Classification]]:
     request = wire_pb2.ClassificationRequest()
     request.CopyFrom(shared)
     kind = request.input.WhichOneof("kind") or "example_list"
     getattr(request.input, kind).examples.extend(examples)
     spec = request.model_spec
     try:
-        response = yield from ask(CLASSIFY, request)
+        response = yield from call(CLASSIFY, request)
     except ClientError as error:
-        raise (yield from explained(known, error, request)) from None
+        raise (yield from add_reason(cache, error, request)) from None
     version = response.model_spec.version.value
-    known.answered_by(spec, version)
+    cache.note_version(spec, version)
     results = response.result.classifications
     if len(results) != len(examples):
         raise ClientError(
-            f"Model {spec.name!r} sent an answer that cannot be read: "
+            f"Model {spec.name!r} sent a response that cannot be read: "
             f"{len(results)} results for {len(examples)} examples."
         )
     return [

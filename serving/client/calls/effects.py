@@ -1,12 +1,12 @@
-"""A question as a generator: it yields calls to make, and is sent what came of them.
+"""Operations of the client as generators that do no input or output themselves.
 
-All that the client decides (what to send, how to read an answer, what to ask next) is
-written as such generators, which never wait and know no socket. `Client` and
-`AsyncClient` make the calls, each in its own way:
+An operation decides what to send, how to read a response and what to send next. It
+yields the calls to make and receives their outcomes, and never blocks (the "sans-I/O"
+pattern); `sync_driver` and `async_driver` make the calls:
 
-    calls = next(steps)
-    calls = steps.send([answer or ClientError for each of the calls])
-    ...                                     # until StopIteration brings the result
+    calls = next(operation)
+    calls = operation.send([response or ClientError for each of the calls])
+    ...                             # until StopIteration carries the result
 """
 
 from __future__ import annotations
@@ -23,7 +23,13 @@ T = TypeVar("T")
 
 
 class Method(NamedTuple):
-    """One of the server's methods: its path and its messages."""
+    """A gRPC method of the server.
+
+    Attributes:
+        path: Its path, /package.Service/Method.
+        request: The class of its requests.
+        response: The class of its responses.
+    """
 
     path: str
     request: type[Message]
@@ -53,30 +59,34 @@ METHODS = (PREDICT, CLASSIFY, GET_METADATA, GET_STATUS, RELOAD_CONFIG, CHECK_HEA
 
 
 class Call(NamedTuple):
-    """A request and the method that it goes to."""
+    """A request and the method that it is sent to."""
 
     method: Method
     request: Any
 
 
 class Pause(NamedTuple):
-    """Takes the place of calls: wait this many seconds, then send an empty list."""
+    """Yielded instead of calls: wait this many seconds, then send an empty list."""
 
     seconds: float
 
 
-# Calls to make at the same time -> for each its response or the error -> the result
-Steps: TypeAlias = Generator[list[Call] | Pause, list[Any], T]
+# Yields calls to make at the same time, receives their outcomes, returns the result.
+Operation: TypeAlias = Generator[list[Call] | Pause, list[Any], T]
 
 
-def ask(method: Method, request: Any) -> Steps[Any]:
+def call(method: Method, request: Any) -> Operation[Any]:
     """Make one call.
 
+    Args:
+        method: The method to call.
+        request: A message of its request class.
+
     Returns:
-        the response.
+        The response.
 
     Raises:
-        ClientError: if there is none.
+        ClientError: If the call fails.
     """
     (outcome,) = yield [Call(method, request)]
     if isinstance(outcome, ClientError):

@@ -1,218 +1,242 @@
-"""Predict: inputs or images -> calls -> results."""
+"""Operations that call Predict with arrays or images."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from fovea.serving.client.answers import Prediction, PredictResult
-from fovea.serving.client.calls.circuit_breaker import Outage
-from fovea.serving.client.calls.effects import PREDICT, Call, Steps, ask
-from fovea.serving.client.calls.model_info import Known, class_names
+from fovea.serving.client.calls.call_options import CallOptions
+from fovea.serving.client.calls.circuit_breaker import CircuitBreaker
+from fovea.serving.client.calls.effects import PREDICT, Call, Operation, call
+from fovea.serving.client.calls.model_info import ModelCache, class_names
 from fovea.serving.client.calls.predictions import name_classes, to_predictions
-from fovea.serving.client.calls.request_validation import explained, refuse_misfit
+from fovea.serving.client.calls.request_validation import add_reason, reject_mismatch
 from fovea.serving.client.calls.requests import (
-    Form,
+    InputFormat,
     Item,
-    chunks,
-    form_of,
+    image_batches,
+    input_format,
     is_one_image,
     predict_request,
 )
-from fovea.serving.client.calls.settings import Settings
 from fovea.serving.client.errors import (
     ClientError,
     DeadlineExceeded,
     InvalidRequest,
     ServerUnavailable,
 )
+from fovea.serving.client.results import Prediction, PredictResult
 from fovea.serving.protocol import wire_pb2
 
-Answer: TypeAlias = Prediction | ClientError
+ImageResult: TypeAlias = Prediction | ClientError
 
-# Images of a refused request that are asked alone at the same time
-_ALONE = 8
+# Images of a rejected request that are sent one by one at the same time
+_PARALLEL_RETRIES = 8
 
 
-def predict_parts(
-    known: Known,
-    settings: Settings,
+def predict_operations(
+    cache: ModelCache,
+    options: CallOptions,
     inputs: Any,
     spec: wire_pb2.ModelSpec,
     *,
     top: int,
     batch_size: int,
     output_filter: Sequence[str],
-) -> tuple[bool, Iterator[Steps[list[Any]]]]:
-    """Whatever `predict` takes -> questions, each of which brings a list of answers.
+) -> tuple[bool, Iterator[Operation[list[Any]]]]:
+    """Convert the inputs of `Client.predict` to operations with lists of results.
 
     Args:
-        known, settings: the client's.
-        inputs, top, batch_size, output_filter: as Client.predict has them.
-        spec: what is asked; without a signature that of `inputs` is filled in.
+        cache: The cache of the client.
+        options: The options of the client.
+        inputs: One image, several images, or arrays by input name.
+        spec: The model and its version; a missing signature is filled in.
+        top: How many classes of each image to list.
+        batch_size: The most images in a request.
+        output_filter: Names of the outputs to return, for arrays; empty for all.
 
     Returns:
-        whether one answer is wanted, not a list of them; and the questions.
+        Whether the caller expects a single result instead of a list, and the
+        operations.
 
     Raises:
-        BadImage: if `inputs` is an array, but not of images.
-        ValueError: if a number is out of its range, or arguments exclude each other.
+        BadImage: If `inputs` is an array, but not of images.
+        ValueError: If a number is out of its range, or arguments exclude each other.
     """
     if isinstance(inputs, Mapping):
         spec.signature_name = spec.signature_name or "serving_default"
-        return True, iter([_inputs(known, settings, spec, inputs, output_filter)])
+        return True, iter(
+            [_predict_arrays(cache, options, spec, inputs, output_filter)]
+        )
     if output_filter:
         raise ValueError(
             "output_filter is for named arrays; images need all outputs. "
             f"Received: output_filter={list(output_filter)}"
         )
-    one = is_one_image(inputs)
-    images = [inputs] if one else inputs
-    return one, image_parts(known, settings, images, spec, top, batch_size)
+    single = is_one_image(inputs)
+    images = [inputs] if single else inputs
+    return single, image_operations(cache, options, images, spec, top, batch_size)
 
 
-def image_parts(
-    known: Known,
-    settings: Settings,
+def image_operations(
+    cache: ModelCache,
+    options: CallOptions,
     images: Iterable[Any],
     spec: wire_pb2.ModelSpec,
     top: int,
     batch_size: int,
-) -> Iterator[Steps[list[Answer]]]:
-    """Images -> questions of a sensible size, made as they are needed.
+) -> Iterator[Operation[list[ImageResult]]]:
+    """Convert images to operations, one for each batch, as they are needed.
 
-    Args and Raises: as `predict_parts`.
+    Args:
+        cache: The cache of the client.
+        options: The options of the client.
+        images: Is read only as far as needed.
+        spec: The model and its version; a missing signature is filled in.
+        top: How many classes of each image to list.
+        batch_size: The most images in a request.
+
+    Returns:
+        Operations with a result for each image of their batch.
+
+    Raises:
+        BadImage: If `images` is an array, but not of images.
+        ValueError: If a number is out of its range.
     """
     if top < 1 or batch_size < 1:
         raise ValueError(
             "top and batch_size are at least 1. "
             f"Received: top={top}, batch_size={batch_size}"
         )
-    form = form_of(images)
-    spec.signature_name = spec.signature_name or form.signature
-    outage = Outage(settings.in_flight)
-    question = _Images(known, spec, form, top, settings.check, outage)
-    parts = chunks(images, form, batch_size, lambda: outage.error)
-    return (question.answers(items) for items in parts)
+    sent_as = input_format(images)
+    spec.signature_name = spec.signature_name or sent_as.signature
+    breaker = CircuitBreaker(options.in_flight)
+    predictor = _ImagePredictor(cache, spec, sent_as, top, options.check, breaker)
+    batches = image_batches(images, sent_as, batch_size, lambda: breaker.error)
+    return (predictor.predict(items) for items in batches)
 
 
-def checked(answer: Any) -> Any:
-    """Raise the answer if it is an error, otherwise return it."""
-    if isinstance(answer, ClientError):
-        raise answer
-    return answer
+def unwrap(result: Any) -> Any:
+    """Return a result, or raise it if it is an error."""
+    if isinstance(result, ClientError):
+        raise result
+    return result
 
 
-def _inputs(
-    known: Known,
-    settings: Settings,
+def _predict_arrays(
+    cache: ModelCache,
+    options: CallOptions,
     spec: wire_pb2.ModelSpec,
     inputs: Mapping[str, Any],
     output_filter: Sequence[str],
-) -> Steps[list[PredictResult]]:
+) -> Operation[list[PredictResult]]:
     from fovea.serving.protocol.tensors import tensor_to_array
 
     request = predict_request(spec, inputs, output_filter)
     try:
-        yield from refuse_misfit(known, request, settings.check)
-        response = yield from ask(PREDICT, request)
+        yield from reject_mismatch(cache, request, options.check)
+        response = yield from call(PREDICT, request)
     except ClientError as error:
-        raise (yield from explained(known, error, request)) from None
+        raise (yield from add_reason(cache, error, request)) from None
     version = response.model_spec.version.value
-    known.answered_by(spec, version)
+    cache.note_version(spec, version)
     try:
         outputs = {
             name: tensor_to_array(tensor) for name, tensor in response.outputs.items()
         }
     except ValueError as error:
         raise ClientError(
-            f"Model {spec.name!r} sent an answer that cannot be read: {error}"
+            f"Model {spec.name!r} sent a response that cannot be read: {error}"
         ) from error
     return [PredictResult(outputs, version)]
 
 
-class _Images(NamedTuple):
-    """How all images of one call are asked about.
+class _ImagePredictor(NamedTuple):
+    """Calls Predict with the batches of one `predict` or `predict_each`.
 
     Attributes:
-        form: how they are sent.
-        top: how many classes of each image to list.
-        check: whether to ask for the model's metadata first.
-        outage: what the requests so far tell of the server.
+        cache: The cache of the client.
+        spec: The model, its version and the signature.
+        sent_as: The form in which images are sent.
+        top: How many classes of each image to list.
+        check: Whether to request the model's metadata first.
+        breaker: Opens while the server does not respond to batches.
     """
 
-    known: Known
+    cache: ModelCache
     spec: wire_pb2.ModelSpec
-    form: Form
+    sent_as: InputFormat
     top: int
     check: bool
-    outage: Outage
+    breaker: CircuitBreaker
 
-    def answers(self, items: list[Item]) -> Steps[list[Answer]]:
-        """One for each item; what cannot be sent is its own."""
-        bad = [
+    def predict(self, items: list[Item]) -> Operation[list[ImageResult]]:
+        """Return a result for each item; an item with an error has it as its result."""
+        errors = [
             item.data if isinstance(item.data, ClientError) else None for item in items
         ]
-        return (yield from self._without(bad, items))
+        return (yield from self._predict_others(errors, items))
 
-    def _without(
-        self, bad: Sequence[ClientError | None], items: list[Item]
-    ) -> Steps[list[Answer]]:
-        """Ask about the items that are not bad, and put the answers between those."""
-        good = [item for item, error in zip(items, bad, strict=True) if error is None]
-        answered = iter((yield from self._together(good)) if good else [])
-        return [next(answered) if error is None else error for error in bad]
+    def _predict_others(
+        self, errors: Sequence[ClientError | None], items: list[Item]
+    ) -> Operation[list[ImageResult]]:
+        """Predict the items without an error, and merge the results in order."""
+        good = [
+            item for item, error in zip(items, errors, strict=True) if error is None
+        ]
+        results = iter((yield from self._predict_batch(good)) if good else [])
+        return [next(results) if error is None else error for error in errors]
 
-    def _together(self, items: list[Item]) -> Steps[list[Answer]]:
-        request = self.form.request(self.spec, items)
+    def _predict_batch(self, items: list[Item]) -> Operation[list[ImageResult]]:
+        request = self.sent_as.request(self.spec, items)
         try:
-            yield from refuse_misfit(self.known, request, self.check)
-            response = yield from ask(PREDICT, request)
-            self.outage.answered()
+            yield from reject_mismatch(self.cache, request, self.check)
+            response = yield from call(PREDICT, request)
+            self.breaker.record_response()
             return (yield from self._read(response, len(items)))
         except (ServerUnavailable, DeadlineExceeded) as error:
-            self.outage.lost(error)
+            self.breaker.record_failure(error)
             return [error] * len(items)
         except ClientError as error:
-            self.outage.answered()
-            reason = yield from explained(self.known, error, request)
+            self.breaker.record_response()
+            reason = yield from add_reason(self.cache, error, request)
         if reason.code != "INVALID_ARGUMENT" or reason.mismatch:
             return [reason] * len(items)
-        # One image that the model cannot decode fails its whole request
-        damage = [self.form.damage(item) for item in items]
+        # One image that the model cannot decode fails its whole batch
+        damage = [self.sent_as.find_damage(item) for item in items]
         if any(damage):
-            return (yield from self._without(damage, items))
+            return (yield from self._predict_others(damage, items))
         if len(items) == 1:
-            return [_named(reason, items[0])]
-        return (yield from self._alone(items))
+            return [_about_item(reason, items[0])]
+        return (yield from self._predict_one_by_one(items))
 
-    def _alone(self, items: list[Item]) -> Steps[list[Answer]]:
-        answers: list[Answer] = []
-        for start in range(0, len(items), _ALONE):
-            part = items[start : start + _ALONE]
+    def _predict_one_by_one(self, items: list[Item]) -> Operation[list[ImageResult]]:
+        results: list[ImageResult] = []
+        for start in range(0, len(items), _PARALLEL_RETRIES):
+            part = items[start : start + _PARALLEL_RETRIES]
             outcomes = yield [
-                Call(PREDICT, self.form.request(self.spec, [item])) for item in part
+                Call(PREDICT, self.sent_as.request(self.spec, [item])) for item in part
             ]
             for item, outcome in zip(part, outcomes, strict=True):
                 try:
-                    answers += yield from self._read(checked(outcome), 1)
+                    results += yield from self._read(unwrap(outcome), 1)
                 except ClientError as error:
-                    answers.append(_named(error, item))
-        return answers
+                    results.append(_about_item(error, item))
+        return results
 
     def _read(
         self, response: wire_pb2.PredictResponse, count: int
-    ) -> Steps[list[Answer]]:
+    ) -> Operation[list[ImageResult]]:
         model, version = self.spec.name, response.model_spec.version.value
-        self.known.answered_by(self.spec, version)
+        self.cache.note_version(self.spec, version)
         predictions = to_predictions(response, count, self.top, model)
         if self.top > 1:
-            names = yield from class_names(self.known, model, version)
+            names = yield from class_names(self.cache, model, version)
             return [name_classes(each, names) for each in predictions]
         return [*predictions]
 
 
-def _named(error: ClientError, item: Item) -> ClientError:
+def _about_item(error: ClientError, item: Item) -> ClientError:
     if not isinstance(error, InvalidRequest):
         return error
     return InvalidRequest(

@@ -1,20 +1,21 @@
-"""The answers of a classifier -> one Prediction an image.
+"""Read the responses of a classifier: one Prediction for each image.
 
-NumPy is imported only where an array comes or goes: it takes longer to import than
-all else here together, and asking about files needs none.
+NumPy is imported only where arrays are read: importing it takes longer than everything
+else in the client, and predicting files does not need it.
 """
 
 from __future__ import annotations
 
 import heapq
+from typing import Any
 
-from fovea.serving.client.answers import ClassScore, Prediction
 from fovea.serving.client.errors import ClientError
+from fovea.serving.client.results import ClassScore, Prediction
 from fovea.serving.protocol import wire_pb2
 
 CLASSIFY = "classify"
 
-# A white pixel: the least that `classify` can be asked about.
+# A white pixel, the smallest image that `classify` takes.
 PIXEL_PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010800000000"
     "3a7e9b550000000a49444154789c63f80f0001010100b138f614000000"
@@ -23,7 +24,7 @@ PIXEL_PNG = bytes.fromhex(
 
 
 def pixel_example() -> bytes:
-    """The smallest serialised tf.Example that the signature `classify` decodes."""
+    """Return the smallest serialised tf.Example that `classify` decodes."""
     example = wire_pb2.Example()
     feature = example.features.feature["image/encoded"]
     feature.bytes_list.value.append(PIXEL_PNG)
@@ -33,32 +34,33 @@ def pixel_example() -> bytes:
 def to_predictions(
     response: wire_pb2.PredictResponse, count: int, top: int, model: str
 ) -> list[Prediction]:
-    """Read the answer of `serving_default` or `encoded`.
+    """Read the response of `serving_default` or `encoded`.
 
     Args:
-        response: with `probabilities` [N, K], `label` [N] and `class_id` [N].
-        count: N, the number of images asked about.
-        top: how many classes of each image to list.
-        model: name of the model, for the error.
+        response: The response with the outputs `probabilities` float32 [N, K], `label`
+            string [N] and `class_id` int64 [N].
+        count: N, the number of images in the request.
+        top: How many classes of each image to list.
+        model: Name of the model, for the error.
 
     Returns:
-        one Prediction an image, in order. Only the first class of `top` has its
-        label: the answer names no other.
+        The predictions in the order of the images. Only the first class of `top` has
+        a label: the response has no others.
 
     Raises:
-        ClientError: if the answer is not of this form.
+        ClientError: If the response has another form.
     """
-    wanted = ("probabilities", "label", "class_id")
+    expected = ("probabilities", "label", "class_id")
     outputs = response.outputs
     shape = (
         outputs["probabilities"].tensor_shape if "probabilities" in outputs else None
     )
     sizes = [dim.size for dim in shape.dim] if shape else []
-    if any(name not in outputs for name in wanted) or sizes[:1] != [count]:
+    if any(name not in outputs for name in expected) or sizes[:1] != [count]:
         raise ClientError(
-            f"Model {model!r} does not answer as a classifier exported with `fovea "
-            f"export`, whose outputs are {', '.join(wanted)} with N={count} rows. "
-            f"Received: {', '.join(sorted(outputs)) or 'no outputs'}"
+            f"Model {model!r} does not respond as a classifier exported with "
+            f"`fovea export`, whose outputs are {', '.join(expected)} with N={count} "
+            f"rows. Received: {', '.join(sorted(outputs)) or 'no outputs'}"
         )
     version = response.model_spec.version.value
     try:
@@ -73,7 +75,7 @@ def to_predictions(
         ]
     except (ValueError, IndexError, AttributeError) as error:
         raise ClientError(
-            f"Model {model!r} sent an answer that cannot be read: {error}"
+            f"Model {model!r} sent a response that cannot be read: {error}"
         ) from error
 
 
@@ -94,8 +96,11 @@ def name_classes(prediction: Prediction, names: tuple[str, ...]) -> Prediction:
     """Fill in the labels of the classes beyond the first.
 
     Args:
-        prediction: as `to_predictions` returned it.
-        names: of the classes, by class id; may be too few.
+        prediction: A prediction from `to_predictions`.
+        names: Names of the classes by class id; classes beyond them stay unnamed.
+
+    Returns:
+        The prediction with the labels.
     """
     return prediction._replace(
         top=tuple(
@@ -107,12 +112,12 @@ def name_classes(prediction: Prediction, names: tuple[str, ...]) -> Prediction:
     )
 
 
-def flat_values(tensor: wire_pb2.TensorProto, field: str) -> list:
-    """A tensor's values in C order, as Python values.
+def flat_values(tensor: wire_pb2.TensorProto, field: str) -> list[Any]:
+    """Return a tensor's values in C order, as Python values.
 
     Args:
-        tensor: of any shape.
-        field: where servers put the values of this type unless told otherwise.
+        tensor: A tensor of any shape.
+        field: The field in which servers send values of this type by default.
     """
     count = 1
     for dim in tensor.tensor_shape.dim:

@@ -1,31 +1,32 @@
-"""What a server refused -> the same error, with what could be asked instead."""
+"""Compare requests with a model's metadata, before they are sent or afterwards."""
 
 from __future__ import annotations
 
-from fovea.serving.client.calls.effects import Steps
-from fovea.serving.client.calls.model_info import Known, metadata, ready_versions
-from fovea.serving.client.calls.signature_check import mismatch
+from fovea.serving.client.calls.effects import Operation
+from fovea.serving.client.calls.model_info import ModelCache, metadata, ready_versions
+from fovea.serving.client.calls.signature_check import find_mismatch
 from fovea.serving.client.errors import ClientError, InvalidRequest, ModelNotFound
 from fovea.serving.protocol import wire_pb2
 
 
-def explained(
-    known: Known,
+def add_reason(
+    cache: ModelCache,
     error: ClientError,
     request: wire_pb2.PredictRequest | wire_pb2.ClassificationRequest,
-) -> Steps[ClientError]:
-    """Ask the server what there is, and say it in the error.
+) -> Operation[ClientError]:
+    """Add what the model would accept to the error of a request that was rejected.
 
     Args:
-        known: is told what the model says of itself.
-        error: why `request` was not answered.
+        cache: Stores the metadata that is requested for this.
+        error: The error of the request.
+        request: The request.
 
     Returns:
-        the error to raise. Its `mismatch` is true if the request does not fit what
-        the model says of itself, whatever the values in it.
+        The error to raise. Its `mismatch` is true if the request does not fit the
+        metadata, whatever its values.
     """
     spec = request.model_spec
-    if error.mismatch:  # it says already what there is
+    if error.mismatch:  # the reason is in its message already
         return error
     if isinstance(error, ModelNotFound) and spec.WhichOneof("version_choice"):
         ready = yield from ready_versions(spec.name)
@@ -33,10 +34,10 @@ def explained(
             return _extended(error, f"Versions that are ready: {ready}.")
     elif isinstance(error, InvalidRequest):
         try:
-            found = yield from metadata(known, spec)
+            current = yield from metadata(cache, spec)
         except ClientError:
             return error
-        reason = mismatch(request, found)
+        reason = find_mismatch(request, current)
         if reason:
             return _extended(error, reason, mismatch=True)
     return error
@@ -54,29 +55,30 @@ def _extended(
     )
 
 
-def refuse_misfit(
-    known: Known, request: wire_pb2.PredictRequest, check: bool
-) -> Steps[None]:
-    """Refuse what the model cannot take, without sending it.
+def reject_mismatch(
+    cache: ModelCache, request: wire_pb2.PredictRequest, check: bool
+) -> Operation[None]:
+    """Raise an error if a request does not fit the metadata, so that it is not sent.
 
     Args:
-        known: what is known of models. Nothing is refused on old knowledge: a request
-            that seems not to fit is judged again by what the model says now.
-        check: whether to ask what is not known yet.
+        cache: The known metadata. A request that does not fit it is compared again
+            with the current metadata, so that no request is rejected by an old version.
+        request: The request.
+        check: Whether to request metadata that is not in the cache.
 
     Raises:
-        InvalidRequest: if the request does not fit.
+        InvalidRequest: If the request does not fit.
     """
     spec = request.model_spec
-    found = known.metadata(spec)
-    if found is None and not check:
+    current = cache.metadata(spec)
+    if current is None and not check:
         return
-    if found is None or mismatch(request, found):
-        found = yield from metadata(known, spec)
-        reason = mismatch(request, found)
+    if current is None or find_mismatch(request, current):
+        current = yield from metadata(cache, spec)
+        reason = find_mismatch(request, current)
         if reason:
             raise InvalidRequest(
-                f"Model {spec.name!r} version {found.version} cannot take this, so it "
-                f"was not sent. {reason}",
+                f"Model {spec.name!r} version {current.version} cannot take this, so "
+                f"it was not sent. {reason}",
                 mismatch=True,
             )

@@ -1,4 +1,4 @@
-"""What a caller gives -> requests."""
+"""Build requests from images and arrays."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ MAX_REQUEST_BYTES = 2 * 2**20
 
 
 class Item(NamedTuple):
-    """One image on its way.
+    """An image that is ready to be sent.
 
     Attributes:
-        name: what an error calls it: its path, or its place such as "images[3]".
-        data: what is sent: an image file's bytes or an array; or why it is not sent.
+        name: What errors call it: its path, or its position such as "images[3]".
+        data: The bytes of an image file, an array, or the error that prevents sending.
     """
 
     name: str
     data: bytes | np.ndarray | ClientError
 
 
-class Form(NamedTuple):
-    """How images are sent: to which signature, as which input.
+class InputFormat(NamedTuple):
+    """The form in which images are sent: the signature, its input and the encoding.
 
     Attributes:
-        signature: name of the signature.
-        input: name of its input.
-        encode: an image as the caller gave it, and its name -> what Item.data holds.
-        pack: the data of several images -> the input's tensor.
-        check: of Item.data and its name; raises BadImage if it is damaged, which
-            encode may have missed.
+        signature: Name of the signature.
+        input: Name of its input.
+        encode: Converts an image from the caller, with its name, to `Item.data`.
+        pack: Converts the data of several images to the tensor of the input.
+        check: Raises BadImage if `Item.data`, with its name, is damaged in a way that
+            `encode` may have missed; None if there is no such way.
     """
 
     signature: str
@@ -52,29 +52,32 @@ class Form(NamedTuple):
     def request(
         self, spec: wire_pb2.ModelSpec, items: Sequence[Item]
     ) -> wire_pb2.PredictRequest:
-        """Ask about these images."""
+        """Return the request for a batch of images."""
         request = wire_pb2.PredictRequest(model_spec=spec)
         tensor = self.pack([item.data for item in items])
         request.inputs[self.input].CopyFrom(tensor)
         return request
 
-    def damage(self, item: Item) -> BadImage | None:
-        """Why an image that was sent cannot be decoded, if it cannot."""
+    def find_damage(self, item: Item) -> BadImage | None:
+        """Return the reason why an image cannot be decoded, None if it can."""
         try:
             if self.check is not None:
                 self.check(item.data, item.name)
-        except BadImage as bad:
-            bad.item = item.name
-            return bad
+        except BadImage as error:
+            error.item = item.name
+            return error
         return None
 
 
-def form_of(images: Any) -> Form:
-    """Choose how images are sent.
+def input_format(images: Any) -> InputFormat:
+    """Choose the form in which images are sent.
 
     Returns:
-        for a uint8 array [N, H, W, C] the signature `serving_default`, which takes
-        pixels; for all else `encoded`, which takes image files.
+        For a uint8 array [N, H, W, C] the signature `serving_default`, which takes
+        pixels; otherwise `encoded`, which takes image files.
+
+    Raises:
+        BadImage: If `images` is an array of four axes and another type.
     """
     if getattr(images, "ndim", None) == 4:
         if images.dtype != "uint8":
@@ -82,12 +85,12 @@ def form_of(images: Any) -> Form:
                 "An array of images is uint8 of shape [N, H, W, C] with values 0..255. "
                 f"Received: dtype={images.dtype}, shape={list(images.shape)}"
             )
-        return Form(
+        return InputFormat(
             "serving_default", "images", lambda image, name: image, pixels_to_tensor
         )
     from fovea.serving.client.images import encode_image
 
-    return Form(
+    return InputFormat(
         "encoded",
         "image_bytes",
         lambda image, name: encode_image(image, name=name, check=False),
@@ -97,64 +100,74 @@ def form_of(images: Any) -> Form:
 
 
 def is_one_image(images: Any) -> bool:
-    """Whether this is one image, not several."""
-    one = str | bytes | bytearray | memoryview | os.PathLike | NamedImage
-    if isinstance(images, one):
+    """Return whether this is a single image rather than a sequence of images."""
+    single = str | bytes | bytearray | memoryview | os.PathLike | NamedImage
+    if isinstance(images, single):
         return True
     if hasattr(images, "ndim"):
         return images.ndim < 4
     return hasattr(images, "__array_interface__")  # a Pillow image
 
 
-def chunks(
+def image_batches(
     images: Iterable[Any],
-    form: Form,
+    input_format: InputFormat,
     batch_size: int,
-    instead: Callable[[], ClientError | None],
+    current_error: Callable[[], ClientError | None],
 ) -> Iterator[list[Item]]:
-    """Read images one by one and cut them into what a request carries.
+    """Encode images and split them into batches for single requests.
 
     Args:
-        images: read only as far as needed.
-        form: how they are sent.
-        batch_size: most images in a chunk.
-        instead: asked before each image is prepared: an error to report in its place.
+        images: Is read only as far as needed.
+        input_format: The form in which they are sent.
+        batch_size: The most images in a batch.
+        current_error: Is called before each image is encoded; returns an error to
+            report instead, or None.
 
     Returns:
-        lists of at most `batch_size` images and, unless a single one is larger, at most
-        MAX_REQUEST_BYTES.
+        Lists of at most `batch_size` images and, unless a single one is larger, at most
+        `MAX_REQUEST_BYTES`.
     """
-    items = (_item(image, n, form, instead()) for n, image in enumerate(images))
-    return cut(items, _size, batch_size)
+    items = (
+        _item(image, index, input_format, current_error())
+        for index, image in enumerate(images)
+    )
+    return split(items, _size, batch_size)
 
 
-def cut(
+def split(
     items: Iterable[T], size: Callable[[T], int], batch_size: int
 ) -> Iterator[list[T]]:
-    """Cut what is to be sent into what a request carries; see `chunks`.
+    """Split items into batches for single requests.
 
     Args:
-        items: read only as far as needed.
-        size: bytes of an item.
-        batch_size: most items in a request.
+        items: Is read only as far as needed.
+        size: Returns the size of an item in bytes.
+        batch_size: The most items in a batch.
+
+    Yields:
+        Lists of at most `batch_size` items and, unless a single one is larger, at most
+        `MAX_REQUEST_BYTES`.
     """
-    part: list[T] = []
+    batch: list[T] = []
     total = 0
     for item in items:
-        more = size(item)
-        if part and total + more > MAX_REQUEST_BYTES:
-            yield part
-            part, total = [], 0
-        part.append(item)
-        total += more
-        if len(part) == batch_size:
-            yield part
-            part, total = [], 0
-    if part:
-        yield part
+        item_size = size(item)
+        if batch and total + item_size > MAX_REQUEST_BYTES:
+            yield batch
+            batch, total = [], 0
+        batch.append(item)
+        total += item_size
+        if len(batch) == batch_size:
+            yield batch
+            batch, total = [], 0
+    if batch:
+        yield batch
 
 
-def _item(image: Any, index: int, form: Form, error: ClientError | None) -> Item:
+def _item(
+    image: Any, index: int, input_format: InputFormat, error: ClientError | None
+) -> Item:
     if isinstance(image, NamedImage):
         name, image = image.name, image.image
     else:
@@ -162,14 +175,14 @@ def _item(image: Any, index: int, form: Form, error: ClientError | None) -> Item
     try:
         if isinstance(image, ClientError):
             raise image
-        return Item(name, form.encode(image, name) if error is None else error)
+        return Item(name, input_format.encode(image, name) if error is None else error)
     except BadImage as bad:
         bad.item = name
         return Item(name, bad)
 
 
 def item_name(image: Any, index: int, sequence: str = "images") -> str:
-    """Return what errors call an image: its path, or its place in the sequence."""
+    """Return what errors call an image: its path, or its position in the sequence."""
     if isinstance(image, str | os.PathLike):
         return os.fsdecode(image)
     return f"{sequence}[{index}]"
@@ -184,7 +197,13 @@ def _size(item: Item) -> int:
 def predict_request(
     spec: wire_pb2.ModelSpec, inputs: Mapping[str, Any], output_filter: Sequence[str]
 ) -> wire_pb2.PredictRequest:
-    """Ask a signature about arrays, or what numpy.asarray takes, by name."""
+    """Return the request that calls a signature with arrays.
+
+    Args:
+        spec: The model, its version and the signature.
+        inputs: Arrays, or what numpy.asarray takes, by input name.
+        output_filter: Names of the outputs to return; empty for all.
+    """
     from fovea.serving.protocol.tensors import array_to_tensor
 
     request = wire_pb2.PredictRequest(model_spec=spec, output_filter=output_filter)
@@ -199,10 +218,14 @@ def model_spec(
     label: str | None = None,
     signature: str | None = None,
 ) -> wire_pb2.ModelSpec:
-    """Which model is asked, by which signature; see Client for the arguments."""
+    """Return the part of a request that names the model and signature.
+
+    Raises:
+        ValueError: If both a version and a label are given.
+    """
     if version is not None and label is not None:
         raise ValueError(
-            "A model is asked by version or by label, not both. "
+            "A model is called by version or by label, not both. "
             f"Received: version={version}, label={label!r}"
         )
     spec = wire_pb2.ModelSpec(name=model, signature_name=signature)
@@ -213,8 +236,8 @@ def model_spec(
     return spec
 
 
-def asked(spec: wire_pb2.ModelSpec) -> str:
-    """The version that a ModelSpec wants, in words."""
+def version_text(spec: wire_pb2.ModelSpec) -> str:
+    """Return the version that is requested as words with a leading space, or ""."""
     if spec.HasField("version"):
         return f" version {spec.version.value}"
     if spec.HasField("version_label"):
@@ -223,14 +246,14 @@ def asked(spec: wire_pb2.ModelSpec) -> str:
 
 
 def strings_to_tensor(values: Sequence[bytes]) -> wire_pb2.TensorProto:
-    """A string tensor of shape [N]."""
+    """Return a string tensor of shape [N]."""
     tensor = wire_pb2.TensorProto(dtype="DT_STRING", string_val=values)
     tensor.tensor_shape.dim.add(size=len(values))
     return tensor
 
 
 def pixels_to_tensor(images: Sequence[np.ndarray]) -> wire_pb2.TensorProto:
-    """A uint8 tensor [N, H, W, C] of images [H, W, C]."""
+    """Return a uint8 tensor [N, H, W, C] of images [H, W, C]."""
     content = b"".join([image.tobytes() for image in images])
     tensor = wire_pb2.TensorProto(dtype="DT_UINT8", tensor_content=content)
     for size in (len(images), *images[0].shape):

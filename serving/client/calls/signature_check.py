@@ -1,22 +1,26 @@
-"""A request and what a model says of itself -> where they disagree."""
+"""Compare a request with the signatures of a model."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fovea.serving.client.answers import ModelMetadata, TensorSpec
+from fovea.serving.client.results import ModelMetadata
 from fovea.serving.protocol import wire_pb2
 from fovea.serving.protocol.dtypes import type_name
 
 
-def mismatch(
+def find_mismatch(
     request: wire_pb2.PredictRequest | wire_pb2.ClassificationRequest,
     metadata: ModelMetadata,
 ) -> str:
-    """Compare names, types and shapes; of a classification the signature only.
+    """Compare the names, types and shapes of a request with its signature.
+
+    Args:
+        request: The request; of a classification only the signature's name is compared.
+        metadata: The metadata of the model.
 
     Returns:
-        one sentence; "" if the request fits.
+        The first difference as a sentence; "" if the request fits.
     """
     name = request.model_spec.signature_name or "serving_default"
     signature = metadata.signatures.get(name)
@@ -24,12 +28,12 @@ def mismatch(
         return f"Its signatures: {_list(metadata.signatures)}. Received: {name!r}."
     if isinstance(request, wire_pb2.ClassificationRequest):
         return ""
-    given, wanted = set(request.inputs), set(signature.inputs)
-    # An input with a default value may be left out, and metadata does not tell which
-    # have one: only names that the signature lacks are wrong for certain.
-    if given - wanted or (not given and wanted):
+    given, expected = set(request.inputs), set(signature.inputs)
+    # Inputs with a default value may be missing, and metadata does not mark them: only
+    # names that the signature lacks are wrong for certain.
+    if given - expected or (not given and expected):
         return (
-            f"Its signature {name!r} takes {_list(wanted)}. "
+            f"Its signature {name!r} takes {_list(expected)}. "
             f"Received: {_list(given) or 'no inputs'}."
         )
     for key in sorted(given):
@@ -38,7 +42,7 @@ def mismatch(
         if type_name(tensor.dtype) != spec.dtype or not _fits(shape, spec.shape):
             return (
                 f"Input {key!r} of its signature {name!r} is {spec.dtype} "
-                f"{_shape(spec)}. Received: {type_name(tensor.dtype)} {shape}."
+                f"{spec.shape_text}. Received: {type_name(tensor.dtype)} {shape}."
             )
     unknown = set(request.output_filter) - set(signature.outputs)
     if unknown:
@@ -49,18 +53,13 @@ def mismatch(
     return ""
 
 
-def _fits(shape: list[int], wanted: tuple[int | None, ...] | None) -> bool:
-    if wanted is None:
+def _fits(shape: list[int], expected: tuple[int | None, ...] | None) -> bool:
+    if expected is None:
         return True
-    return len(shape) == len(wanted) and all(
-        size is None or size == have for have, size in zip(shape, wanted, strict=True)
+    return len(shape) == len(expected) and all(
+        size is None or size == given
+        for given, size in zip(shape, expected, strict=True)
     )
-
-
-def _shape(spec: TensorSpec) -> str:
-    if spec.shape is None:
-        return "of any shape"
-    return f"[{', '.join('?' if n is None else str(n) for n in spec.shape)}]"
 
 
 def _list(names: Iterable[str]) -> str:

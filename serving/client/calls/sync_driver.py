@@ -1,4 +1,4 @@
-"""Makes the calls of questions and waits for them."""
+"""Run operations over a gRPC channel, blocking until their results are there."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any, Generic, TypeVar
 
 import grpc
 
-from fovea.serving.client.calls.effects import METHODS, Call, Pause, Steps
-from fovea.serving.client.calls.settings import Settings
+from fovea.serving.client.calls.call_options import CallOptions
+from fovea.serving.client.calls.effects import METHODS, Call, Operation, Pause
 
 T = TypeVar("T")
 
 
-class SyncCalls:
-    """Asks questions over a channel; safe to share between threads."""
+class SyncDriver:
+    """Makes the calls of operations over a channel; safe to share between threads."""
 
-    def __init__(self, settings: Settings, channel: grpc.Channel):
-        self._settings = settings
+    def __init__(self, options: CallOptions, channel: grpc.Channel):
+        self._options = options
         self._channel = channel
         self._methods = {
             method: channel.unary_unary(
@@ -35,85 +35,99 @@ class SyncCalls:
         """Close the channel; calls under way are cancelled."""
         self._channel.close()
 
-    def run(self, steps: Steps[T], timeout: float | None) -> T:
-        """Ask one question; `timeout` None means that of the settings."""
-        with contextlib.closing(self._each(iter([steps]), timeout)) as results:
+    def run(self, operation: Operation[T], timeout: float | None) -> T:
+        """Run an operation and return its result.
+
+        Args:
+            operation: The operation.
+            timeout: Timeout of each request in seconds; None for that of the options.
+        """
+        with contextlib.closing(self._run_each(iter([operation]), timeout)) as results:
             return next(results)
 
-    def answers(
-        self, parts: Iterator[Steps[list[T]]], timeout: float | None
+    def stream(
+        self, operations: Iterator[Operation[list[T]]], timeout: float | None
     ) -> Generator[T, None, None]:
-        """Ask a few questions at a time, and yield all they bring, in order."""
-        with contextlib.closing(self._each(parts, timeout)) as results:
+        """Run operations, several at a time, and yield their results in order.
+
+        Args:
+            operations: Is read a few operations ahead of the results.
+            timeout: Timeout of each request in seconds; None for that of the options.
+        """
+        with contextlib.closing(self._run_each(operations, timeout)) as results:
             for result in results:
                 yield from result
 
-    def _each(
-        self, questions: Iterator[Steps[T]], timeout: float | None
+    def _run_each(
+        self, operations: Iterator[Operation[T]], timeout: float | None
     ) -> Generator[T, None, None]:
-        under_way: collections.deque[_UnderWay[T]] = collections.deque()
+        running: collections.deque[_Running[T]] = collections.deque()
         try:
-            for steps in questions:
-                if len(under_way) == self._settings.in_flight:
-                    yield under_way[0].result()
-                    under_way.popleft()
-                under_way.append(_UnderWay(self, steps, timeout))
-            while under_way:
-                yield under_way[0].result()
-                under_way.popleft()
+            for operation in operations:
+                if len(running) == self._options.in_flight:
+                    yield running[0].result()
+                    running.popleft()
+                running.append(_Running(self, operation, timeout))
+            while running:
+                yield running[0].result()
+                running.popleft()
         finally:
-            for question in under_way:
-                question.cancel()
+            for each in running:
+                each.cancel()
 
     def send(self, call: Call, timeout: float | None) -> grpc.Future:
         """Start a call."""
         return self._methods[call.method].future(
             call.request,
-            timeout=self._settings.seconds(timeout),
-            wait_for_ready=self._settings.wait_for_ready,
+            timeout=self._options.seconds(timeout),
+            wait_for_ready=self._options.wait_for_ready,
         )
 
     def outcome(self, call: Call, future: grpc.Future, timeout: float | None) -> Any:
-        """Wait for a call: its response or the ClientError."""
+        """Wait for a call, and return its response or the ClientError."""
         try:
             return future.result()
-        except grpc.RpcError as failed:
-            return self._settings.explain(failed, call, timeout)
+        except grpc.RpcError as error:
+            return self._options.to_error(error, call, timeout)
 
 
-class _UnderWay(Generic[T]):
-    """A question whose next calls have been sent."""
+class _Running(Generic[T]):
+    """An operation whose current calls have been sent."""
 
-    def __init__(self, calls: SyncCalls, steps: Steps[T], timeout: float | None):
-        self._calls = calls
-        self._steps = steps
+    def __init__(
+        self, driver: SyncDriver, operation: Operation[T], timeout: float | None
+    ):
+        self._driver = driver
+        self._operation = operation
         self._timeout = timeout
         self._sent: list[tuple[Call, grpc.Future]] = []
-        self._result: list[T] = []  # the one, once it is there
-        self._go_on(None)
+        self._result: list[T] = []  # holds the result when there is one
+        self._advance(None)
 
-    def _go_on(self, outcomes: list[Any] | None) -> None:
+    def _advance(self, outcomes: list[Any] | None) -> None:
         try:
             calls = (
-                next(self._steps) if outcomes is None else self._steps.send(outcomes)
+                next(self._operation)
+                if outcomes is None
+                else self._operation.send(outcomes)
             )
             while isinstance(calls, Pause):
                 time.sleep(calls.seconds)
-                calls = self._steps.send([])
-        except StopIteration as done:
-            self._result.append(done.value)
+                calls = self._operation.send([])
+        except StopIteration as stop:
+            self._result.append(stop.value)
             return
-        self._sent = [(each, self._calls.send(each, self._timeout)) for each in calls]
+        self._sent = [(call, self._driver.send(call, self._timeout)) for call in calls]
 
     def result(self) -> T:
-        """Wait, and send what is to be asked next, until the result is there."""
+        """Wait for calls and send those that follow, until there is a result."""
         while not self._result:
-            self._go_on(
-                [self._calls.outcome(*each, self._timeout) for each in self._sent]
+            self._advance(
+                [self._driver.outcome(*each, self._timeout) for each in self._sent]
             )
         return self._result[0]
 
     def cancel(self) -> None:
-        """Give up; does nothing to calls that have ended."""
+        """Cancel the calls that have not ended."""
         for _, future in self._sent:
             future.cancel()

@@ -1,57 +1,57 @@
-"""Why nobody answers at an address, read from gRPC's words.
+"""Find the reason of an UNAVAILABLE status in gRPC's message.
 
-gRPC has one code, UNAVAILABLE, for "nobody there", "somebody else there" and "there,
-but not now"; only its text tells them apart. Text that is unknown here falls through to
-a sentence that is always true.
+gRPC has this one code for no server, a server of another protocol and a server that
+accepts no calls now; only the message distinguishes them. A message that is unknown
+here gets a sentence that is true in every case.
 """
 
 import re
 
-# What gRPC's text holds -> what it means and what to do, the first that fits.
-_MEANINGS = [
+# Pattern in gRPC's message, and the sentence for it; the first match counts.
+_SENTENCES = [
     (
         "Hostname Verification Check failed|is not in peer certificate",
-        "The certificate of the server at {target} is for another name; say the name "
-        "that it bears as server_name, or ask the server by that name.",
+        "The certificate of the server at {target} is for another name; pass its name "
+        "as server_name, or use it in the address.",
     ),
     (
         "certificate has expired|certificate is not yet valid",
-        "The certificate of the server at {target} is out of date ({reason}); have "
+        "The certificate of the server at {target} is not valid now ({reason}); have "
         "its operator renew it, or set this machine's clock.",
     ),
     (
         "CERTIFICATE_VERIFY_FAILED",
         "The certificate of the server at {target} comes from an authority that is "
-        "not trusted ({reason}); say which one to trust as ca_certificate.",
+        "not trusted ({reason}); pass the one to trust as ca_certificate.",
     ),
     (
         "WRONG_VERSION_NUMBER",
-        "The server at {target} does not speak TLS; ask it without TLS, or ask at "
-        "another port.",
+        "The server at {target} does not use TLS; connect without TLS, or to another "
+        "port.",
     ),
     (
-        # the latter as of grpcio 1.71: no address is left that it could dial
+        # the latter as of grpcio 1.71, which finds no address left to connect to
         "security handshaker|empty address list",
-        "The certificates for {target} cannot be used; each is a PEM file, and the "
-        "client's key is the one that belongs to its certificate.",
+        "The certificates for {target} cannot be used; each must be in PEM format, and "
+        "the client's key must belong to its certificate.",
     ),
     (
         "from plugin failed",
-        "The token for {target} could not be had ({reason}).",
+        "The token for {target} is unavailable ({reason}).",
     ),
     (
         "backend unhealthy",
-        "No server at {target} takes calls now: their health services say that they "
-        "are not serving; they may be starting or stopping.",
+        "No server at {target} accepts calls now: their health services report that "
+        "they are not serving; they may be starting or stopping.",
     ),
     (
         "Too many pings|too_many_pings",
-        "The server at {target} ended the connection, because it was asked for signs "
-        "of life too often; use a longer keepalive.",
+        "The server at {target} closed the connection because of too many keep-alive "
+        "pings; use a longer keepalive.",
     ),
     (
         "before receiving SETTINGS frame",
-        "Something listens at {target} but says nothing; it does not speak gRPC, or "
+        "Something listens at {target} but sends nothing; it does not speak gRPC, or "
         "it hangs.",
     ),
     (
@@ -62,18 +62,18 @@ _MEANINGS = [
     ),
     (
         "HTTP/2|SETTINGS frame",
-        "Something listens at {target} but does not speak gRPC ({said}); is it the "
+        "Something listens at {target} but does not speak gRPC ({message}); is it the "
         "REST port? TensorFlow Serving's gRPC port is usually 8500.",
     ),
     (
         "to connect.*(Socket closed|reset by peer|CERTIFICATE_REQUIRED|alert)|"
         "backends failing.*(Socket closed|reset by peer|CERTIFICATE_REQUIRED|alert)",
-        "The server at {target} hangs up as soon as it is reached ({reason}); it may "
-        "want TLS, or a client certificate that it trusts, or it is stopping.",
+        "The server at {target} closes connections at once ({reason}); it may require "
+        "TLS, or a client certificate that it trusts, or it is stopping.",
     ),
     (
         "failed to connect to all addresses|all backends failing",
-        "No server answers at {target} ({reason}); start one with `fovea serve`, or "
+        "No server responds at {target} ({reason}); start one with `fovea serve`, or "
         "check the address.",
     ),
     (
@@ -83,27 +83,29 @@ _MEANINGS = [
     ),
     (
         "Socket closed|reset by peer|Broken pipe|Connection timed out|ping timeout",
-        "The connection to the server at {target} was lost before it answered "
+        "The connection to the server at {target} was lost before it responded "
         "({reason}); it may have been stopped or restarted.",
     ),
 ]
 
 
-def why_unreachable(said: str, target: str) -> str:
-    """One sentence for a call that ended with UNAVAILABLE.
+def describe_unavailable(message: str, target: str) -> str:
+    """Return a sentence for a call that ended with UNAVAILABLE.
 
     Args:
-        said: gRPC's or the server's text.
-        target: the address asked.
+        message: The status message of gRPC or of the server.
+        target: The address of the call.
     """
-    for pattern, sentence in _MEANINGS:
-        if re.search(pattern, said):
-            return sentence.format(target=target, said=said, reason=_reason(said))
-    return f"The server at {target} cannot answer now ({said})."
+    for pattern, sentence in _SENTENCES:
+        if re.search(pattern, message):
+            return sentence.format(
+                target=target, message=message, reason=_reason(message)
+            )
+    return f"The server at {target} accepts no calls now ({message})."
 
 
-def _reason(said: str) -> str:
+def _reason(message: str) -> str:
     # "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1:
     # Failed to connect to remote host: Connection refused" -> its last part; that of a
     # failed handshake ends in ": OK", which is the check of something else.
-    return said.removesuffix(": OK").rpartition(": ")[2].strip()
+    return message.removesuffix(": OK").rpartition(": ")[2].strip()

@@ -1,1 +1,1 @@
-"""The subcommands of `fovea` that ask a server: a module each."""
+"""The subcommands of `fovea` that call a server, one module each."""

@@ -1,4 +1,4 @@
-"""The options that all commands share: which server, reached how, and which model."""
+"""The options that the client's commands share: connection and model version."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ TOKEN_VARIABLE = "FOVEA_TOKEN"
 
 
 def add_connection(parser: argparse.ArgumentParser, timeout: float | None = 10) -> None:
-    """Declare how the server is reached.
+    """Declare the options of the connection to the server.
 
     Args:
-        parser: of the command.
-        timeout: default seconds that a request may take; None if the command has a
-            --timeout of its own.
+        parser: The parser of the command.
+        timeout: Default of --timeout, in seconds per request; None if the command
+            declares a --timeout of its own.
     """
     group = parser.add_argument_group("connection")
     add = group.add_argument
@@ -24,8 +24,8 @@ def add_connection(parser: argparse.ArgumentParser, timeout: float | None = 10) 
         "--server",
         default="127.0.0.1:8500",
         metavar="HOST:PORT[,...]",
-        help="gRPC address of the server, or several, among which requests are spread "
-        "(default: %(default)s)",
+        help="gRPC address of the server, or of several, which requests are balanced "
+        "over (default: %(default)s)",
     )
     if timeout is not None:
         add(
@@ -33,39 +33,39 @@ def add_connection(parser: argparse.ArgumentParser, timeout: float | None = 10) 
             type=positive_float,
             default=timeout,
             metavar="S",
-            help="seconds that a request may take (default: %(default)g)",
+            help="timeout of a request in seconds (default: %(default)g)",
         )
-    add("--tls", action="store_true", help="encrypt, and check who the server is")
-    add("--ca", metavar="FILE", help="trust this authority alone (PEM); means --tls")
-    add("--cert", metavar="FILE", help="certificate of this client (PEM), with --key")
+    add("--tls", action="store_true", help="use TLS and verify the server")
+    add("--ca", metavar="FILE", help="trust only this authority (PEM); implies --tls")
+    add("--cert", metavar="FILE", help="client certificate (PEM), with --key")
     add("--key", metavar="FILE", help="private key of --cert (PEM)")
-    add("--server-name", metavar="NAME", help="name that the certificate must bear")
+    add("--server-name", metavar="NAME", help="name expected in the certificate")
     add(
         "--token",
         metavar="TOKEN",
-        help="send this bearer token over TLS; @FILE reads it from a file "
-        f"(default where TLS is used: ${TOKEN_VARIABLE})",
+        help="send this bearer token, over TLS only; @FILE reads it from a file "
+        f"(default with TLS: ${TOKEN_VARIABLE})",
     )
     add("--compression", choices=["gzip"], help="compress requests")
 
 
 def connection(args: argparse.Namespace) -> dict[str, Any]:
-    """Turn the options into the keyword arguments of Client that were asked for.
+    """Convert the options to keyword arguments of `Client`, leaving out defaults.
 
     Raises:
-        ValueError: if options contradict each other, or the token's file has none.
-        OSError: if the token's file cannot be read.
+        ValueError: If options contradict each other, or the token file is empty.
+        OSError: If the token file cannot be read.
     """
     servers = args.server.split(",")
     encrypted = args.tls or args.ca or args.cert
     if (args.token or args.server_name) and not encrypted:
         raise ValueError(
-            "--token and --server-name are for connections with TLS: give --tls, or "
+            "--token and --server-name are for connections with TLS: add --tls, or "
             "--ca with the authority to trust. Received: neither"
         )
     if bool(args.cert) != bool(args.key):
         raise ValueError(
-            "--cert and --key are given together. "
+            "--cert and --key must be given together. "
             f"Received: {'--cert' if args.cert else '--key'} alone"
         )
     settings = {
@@ -89,25 +89,25 @@ def _token(option: str | None) -> str | None:
     token = Path(option[1:]).read_text().strip()
     if not token:
         raise ValueError(
-            f"A token's file holds the token. Received: {option[1:]}, empty"
+            f"The token file must hold the token. Received: {option[1:]}, empty"
         )
     return token
 
 
 def add_version(parser: argparse.ArgumentParser) -> None:
-    """Declare --version and --label, of which one may be given."""
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument(
+    """Declare --version and --label, which exclude each other."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
         "--version",
         type=int,
         metavar="N",
-        help="version to ask (default: the newest that is ready)",
+        help="version to call (default: the newest that is ready)",
     )
-    which.add_argument("--label", metavar="L", help="version label to ask instead")
+    group.add_argument("--label", metavar="L", help="version label to call instead")
 
 
 def positive_int(text: str) -> int:
-    """A type for argparse: 1, 2, ..."""
+    """Parse an integer of at least 1; a type for argparse."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, received {text}")
@@ -115,7 +115,7 @@ def positive_int(text: str) -> int:
 
 
 def positive_float(text: str) -> float:
-    """A type for argparse: a number above 0."""
+    """Parse a finite number above 0; a type for argparse."""
     value = float(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"must be above 0, received {text}")

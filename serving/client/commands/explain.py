@@ -32,7 +32,7 @@ def check_output(path: Path) -> None:
         )
     if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
         raise OSError(
-            f"The file for the explanations cannot be written. Received: --explain {path}"
+            f"The explanations cannot be written there. Received: --explain {path}"
         )
 
 

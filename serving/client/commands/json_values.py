@@ -1,4 +1,4 @@
-"""Answers -> what the standard library's json writes."""
+"""Convert results to values that the standard library's json writes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def plain(value: Any) -> Any:
-    """Turn named tuples, at any depth, into dictionaries by their fields' names."""
+    """Convert named tuples, at any depth, to dictionaries by field name."""
     if hasattr(value, "_asdict"):
         value = value._asdict()
     if isinstance(value, dict):

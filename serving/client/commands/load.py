@@ -1,4 +1,4 @@
-"""`fovea load`: a server under load, and how long its answers take."""
+"""`fovea load`: measure the latency and throughput of a server under load."""
 
 from __future__ import annotations
 
@@ -12,25 +12,24 @@ import sys
 from typing import Any
 
 from fovea.serving.client.commands import arguments
-from fovea.serving.client.loadtest import requests as load_requests
 from fovea.serving.client.loadtest.generator import (
     PERCENTILES,
     Generator,
     Load,
     Outcome,
 )
+from fovea.serving.client.loadtest.requests import MAX_BYTES, make_requests
 
-_MOST_MIB = load_requests.MOST_BYTES // 2**20
 _EPILOG = f"""\
-Requests are sent at the random moments of a Poisson process, whether earlier
-ones have been answered or not (--rate), or by clients that each wait for their
-answers (--closed). Latencies count from the moment at which a request should
-have been sent, so that a server that stalls cannot hide how many wait. Failed
-requests are not repeated. Ctrl-C ends the load and prints what was measured.
+Requests are sent at the random times of a Poisson process, however many are
+under way (--rate), or by clients that each wait for their responses (--closed).
+Latencies count from the time at which a request was scheduled, so that a server
+that stalls cannot hide the requests that wait for it. Failed requests are not
+retried. Ctrl-C ends the load and prints the measurements so far.
 
-Nothing is sent but what you ask for, after the model's metadata and one request
-as a check. A load can take a server down: use this on servers of your own.
-Images are sent again and again; at most {_MOST_MIB} MiB of them are kept.
+The model's metadata and one request are sent first, as a check. A load can take
+a server down: use this command on your own servers only. Images are sent again
+and again; at most {MAX_BYTES // 2**20} MiB of them are used.
 """
 
 
@@ -38,19 +37,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `fovea load`."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EPILOG
-    parser.add_argument("model", metavar="MODEL", help="the model's name")
-    how = parser.add_mutually_exclusive_group(required=True)
-    how.add_argument(
+    parser.add_argument("model", metavar="MODEL", help="name of the model")
+    loop = parser.add_mutually_exclusive_group(required=True)
+    loop.add_argument(
         "--rate",
         type=_rates,
         metavar="R[,...]",
-        help="requests per second; several are tried one after the other",
+        help="requests per second; several rates are measured one after the other",
     )
-    how.add_argument(
+    loop.add_argument(
         "--closed",
         type=_counts,
         metavar="C[,...]",
-        help="in the place of a rate, so many clients that wait for their answers",
+        help="instead of a rate, the number of clients that wait for their responses",
     )
     add = parser.add_argument
     seconds = arguments.positive_float
@@ -59,68 +58,69 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=seconds,
         default=10.0,
         metavar="S",
-        help="seconds to measure each (default: %(default)g)",
+        help="seconds to measure each load (default: %(default)g)",
     )
     add(
         "--warm-up",
         type=_not_negative,
         default=1.0,
         metavar="S",
-        help="seconds of the same load before, not counted (default: %(default)g)",
+        help="seconds of the same load before each measurement (default: %(default)g)",
     )
     add(
         "--deadline",
         type=seconds,
         metavar="S",
-        help="count the answers that come within so many seconds",
+        help="count the responses within this many seconds",
     )
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument(
+    data = parser.add_mutually_exclusive_group()
+    data.add_argument(
         "--images",
         nargs="+",
         metavar="IMAGE",
         help="send these image files, folders or patterns to the signature `encoded`",
     )
-    what.add_argument(
+    data.add_argument(
         "--npy",
         metavar="FILE",
-        help="send the rows of the array in this .npy or .npz file (default: what the "
-        "signature takes: random bytes and floats, zeros of other types)",
+        help="send the rows of the array in this .npy or .npz file (default: values "
+        "that fit the signature: random uint8 and floats, zeros of other types)",
     )
-    add("--array", metavar="NAME", help="which array of an .npz file")
-    add("--signature", metavar="NAME", help="ask this signature")
+    add("--array", metavar="NAME", help="array to read from a .npz file")
+    add("--signature", metavar="NAME", help="signature to call")
     add(
         "--batch",
         type=arguments.positive_int,
         default=1,
         metavar="N",
-        help="images, or rows, in a request (default: %(default)s)",
+        help="images or rows per request (default: %(default)s)",
     )
     arguments.add_version(parser)
     add("--json", action="store_true", help="print a JSON object instead of a table")
-    add("--plot", metavar="OUT", help="draw the latencies into a .png or .svg file")
+    add("--plot", metavar="OUT", help="plot the latencies to a .png or .svg file")
     arguments.add_connection(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Send the loads one after the other, and print what came of each.
+    """Send the loads one after the other, and print the measurements of each.
 
     Args:
-        args: as parsed by the options of `add_arguments`.
+        args: The parsed options of `add_arguments`.
 
     Returns:
-        the exit code: 0, 1 if a load got no answer at all, 130 if interrupted.
+        The exit code: 0, 1 if a load had no successful response, 130 if interrupted.
 
     Raises:
-        ClientError: if the model does not answer a single request.
-        ValueError, OSError: if the command line asks for what cannot be.
+        ClientError: If the request that is sent as a check fails.
+        ValueError: If an option is invalid, or the model cannot take the inputs.
+        OSError: If a file cannot be read or written.
     """
     if args.plot:
         from fovea.serving.client.loadtest import plot
 
-        plot.check(args.plot)
-    settings = arguments.connection(args)
-    requests = load_requests.make(args, settings)
+        plot.check_output(args.plot)
+    connection = arguments.connection(args)
+    requests = _requests(args, connection)
     loads = [
         Load(
             requests,
@@ -131,37 +131,54 @@ def run(args: argparse.Namespace) -> int:
             timeout=args.timeout,
             deadline=args.deadline or math.inf,
         )
-        for rate, clients in _kinds(args)
+        for rate, clients in _rates_and_clients(args)
     ]
-    done, stopped = asyncio.run(_send(loads, settings, args))
+    outcomes, interrupted = asyncio.run(_run_loads(loads, connection, args))
     if args.json:
-        print(json.dumps(_as_json(args, done), indent=2))
-    if args.plot and done:
-        plot.draw(args.plot, f"{args.model} at {args.server}", done)
-    if stopped:
+        print(json.dumps(_as_json(args, outcomes), indent=2))
+    if args.plot and outcomes:
+        plot.draw(args.plot, f"{args.model} at {args.server}", outcomes)
+    if interrupted:
         return 130
-    return int(not all(outcome.answered for _, outcome in done))
+    return int(not all(outcome.answered for _, outcome in outcomes))
 
 
-def _kinds(args: argparse.Namespace) -> list[tuple[float, int]]:
+def _requests(args: argparse.Namespace, connection: dict[str, Any]) -> list[bytes]:
+    from fovea.serving.client.client import Client
+
+    with Client(**connection, timeout=args.timeout) as client:
+        return make_requests(
+            client,
+            model=args.model,
+            version=args.version,
+            label=args.label,
+            signature=args.signature,
+            images=args.images or (),
+            npy=args.npy,
+            array=args.array,
+            batch_size=args.batch,
+        )
+
+
+def _rates_and_clients(args: argparse.Namespace) -> list[tuple[float, int]]:
     if args.rate:
         return [(rate, 1) for rate in args.rate]
     return [(0.0, clients) for clients in args.closed]
 
 
-async def _send(
-    loads: list[Load], settings: dict[str, Any], args: argparse.Namespace
+async def _run_loads(
+    loads: list[Load], connection: dict[str, Any], args: argparse.Namespace
 ) -> tuple[list[tuple[Load, Outcome]], bool]:
-    """Each load with its outcome, and whether a signal has ended the last early."""
+    """Return each load with its outcome, and whether a signal ended the last early."""
     from fovea.serving.client.transport.channel import open_aio_channel
 
-    done: list[tuple[Load, Outcome]] = []
-    stopped = False
+    outcomes: list[tuple[Load, Outcome]] = []
+    interrupted = False
     generator: Generator | None = None
 
     def stop() -> None:
-        nonlocal stopped
-        stopped = True
+        nonlocal interrupted
+        interrupted = True
         if generator is not None:
             generator.stop()
 
@@ -169,31 +186,31 @@ async def _send(
         with contextlib.suppress(NotImplementedError):  # on Windows
             asyncio.get_running_loop().add_signal_handler(number, stop)
     if not args.json:
-        print(_head(args))
+        print(_header(args))
     for load in loads:
-        # Each failure counts, so that none is tried again.
-        async with open_aio_channel(**settings, max_attempts=1) as channel:
+        # Failures are measured, so calls are not retried.
+        async with open_aio_channel(**connection, max_attempts=1) as channel:
             await asyncio.wait_for(channel.channel_ready(), args.timeout)
             generator = Generator(load, channel)
             outcome = await generator.run()
-        done.append((load, outcome))
+        outcomes.append((load, outcome))
         if not args.json:
             print(_row(load, outcome), flush=True)
         for line in _remarks(load, outcome):
             print(line, file=sys.stderr)
-        if stopped:
+        if interrupted:
             break
-    return done, stopped
+    return outcomes, interrupted
 
 
 _COLUMNS = ("answered/s", "in time/s", "p50 ms", "p90 ms", "p99 ms", "p99.9", "max")
 
 
-def _head(args: argparse.Namespace) -> str:
+def _header(args: argparse.Namespace) -> str:
     images = "1 image" if args.batch == 1 else f"{args.batch} images"
     return (
-        f"{args.model} at {args.server}, {images} a request, {args.duration:g} s each "
-        f"after {args.warm_up:g} s\n{'load':<10}"
+        f"{args.model} at {args.server}, {images} per request, {args.duration:g} s "
+        f"each after {args.warm_up:g} s\n{'load':<10}"
         + "".join(f"{name:>{_width(name)}}" for name in (*_COLUMNS, "failed"))
     )
 
@@ -211,14 +228,8 @@ def _row(load: Load, outcome: Outcome) -> str:
     ]
     named = zip(_COLUMNS, cells, strict=True)
     row = "".join(f"{cell:>{_width(name)}}" for name, cell in named)
-    return f"{load_name(load):<10}{row}{_failed(outcome):>8,}"
-
-
-def load_name(load: Load) -> str:
-    """A load in a word or two: its rate, or its number of clients."""
-    if load.rate:
-        return f"{load.rate:,g}/s"
-    return f"{load.clients} client{'s' if load.clients > 1 else ''}"
+    failed = outcome.sent - outcome.codes["OK"]
+    return f"{load.name:<10}{row}{failed:>8,}"
 
 
 def _ms(value: float) -> str:
@@ -227,27 +238,23 @@ def _ms(value: float) -> str:
     return f"{value:.2f}" if value < 100 else f"{value:,.0f}"
 
 
-def _failed(outcome: Outcome) -> int:
-    return outcome.sent - outcome.codes["OK"]
-
-
 def _remarks(load: Load, outcome: Outcome) -> list[str]:
-    """What the row does not show: why requests failed, and how far to trust it."""
+    """Return why requests failed, and whether the generator distorts the figures."""
     remarks = [
-        f"fovea: {load_name(load)}: {count:,} of {outcome.sent:,} failed with {text}"
+        f"fovea: {load.name}: {count:,} of {outcome.sent:,} failed with {text}"
         for text, count in outcome.details.most_common(3)
     ]
     if outcome.unsent or outcome.late > max(5, outcome.milliseconds["99"] / 2):
         remarks.append(
-            f"fovea: {load_name(load)}: the generator could not keep up, so that its "
-            "figures tell of itself too: 1 % of the requests were sent "
+            f"fovea: {load.name}: the generator could not keep up, which "
+            "distorts the figures: 1 % of the requests were sent "
             f"{outcome.late:.0f} ms late or more, {outcome.unsent:,} not at all"
         )
     return remarks
 
 
 def _as_json(
-    args: argparse.Namespace, done: list[tuple[Load, Outcome]]
+    args: argparse.Namespace, outcomes: list[tuple[Load, Outcome]]
 ) -> dict[str, Any]:
     return {
         "model": args.model,
@@ -258,7 +265,7 @@ def _as_json(
         "loads": [
             {"rate": load.rate or None, "clients": None if load.rate else load.clients}
             | outcome.summary()
-            for load, outcome in done
+            for load, outcome in outcomes
         ],
     }
 

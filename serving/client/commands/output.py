@@ -14,8 +14,8 @@ from fovea.serving.client.errors import ClientError
 if TYPE_CHECKING:
     import argparse
 
-    from fovea.serving.client.answers import ClassScore, Prediction
     from fovea.serving.client.commands.progress import Progress
+    from fovea.serving.client.results import ClassScore, Prediction
 
 Writer: TypeAlias = "Callable[[str, Prediction | ClientError], None]"
 

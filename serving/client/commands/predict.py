@@ -21,10 +21,10 @@ from fovea.serving.client.errors import (
 )
 
 if TYPE_CHECKING:
-    from fovea.serving.client.answers import Prediction
     from fovea.serving.client.client import Client
     from fovea.serving.client.images import ImageSource
     from fovea.serving.client.named_image import NamedImage
+    from fovea.serving.client.results import Prediction
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,32 +1,32 @@
-"""How far a long command has come, on a terminal that shows nothing else."""
+"""A progress line for commands that run for long without output on the terminal."""
 
 from __future__ import annotations
 
 import sys
 import time
 
-# A command that ends sooner needs no line about its progress.
+# A command that ends sooner shows no progress.
 _FIRST_SECONDS = 1.0
-_PAUSE_SECONDS = 0.2
+_UPDATE_SECONDS = 0.2
 
 
 class Progress:
-    """One line on stderr that is written over as things are done.
+    """A line on stderr with the number of items done, which is overwritten in place.
 
-    Silent unless stderr is a terminal and stdout, whose rows would tell as much, is
-    not. A context manager; the line is gone when it ends.
+    It is shown only if stderr is a terminal and stdout is not: rows on the terminal
+    show progress themselves. A context manager that clears the line on exit.
 
     Args:
-        things: what is counted, such as "images".
+        unit: What is counted, such as "images".
     """
 
-    def __init__(self, things: str) -> None:
-        self._things = things
-        self._shown = sys.stderr.isatty() and not sys.stdout.isatty()
+    def __init__(self, unit: str) -> None:
+        self._unit = unit
+        self._enabled = sys.stderr.isatty() and not sys.stdout.isatty()
         self._done = 0
-        self._began = time.monotonic()
-        self._next = self._began + _FIRST_SECONDS
-        self._written = False
+        self._started = time.monotonic()
+        self._next_update = self._started + _FIRST_SECONDS
+        self._visible = False
 
     def __enter__(self) -> Progress:
         return self
@@ -35,18 +35,18 @@ class Progress:
         self.clear()
 
     def step(self) -> None:
-        """One more is done."""
+        """Count one more item."""
         self._done += 1
-        if not self._shown or (now := time.monotonic()) < self._next:
+        if not self._enabled or (now := time.monotonic()) < self._next_update:
             return
-        self._next = now + _PAUSE_SECONDS
-        rate = self._done / (now - self._began)
-        line = f"{self._done:,} {self._things}, {rate:,.0f} a second"
+        self._next_update = now + _UPDATE_SECONDS
+        rate = self._done / (now - self._started)
+        line = f"{self._done:,} {self._unit}, {rate:,.0f} per second"
         print(f"\r{line}\x1b[K", end="", file=sys.stderr, flush=True)
-        self._written = True
+        self._visible = True
 
     def clear(self) -> None:
-        """Make room for other words on stderr."""
-        if self._written:
+        """Clear the line, so that other text can be printed to stderr."""
+        if self._visible:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-            self._written = False
+            self._visible = False

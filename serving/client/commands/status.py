@@ -1,4 +1,4 @@
-"""`fovea status`: where the versions of a model stand."""
+"""`fovea status`: show the states of a model's versions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fovea.serving.client.commands.json_values import plain
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `fovea status`."""
-    parser.add_argument("model", metavar="MODEL", help="the model's name")
+    parser.add_argument("model", metavar="MODEL", help="name of the model")
     parser.add_argument("--version", type=int, metavar="N", help="only this version")
     parser.add_argument("--json", action="store_true", help="print a JSON list")
     arguments.add_connection(parser)
@@ -21,23 +21,23 @@ def run(args: argparse.Namespace) -> int:
     """Print a line for each version, the newest first.
 
     Args:
-        args: as parsed by the options of `add_arguments`.
+        args: The parsed options of `add_arguments`.
 
     Returns:
-        the exit code, 0.
+        The exit code, 0.
 
     Raises:
-        ClientError: if the server does not tell.
+        ClientError: If the server does not return the states.
     """
     from fovea.serving.client.client import Client
 
     with Client(**arguments.connection(args), timeout=args.timeout) as client:
-        found = client.status(args.model, version=args.version)
+        versions = client.status(args.model, version=args.version)
     if args.json:
-        print(json.dumps(plain(found), indent=2))
+        print(json.dumps(plain(versions), indent=2))
         return 0
-    width = max((len(str(each.version)) for each in found), default=0)
-    for each in found:
+    width = max((len(str(each.version)) for each in versions), default=0)
+    for each in versions:
         line = f"version {each.version:<{width}}  {each.state:<9}"
         if each.error_code != "OK":
             line += f"  {each.error_code}: {each.error_message}"

@@ -1,4 +1,4 @@
-"""`fovea wait`: until a model, or the whole server, serves."""
+"""`fovea wait`: block until a model, or the whole server, is ready."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from fovea.serving.client.commands import arguments
 from fovea.serving.client.errors import ClientError, DeadlineExceeded
 
 _PAUSE_SECONDS = 0.1
-# A single look; a server that swallows requests must not take the whole time.
-_LOOK_SECONDS = 5.0
-# What waiting does not mend: wrong credentials, and what is no such server.
-_LASTING = ("UNAUTHENTICATED", "PERMISSION_DENIED", "UNIMPLEMENTED")
+# Timeout of one check; a server that never responds must not use up the whole time.
+_CHECK_SECONDS = 5.0
+# Errors that do not pass: wrong credentials, or not a server of this protocol.
+_PERMANENT = ("UNAUTHENTICATED", "PERMISSION_DENIED", "UNIMPLEMENTED")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "model",
         nargs="?",
         metavar="MODEL",
-        help="the model's name (default: ask the server's health service, which "
+        help="name of the model (default: check the server's health service, which "
         "TensorFlow Serving has with --enable_grpc_healthcheck_service)",
     )
     add(
@@ -37,61 +37,66 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=arguments.positive_float,
         default=60.0,
         metavar="S",
-        help="give up after so many seconds (default: %(default)g)",
+        help="give up after this many seconds (default: %(default)g)",
     )
     arguments.add_connection(parser, timeout=None)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Ask again and again, until it serves.
+    """Check until the model or server is ready.
 
     Args:
-        args: as parsed by the options of `add_arguments`.
+        args: The parsed options of `add_arguments`.
 
     Returns:
-        the exit code, 0.
+        The exit code, 0.
 
     Raises:
-        DeadlineExceeded: if it does not serve in time.
-        ClientError: if it never will.
+        DeadlineExceeded: If it is not ready in time.
+        ClientError: If it cannot become ready.
+        ValueError: If a version is given without a model.
     """
     if args.version is not None and args.model is None:
         raise ValueError(
             "A version belongs to a model; name the model too. "
             f"Received: --version {args.version}"
         )
-    settings = arguments.connection(args)
+    connection = arguments.connection(args)
     end = time.monotonic() + args.timeout
     while True:
-        left = end - time.monotonic()
-        lacking = _lacking(settings, args, max(min(left, _LOOK_SECONDS), 0.01))
-        if not lacking:
+        remaining = end - time.monotonic()
+        timeout = max(min(remaining, _CHECK_SECONDS), 0.01)
+        reason = _why_not_ready(connection, args, timeout)
+        if not reason:
             break
-        if left < _PAUSE_SECONDS:
+        if remaining < _PAUSE_SECONDS:
             raise DeadlineExceeded(
-                f"Not serving after {args.timeout:g} s: {lacking}",
+                f"Not serving after {args.timeout:g} s: {reason}",
                 code="DEADLINE_EXCEEDED",
             )
         time.sleep(_PAUSE_SECONDS)
-    what = f"model {args.model}" if args.model else "server"
+    subject = f"model {args.model}" if args.model else "server"
     version = f" version {args.version}" if args.version is not None else ""
-    print(f"{what}{version} is serving")
+    print(f"{subject}{version} is serving")
     return 0
 
 
-def _lacking(settings: dict[str, Any], args: argparse.Namespace, seconds: float) -> str:
-    """What keeps it from serving, as a sentence; "" if nothing does."""
+def _why_not_ready(
+    connection: dict[str, Any], args: argparse.Namespace, timeout: float
+) -> str:
+    """Check once; return the reason as a sentence, "" if it is ready."""
     from fovea.serving.client.client import Client
 
     try:
-        # A client a look: one whose server was away pauses before it connects anew
-        with Client(**settings, timeout=seconds, max_attempts=1) as client:
+        # Each check has its own client: a channel whose server was away waits before
+        # it connects again.
+        with Client(**connection, timeout=timeout, max_attempts=1) as client:
             if args.model is None:
                 serving = client.is_serving()
-                return "" if serving else "The server says that it is not ready."
-            found = client.status(args.model, version=args.version)
+                return "" if serving else "The server reports that it is not ready."
+            versions = client.status(args.model, version=args.version)
     except ClientError as error:
-        if error.code not in _LASTING:
+        if error.code not in _PERMANENT:
             return str(error)
         if error.code == "UNIMPLEMENTED" and args.model is None:
             raise ClientError(
@@ -100,11 +105,11 @@ def _lacking(settings: dict[str, Any], args: argparse.Namespace, seconds: float)
                 details=error.details,
             ) from error
         raise
-    if any(each.state == "AVAILABLE" for each in found):
+    if any(each.state == "AVAILABLE" for each in versions):
         return ""
     states = ", ".join(
         f"version {each.version} {each.state}"
         + (f" ({each.error_message})" if each.error_message else "")
-        for each in found
+        for each in versions
     )
     return f"Model {args.model!r} has {states or 'no versions'}."

@@ -1,1 +1,1 @@
-"""Heat maps of predictions: request them, lay them over their pictures."""
+"""Heat maps of predictions: request them, and draw them over their images."""

@@ -1,7 +1,7 @@
-"""Why a model answers as it does: images -> answers with heat maps.
+"""Request the predictions of images with heat maps of the evidence for them.
 
-A model tells it that was exported with `fovea export --with-explain`. The gradient is
-computed on the server, inside the model's graph.
+The model must be exported with `fovea export --with-explain`. The server computes the
+gradients, inside the model's graph.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fovea.serving.client.answers import PredictResult
 from fovea.serving.client.calls.requests import MAX_REQUEST_BYTES, item_name
 from fovea.serving.client.errors import ClientError, InvalidRequest
+from fovea.serving.client.results import PredictResult
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
     from fovea.serving.client.client import Client
     from fovea.serving.client.images import ImageSource
 
-# Forwards and backwards takes a server about three times as long as an answer.
+# Forward and backward passes take about three times as long as a prediction.
 BATCH_SIZE = 16
 OUTPUTS = ("probabilities", "class_id", "label", "heatmap")
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """An answer about one image, and what in the image speaks for it.
+    """The prediction of one image with the evidence for it.
 
     Attributes:
-        label: name of the most probable class.
-        class_id: its index, 0..K-1.
-        probability: its probability, 0..1.
-        heatmap: float32 [H, W] in the size that the model takes, 0..1; it covers the
-            whole image, whatever the image's own size.
-        model_version: the version that answered.
+        label: Name of the most probable class.
+        class_id: Its index, 0..K-1.
+        probability: Its probability, 0..1.
+        heatmap: Evidence for the class, float32 [H, W] with values 0..1 in the input
+            size of the model; it covers the whole image, whatever the image's size.
+        model_version: Version of the model that computed them.
     """
 
     label: str
@@ -53,46 +53,48 @@ def explain_images(
     version: int | None = None,
     label: str | None = None,
 ) -> list[Explanation]:
-    """Ask a model about images, and what in them speaks for its answers.
+    """Classify images, with a heat map of the evidence for each class.
 
     Args:
-        client: where to ask.
-        images: a uint8 array of shape [N, H, W, C] in the size and number of channels
+        client: The client that sends the requests.
+        images: A uint8 array of shape [N, H, W, C] in the size and number of channels
             that the model was trained with; or a sequence of images of any size and
             mode: paths, bytes of image files, Pillow images, or uint8 arrays of
             shape [H, W] or [H, W, C].
-        model: name of the model.
-        version: the version to ask; the newest that is ready if None.
-        label: a version label to ask instead.
+        model: Name of the model.
+        version: Version to call; the newest that is ready if None.
+        label: Version label to call instead.
 
     Returns:
-        one Explanation an image, in the order of `images`.
+        An Explanation for each image, in order.
 
     Raises:
-        BadImage: if an image cannot be sent; nothing has been asked then.
-        ClientError: one of its other subclasses says what went wrong, InvalidRequest
-            if the model was exported without explanations.
+        BadImage: If an image cannot be sent; no request has been sent then.
+        ClientError: If a request fails; its subclass is the reason. It is
+            InvalidRequest if the model was exported without explanations.
     """
-    signature, name, values = _sent(images)
+    signature, name, values = _encoded(images)
     explanations: list[Explanation] = []
-    for part in _batches(values):
+    for batch in _batches(values):
         try:
             result = client.predict(
-                {name: part},
+                {name: batch},
                 model=model,
                 version=version,
                 label=label,
                 signature=signature,
             )
         except InvalidRequest as error:
-            _check(client, signature, error, model=model, version=version, label=label)
+            _check_signature(
+                client, signature, error, model=model, version=version, label=label
+            )
             raise
-        explanations += _explanations(result, len(part), model)
+        explanations += _explanations(result, len(batch), model)
     return explanations
 
 
-def _sent(images: Any) -> tuple[str, str, Any]:
-    """How images travel: signature, name of its input, and its values."""
+def _encoded(images: Any) -> tuple[str, str, Any]:
+    """Return the signature for the images, the name of its input, and its values."""
     if getattr(images, "ndim", None) == 4:
         return "explain", "images", images
     from fovea.serving.client.images import encode_image
@@ -105,24 +107,31 @@ def _sent(images: Any) -> tuple[str, str, Any]:
 
 
 def _batches(values: Any) -> Iterator[Any]:
-    """Cut images into what a request carries; a single one may be larger."""
+    """Split images into batches for single requests, which a large one may exceed."""
     start = total = 0
-    for place, value in enumerate(values):
+    for index, value in enumerate(values):
         size = len(value) if isinstance(value, bytes) else value.nbytes
-        full = place - start == BATCH_SIZE or total + size > MAX_REQUEST_BYTES
-        if place > start and full:
-            yield values[start:place]
-            start, total = place, 0
+        full = index - start == BATCH_SIZE or total + size > MAX_REQUEST_BYTES
+        if index > start and full:
+            yield values[start:index]
+            start, total = index, 0
         total += size
     if len(values):
         yield values[start:]
 
 
-def _check(
-    client: Client, signature: str, error: InvalidRequest, *, model: str, **which: Any
+def _check_signature(
+    client: Client,
+    signature: str,
+    error: InvalidRequest,
+    *,
+    model: str,
+    version: int | None,
+    label: str | None,
 ) -> None:
-    """Raise a better error if it is the signature that the model does not have."""
-    if signature not in client.metadata(model, **which).signatures:
+    """Raise a clearer error if the model does not have the signature."""
+    metadata = client.metadata(model, version=version, label=label)
+    if signature not in metadata.signatures:
         raise InvalidRequest(
             f"Model {model!r} was exported without explanations: it has no signature "
             f"{signature!r}. Export it again with `fovea export RUN --to DIR "
@@ -138,7 +147,7 @@ def _explanations(
     outputs = result.outputs
     if any(len(outputs.get(name, ())) != count for name in OUTPUTS):
         raise ClientError(
-            f"Model {model!r} does not explain itself as one exported with `fovea "
+            f"Model {model!r} does not return explanations as one exported with `fovea "
             f"export --with-explain`, whose outputs are {', '.join(OUTPUTS)} with "
             f"N={count} rows. Received: {', '.join(sorted(outputs)) or 'no outputs'}"
         )

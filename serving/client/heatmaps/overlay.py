@@ -1,8 +1,8 @@
-"""A heat map laid over its picture.
+"""Draw a heat map over its image.
 
-The picture is shown in dim grey, so that the colour is the heat's alone. The colours
-rise evenly in lightness, and are in order for any kind of colour vision; where there
-is no heat they are transparent.
+The image is drawn in dim grey, so that all colour is the heat map's. The colours
+increase evenly in lightness, also for colour-blind readers, and are transparent where
+the heat map is 0.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-# Stops of matplotlib's "inferno" (Smith, van der Walt, 2015), evenly spaced. Its dark
-# end is left out, for there the picture shows.
+# Evenly spaced stops of matplotlib's "inferno" (Smith, van der Walt, 2015), without its
+# dark end, where the image is visible.
 COLOURS = np.array(
     [
         (0x7F, 0x1E, 0x6C),
@@ -26,31 +26,32 @@ COLOURS = np.array(
     ],
     float,
 )
-MOST_OPAQUE = 0.85
-# White paper under the heat would outshine it.
+MAX_OPACITY = 0.85
+# White areas of the image would outshine the colours.
 GREY = 0.7
 
 
-def overlay(picture: Image.Image, heatmap: np.ndarray) -> Image.Image:
-    """Lay a heat map over a picture.
+def overlay(image: Image.Image, heatmap: np.ndarray) -> Image.Image:
+    """Draw a heat map over an image.
 
     Args:
-        picture: of any size and mode that converts to grey.
-        heatmap: float [H, W], 0..1, of any size; it covers the whole picture.
+        image: The image, of any size and any mode that converts to grey.
+        heatmap: Float array [H, W] of any size with values 0..1; it covers the whole
+            image.
 
     Returns:
-        mode RGB, of the picture's size.
+        An image of mode RGB and the same size.
     """
     small = Image.fromarray(np.asarray(heatmap, np.float32))
-    smooth = small.resize(picture.size, Image.Resampling.BILINEAR)
+    smooth = small.resize(image.size, Image.Resampling.BILINEAR)
     heat = np.clip(np.asarray(smooth), 0, 1)[..., None]
-    grey = GREY * np.asarray(picture.convert("L"), float)[..., None]
-    opacity = MOST_OPAQUE * heat
+    grey = GREY * np.asarray(image.convert("L"), float)[..., None]
+    opacity = MAX_OPACITY * heat
     mixed = (1 - opacity) * grey + opacity * colours(heat[..., 0])
     return Image.fromarray(np.round(mixed).astype(np.uint8))
 
 
 def colours(heat: np.ndarray) -> np.ndarray:
-    """The colours of heat, 0..1, of any shape: float [..., 3], 0..255."""
+    """Return the colours of values 0..1 of any shape: float [..., 3], 0..255."""
     stops = np.linspace(0, 1, len(COLOURS))
     return np.stack([np.interp(heat, stops, part) for part in COLOURS.T], axis=-1)

@@ -1,1 +1,1 @@
-"""Load on a server: the generator, its requests, and plots of the outcome."""
+"""Load tests of a server: the generator, its requests, and plots of the outcomes."""

@@ -1,113 +1,146 @@
-"""What `fovea load` sends: images, the rows of an array, or what a signature takes."""
+"""The requests of a load test: images, the rows of an array, or random inputs."""
 
 from __future__ import annotations
 
-import argparse
 import itertools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fovea.serving.client import image_sources
 from fovea.serving.client.calls.requests import model_spec, predict_request
-from fovea.serving.client.client import Client
-from fovea.serving.client.commands.metadata import askable, shape_text
 from fovea.serving.client.errors import ClientError
 from fovea.serving.client.images import encode_image
 
 if TYPE_CHECKING:
-    from fovea.serving.client.answers import Signature, TensorSpec
+    from fovea.serving.client.client import Client
+    from fovea.serving.client.results import Signature, TensorSpec
 
-# What is kept of the images or rows; the rest is not sent.
-MOST_BYTES = 256 * 2**20
+# Images or rows beyond this size are not sent.
+MAX_BYTES = 256 * 2**20
 
 
-def make(args: argparse.Namespace, connection: dict[str, Any]) -> list[bytes]:
-    """Make the requests, and let the server answer the first one, as a check.
+def make_requests(
+    client: Client,
+    *,
+    model: str,
+    version: int | None = None,
+    label: str | None = None,
+    signature: str | None = None,
+    images: Sequence[str] = (),
+    npy: str | None = None,
+    array: str | None = None,
+    batch_size: int = 1,
+) -> list[bytes]:
+    """Make the requests, and send the first one as a check.
 
     Args:
-        args: the command line of `fovea load`.
-        connection: the settings of Client.
+        client: The client that reads the metadata and sends the check.
+        model: Name of the model.
+        version: Version to call; the newest that is ready if None.
+        label: Version label to call instead.
+        signature: Name of the signature; None for `encoded` with `images`, otherwise
+            for `serving_default`.
+        images: Image files, folders or patterns to send to a signature with one
+            input, which takes image files.
+        npy: Path of a .npy or .npz file whose rows are sent instead.
+        array: Name of the array in a .npz file.
+        batch_size: Images or rows in each request.
 
     Returns:
-        serialised requests of `args.batch` images or rows each.
+        Serialised requests.
 
     Raises:
-        ClientError: if the server does not answer the first request.
-        ValueError: if there is nothing to send.
+        ClientError: If an image cannot be read, or the check fails.
+        ValueError: If the signature cannot take what is to be sent.
     """
-    which = {"model": args.model, "version": args.version, "label": args.label}
-    name = args.signature or ("encoded" if args.images else "serving_default")
-    with Client(**connection, timeout=args.timeout) as client:
-        metadata = client.metadata(**which)
-        signature = metadata.signatures.get(name)
-        if signature is None:
-            raise ValueError(
-                f"Model {args.model!r} has the signatures "
-                f"{', '.join(askable(metadata))}. Received: {name}"
-            )
-        if args.images or args.npy:
-            (input_name, *others) = signature.inputs
-            if others:
-                raise ValueError(
-                    "Images and arrays are for signatures with one input. Received: "
-                    f"{name} with {', '.join(signature.inputs)}"
-                )
-            shape = signature.inputs[input_name].shape
-            parts = _pictures(args) if args.images else _rows(args, shape)
-            inputs: list[dict[str, Any]] = [{input_name: part} for part in parts]
-        else:
-            inputs = [_made_up(signature, args.batch)]
-        client.predict(inputs[0], signature=name, **which)
-    spec = model_spec(signature=name, **which)
+    name = signature or ("encoded" if images else "serving_default")
+    metadata = client.metadata(model, version=version, label=label)
+    found = metadata.signatures.get(name)
+    if found is None:
+        raise ValueError(
+            f"Model {model!r} has the signatures "
+            f"{', '.join(metadata.callable_signatures)}. Received: {name}"
+        )
+    if images or npy is not None:
+        input_name, shape = _only_input(name, found)
+        parts = (
+            _image_batches(images, array, batch_size)
+            if npy is None
+            else _row_batches(npy, array, batch_size, shape)
+        )
+        inputs: list[dict[str, Any]] = [{input_name: part} for part in parts]
+    else:
+        inputs = [
+            {
+                key: _random_values(key, spec, batch_size)
+                for key, spec in found.inputs.items()
+            }
+        ]
+    client.predict(inputs[0], model=model, version=version, label=label, signature=name)
+    spec = model_spec(model, version, label, name)
     return [predict_request(spec, each, ()).SerializeToString() for each in inputs]
 
 
-def _pictures(args: argparse.Namespace) -> list[list[bytes]]:
+def _only_input(
+    name: str, signature: Signature
+) -> tuple[str, tuple[int | None, ...] | None]:
+    (input_name, *others) = signature.inputs
+    if others:
+        raise ValueError(
+            "Images and arrays are for signatures with one input. Received: "
+            f"{name} with {', '.join(signature.inputs)}"
+        )
+    return input_name, signature.inputs[input_name].shape
+
+
+def _image_batches(
+    sources: Sequence[str], array: str | None, batch_size: int
+) -> list[list[bytes]]:
     encoded: list[bytes] = []
     total = 0
-    for named in image_sources.find_images(args.images, args.array):
+    for named in image_sources.find_images(sources, array):
         if isinstance(named.image, ClientError):
             raise named.image
         encoded.append(encode_image(named.image, name=named.name))
         total += len(encoded[-1])
-        if total > MOST_BYTES:
+        if total > MAX_BYTES:
             break
-    endless = itertools.cycle(encoded)
+    repeated = itertools.cycle(encoded)
     return [
-        list(itertools.islice(endless, args.batch))
-        for _ in range(0, len(encoded), args.batch)
+        list(itertools.islice(repeated, batch_size))
+        for _ in range(0, len(encoded), batch_size)
     ]
 
 
-def _rows(
-    args: argparse.Namespace, shape: tuple[int | None, ...] | None
+def _row_batches(
+    path: str,
+    array: str | None,
+    batch_size: int,
+    shape: tuple[int | None, ...] | None,
 ) -> list[np.ndarray]:
-    rows = image_sources.read_array(args.npy, args.array)
+    rows = image_sources.read_array(path, array)
     if shape is not None and shape[-1:] == (1,) and rows.ndim == len(shape) - 1:
-        rows = rows[..., None]  # grey images without their axis of channels
+        rows = rows[..., None]  # grey images without an axis of channels
     if rows.ndim == 0 or not len(rows) or not rows[0].nbytes:
         raise ValueError(
-            f"An array whose rows are sent has rows. Received: shape={list(rows.shape)}"
+            f"An array to send must have rows. Received: shape={list(rows.shape)}"
         )
-    rows = rows[: max(MOST_BYTES // rows[0].nbytes, 1)]
-    places = np.arange(-(-len(rows) // args.batch) * args.batch) % len(rows)
-    return [rows[part] for part in places.reshape(-1, args.batch)]
+    rows = rows[: max(MAX_BYTES // rows[0].nbytes, 1)]
+    indices = np.arange(-(-len(rows) // batch_size) * batch_size) % len(rows)
+    return [rows[part] for part in indices.reshape(-1, batch_size)]
 
 
-def _made_up(signature: Signature, batch: int) -> dict[str, np.ndarray]:
-    return {name: _values(name, spec, batch) for name, spec in signature.inputs.items()}
-
-
-def _values(name: str, spec: TensorSpec, batch: int) -> np.ndarray:
+def _random_values(name: str, spec: TensorSpec, batch_size: int) -> np.ndarray:
     shape = spec.shape
     if shape is None or spec.dtype == "string" or None in shape[1:]:
         raise ValueError(
-            f"Say what to send by --images or --npy: input {name!r} takes {spec.dtype} "
-            f"{shape_text(shape)}, which is not made up."
+            f"No values can be generated for input {name!r}, which takes {spec.dtype} "
+            f"{spec.shape_text}; choose what to send with --images or --npy."
         )
     # A first axis of any size is the batch
-    sizes = [batch if size is None else size for size in shape]
+    sizes = [batch_size if size is None else size for size in shape]
     random = np.random.default_rng(0)
     if spec.dtype == "uint8":
         return random.integers(0, 256, sizes, np.uint8)

@@ -1,4 +1,4 @@
-"""Keys and values that go with every call of a channel."""
+"""Send keys and values as metadata with every call of a channel."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import grpc.aio
 
 
 class _Details(NamedTuple):
-    """grpc.ClientCallDetails, of which gRPC has no class that can be made."""
+    """grpc.ClientCallDetails, for which gRPC has no class that can be instantiated."""
 
     method: str
     timeout: float | None
@@ -21,7 +21,7 @@ class _Details(NamedTuple):
 
 
 class AddMetadata(grpc.UnaryUnaryClientInterceptor):
-    """For a grpc.Channel."""
+    """Interceptor that adds the metadata to the calls of a grpc.Channel."""
 
     def __init__(self, metadata: Mapping[str, str | bytes]):
         self._pairs = tuple(metadata.items())
@@ -29,6 +29,7 @@ class AddMetadata(grpc.UnaryUnaryClientInterceptor):
     def intercept_unary_unary(
         self, continuation: Callable[..., Any], details: Any, request: Any
     ) -> Any:
+        """Continue the call with the metadata added."""
         metadata = (*(details.metadata or ()), *self._pairs)
         return continuation(
             _Details(
@@ -44,7 +45,7 @@ class AddMetadata(grpc.UnaryUnaryClientInterceptor):
 
 
 class AddAioMetadata(grpc.aio.UnaryUnaryClientInterceptor):
-    """For a grpc.aio.Channel."""
+    """Interceptor that adds the metadata to the calls of a grpc.aio.Channel."""
 
     def __init__(self, metadata: Mapping[str, str | bytes]):
         self._pairs = tuple(metadata.items())
@@ -52,5 +53,6 @@ class AddAioMetadata(grpc.aio.UnaryUnaryClientInterceptor):
     async def intercept_unary_unary(
         self, continuation: Callable[..., Any], details: Any, request: Any
     ) -> Any:
+        """Continue the call with the metadata added."""
         metadata = grpc.aio.Metadata(*(details.metadata or ()), *self._pairs)
         return await continuation(details._replace(metadata=metadata), request)

@@ -1,4 +1,4 @@
-"""Opening a gRPC channel to a server, or to several that share the work."""
+"""Open a gRPC channel to one server, or to several that calls are balanced over."""
 
 from __future__ import annotations
 
@@ -13,57 +13,58 @@ from fovea.serving.client.transport.connection import Connection
 from fovea.serving.client.transport.service_config import service_config
 
 _OPTIONS: list[tuple[str, str | int]] = [
-    # gRPC gives up retrying a request larger than this; by default that is 256 KiB,
-    # less than one photograph.
+    # gRPC does not retry requests larger than this; the default of 256 KiB is less
+    # than one photograph.
     ("grpc.per_rpc_retry_buffer_size", 16 * 2**20),
-    # gRPC waits 1 s before it connects anew, longer than the pauses between the
-    # attempts of a call, which would all fail while the server is back already ...
+    # gRPC waits 1 s before it reconnects, longer than the pauses between the attempts
+    # of a call, which would all fail although the server is back ...
     ("grpc.initial_reconnect_backoff_ms", 100),
-    # ... and later up to 120 s: a server that was down for a while comes back unseen.
+    # ... and later up to 120 s, in which a server that is back goes unnoticed.
     ("grpc.max_reconnect_backoff_ms", 10_000),
-    # gRPC gives a connection attempt 20 s; an address that swallows packets would
-    # hold a call until its deadline. A distant server's handshake of TCP, TLS and
-    # HTTP/2 needs four round trips.
+    # gRPC lets a connection attempt take 20 s; an address that drops packets would
+    # block a call until its deadline. The handshakes of TCP, TLS and HTTP/2 with a
+    # distant server need four round trips.
     ("grpc.min_reconnect_backoff_ms", 3000),
-    # gRPC asks DNS again when a connection ends, but not within 30 s of the last
-    # time: by then the replicas of a rolling update have come and gone.
+    # gRPC resolves names again when a connection ends, but not within 30 s of the
+    # last time, in which a rolling update may replace all replicas.
     ("grpc.dns_min_time_between_resolutions_ms", 5000),
 ]
 
-# How long a server may take to acknowledge what it was sent. Linux ends a connection
-# whose packets get no answer for so long (TCP_USER_TIMEOUT, which gRPC sets when
-# keep-alive is on): without it, calls go to a machine that has vanished for a quarter
-# of an hour, each until its deadline.
+# How long a server may take to acknowledge packets. Linux closes a connection after
+# that (TCP_USER_TIMEOUT, which gRPC sets when keep-alive is on); without it, calls go
+# to a machine that has vanished for a quarter of an hour, each until its deadline.
 _ACKNOWLEDGE_MS = 10_000
 
 
 def open_channel(target: str | Sequence[str], **settings: Any) -> grpc.Channel:
-    """Open a channel; the connection itself is made at the first call.
+    """Open a channel; the connection is made at the first call.
 
     Args:
-        target: one server: HOST:PORT, or unix:PATH. Several: a sequence of HOST:PORT,
-            whose names are looked up now, once; or dns:///NAME:PORT, for all addresses
-            of a name, which gRPC looks up again whenever a connection ends. Calls go
-            to several in turn (round robin), leaving out those that cannot be reached
-            or whose health service says that they are not serving.
-        **settings: the fields of Connection.
+        target: One server: HOST:PORT, or unix:PATH. Several: a sequence of HOST:PORT,
+            whose names are resolved now, once; or dns:///NAME:PORT, for all addresses
+            of a name, which gRPC resolves again whenever a connection ends. Calls are
+            sent to several servers in turn (round robin), except to those that cannot
+            be reached or whose health service reports that they are not serving.
+        **settings: The fields of `Connection`.
 
     Raises:
-        ValueError: if `target` is none of these, or a setting is wrong.
-        OSError: if a certificate or a key cannot be read.
-        ServerUnavailable: if a host name in a sequence cannot be resolved.
+        ValueError: If `target` is none of these, or a setting is invalid.
+        OSError: If a certificate or a key cannot be read.
+        ServerUnavailable: If a host name in a sequence cannot be resolved.
     """
     connection = Connection(**settings)
-    to = route(target)
-    options = _options(to, connection)
+    resolved = route(target)
+    options = _options(resolved, connection)
     compression = _compression(connection)
     if connection.encrypted:
         from fovea.serving.client.transport.credentials import channel_credentials
 
         credentials = channel_credentials(connection)
-        channel = grpc.secure_channel(to.target, credentials, options, compression)
+        channel = grpc.secure_channel(
+            resolved.target, credentials, options, compression
+        )
     else:
-        channel = grpc.insecure_channel(to.target, options, compression)
+        channel = grpc.insecure_channel(resolved.target, options, compression)
     if connection.metadata:
         from fovea.serving.client.transport.call_metadata import AddMetadata
 
@@ -72,10 +73,10 @@ def open_channel(target: str | Sequence[str], **settings: Any) -> grpc.Channel:
 
 
 def open_aio_channel(target: str | Sequence[str], **settings: Any) -> grpc.aio.Channel:
-    """As `open_channel`, for asyncio; call it where the event loop runs."""
+    """Open a channel as `open_channel` does, for the running event loop."""
     connection = Connection(**settings)
-    to = route(target)
-    options = _options(to, connection)
+    resolved = route(target)
+    options = _options(resolved, connection)
     compression = _compression(connection)
     interceptors = []
     if connection.metadata:
@@ -87,45 +88,47 @@ def open_aio_channel(target: str | Sequence[str], **settings: Any) -> grpc.aio.C
 
         credentials = channel_credentials(connection)
         return grpc.aio.secure_channel(
-            to.target, credentials, options, compression, interceptors
+            resolved.target, credentials, options, compression, interceptors
         )
-    return grpc.aio.insecure_channel(to.target, options, compression, interceptors)
+    return grpc.aio.insecure_channel(
+        resolved.target, options, compression, interceptors
+    )
 
 
-def _options(to: Route, connection: Connection) -> list[tuple[str, str | int]]:
+def _options(resolved: Route, connection: Connection) -> list[tuple[str, str | int]]:
     limit = connection.max_message_bytes
     options = [
         *_OPTIONS,
         (
             "grpc.service_config",
-            service_config(connection.max_attempts, balanced=to.balanced),
+            service_config(connection.max_attempts, balanced=resolved.balanced),
         ),
-        # -1, as TensorFlow Serving itself: tensors are large
+        # -1 is no limit, as in TensorFlow Serving: tensors are large
         ("grpc.max_send_message_length", -1 if limit is None else limit),
         ("grpc.max_receive_message_length", -1 if limit is None else limit),
     ]
     if connection.keepalive is not None:
         options.append(("grpc.keepalive_time_ms", round(connection.keepalive * 1000)))
         options.append(("grpc.keepalive_timeout_ms", _ACKNOWLEDGE_MS))
-    if to.direct:
+    if resolved.direct:
         options.append(("grpc.enable_http_proxy", 0))
-    authority = _authority(to, connection)
+    authority = _authority(resolved, connection)
     if authority is not None:
         options.append(("grpc.default_authority", authority))
     return options
 
 
-def _authority(to: Route, connection: Connection) -> str | None:
-    """What calls name as their server, and what its certificate must bear."""
+def _authority(resolved: Route, connection: Connection) -> str | None:
+    """Return the authority of calls, which is the name expected in the certificate."""
     if connection.server_name is not None:
         return connection.server_name
-    if connection.encrypted and len(set(to.hosts)) > 1:
+    if connection.encrypted and len(set(resolved.hosts)) > 1:
         # gRPC checks all certificates of a channel against one name
         raise ValueError(
-            "Several servers with TLS share one name, which each certificate bears: "
-            f"say it as server_name. Received: {', '.join(to.hosts)}"
+            "Several servers with TLS need one name that is in each certificate: pass "
+            f"it as server_name. Received: {', '.join(resolved.hosts)}"
         )
-    return to.authority
+    return resolved.authority
 
 
 def _compression(connection: Connection) -> grpc.Compression | None:

@@ -8,46 +8,46 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-# A file's path, or the bytes of PEM themselves.
+# The path of a PEM file, or its bytes.
 Pem: TypeAlias = str | os.PathLike[str] | bytes
 
-# What HTTP/2 and gRPC let through: doc/PROTOCOL-HTTP2.md, "Custom-Metadata".
+# The characters that gRPC allows: doc/PROTOCOL-HTTP2.md, "Custom-Metadata".
 _KEY = re.compile(r"[0-9a-z_.-]+")
 _TEXT = re.compile(r"[\x20-\x7e]*")
 
 
 @dataclass(frozen=True)
 class Connection:
-    """How a server is reached; every field is a keyword argument of the clients.
+    """How to connect to a server; every field is a keyword argument of the clients.
 
     Attributes:
-        tls: encrypt, and check the server's certificate against the authorities that
-            this machine trusts.
+        tls: Use TLS, and verify the server's certificate with the authorities that this
+            machine trusts.
         ca_certificate: PEM file, or its bytes, of the authorities to trust instead;
-            turns TLS on, as a client certificate does.
-        client_certificate: PEM file, or its bytes, that shows who this client is to a
-            server that asks for it (mutual TLS); needs `client_key`.
-        client_key: PEM file, or its bytes, of its private key.
-        server_name: name that the server's certificate must bear, if it is another
-            than the host of the address.
-        token: sent with each call as `authorization: Bearer TOKEN`; or a function
-            that returns it, which is asked before each call. Over TLS only: anybody
-            on the way could read it otherwise. (Where something else encrypts, such
-            as a service mesh, say {"authorization": "Bearer ..."} in `metadata`.)
-        metadata: further keys and values for each call; values are text, or bytes
-            where the key ends in "-bin".
-        compression: "gzip" compresses requests; None does not.
-        keepalive: seconds of silence after which a call under way asks whether the
-            server is still there; None never asks. Servers of gRPC's C++ and Python
-            end a connection that asks more often than every 300 s, unless they are
-            told otherwise (grpc.http2.min_recv_ping_interval_without_data_ms).
-        max_attempts: how often, 1 to 5, a call is sent while the server is
-            UNAVAILABLE; the pauses are about 0.1, 0.2, 0.4 and 0.8 s.
-        max_message_bytes: refuse requests and answers above this size; None takes
-            what fits into memory, as TensorFlow Serving does.
+            implies TLS, as a client certificate does.
+        client_certificate: PEM file, or its bytes, with the certificate of this client
+            for servers that require one (mutual TLS); needs `client_key`.
+        client_key: PEM file, or its bytes, with its private key.
+        server_name: Name expected in the server's certificate, if it differs from the
+            host in the address.
+        token: Sent with each call as `authorization: Bearer TOKEN`; or a function that
+            returns the token, which is called before each call. Over TLS only, since
+            it could be read on the way otherwise. (Where something else encrypts, such
+            as a service mesh, put {"authorization": "Bearer ..."} in `metadata`.)
+        metadata: Further keys and values to send with each call; values are text, or
+            bytes where the key ends in "-bin".
+        compression: "gzip" to compress requests, None not to.
+        keepalive: Seconds without traffic after which a call under way pings the
+            server; None never pings. gRPC servers in C++ and Python close connections
+            that ping more often than every 300 s by default
+            (grpc.http2.min_recv_ping_interval_without_data_ms).
+        max_attempts: How often a call is sent while the server is UNAVAILABLE, 1 to 5;
+            the pauses are about 0.1, 0.2, 0.4 and 0.8 s.
+        max_message_bytes: The largest request or response in bytes; None for no limit,
+            as in TensorFlow Serving.
 
     Raises:
-        ValueError: if a value is out of its range or contradicts another.
+        ValueError: If a value is out of its range or contradicts another.
     """
 
     tls: bool = False
@@ -72,13 +72,13 @@ class Connection:
         if (self.client_certificate is None) != (self.client_key is None):
             given = "client_key" if self.client_certificate is None else "no client_key"
             raise ValueError(
-                "A client certificate and its key are given together. "
+                "A client certificate and its key must be given together. "
                 f"Received: {given}, client_certificate={self.client_certificate!r}"
             )
         for name in ("server_name", "token"):
             if getattr(self, name) is not None and not self.encrypted:
                 raise ValueError(
-                    f"A {name} is for connections with TLS: say tls=True, or which "
+                    f"A {name} is for connections with TLS: pass tls=True, or the "
                     f"ca_certificate to trust. Received: {name} without TLS"
                 )
         if self.compression not in (None, "gzip"):
@@ -93,7 +93,7 @@ class Connection:
             )
         if self.max_attempts not in range(1, 6):
             raise ValueError(
-                "A call is sent 1 to 5 times, which is gRPC's bound. "
+                "A call is sent 1 to 5 times, which is gRPC's limit. "
                 f"Received: max_attempts={self.max_attempts!r}"
             )
         if self.max_message_bytes is not None and not (
@@ -113,7 +113,7 @@ class Connection:
 
 
 def _check_metadata(key: str, value: str | bytes) -> None:
-    # The values may be secrets: the sentences do not show them.
+    # Values may be secrets, so errors do not show them.
     if not _KEY.fullmatch(key) or key.startswith("grpc-"):
         raise ValueError(
             "A key of metadata has lower-case letters, digits, '_', '-' and '.', and "

@@ -1,4 +1,4 @@
-"""TLS and tokens: who the server is, and who asks it."""
+"""The credentials of a connection: TLS certificates and bearer tokens."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
 def channel_credentials(connection: Connection) -> grpc.ChannelCredentials:
-    """The credentials of an encrypted connection.
+    """Return the credentials of an encrypted connection.
 
     Raises:
-        ValueError: if a certificate or a key is not PEM, or the token not usable.
-        OSError: if a file cannot be read.
+        ValueError: If a certificate or a key is not in PEM format, or the token is
+            malformed.
+        OSError: If a file cannot be read.
     """
     if connection.ca_certificate is None:
         roots = _machine_roots()
@@ -33,7 +34,7 @@ def channel_credentials(connection: Connection) -> grpc.ChannelCredentials:
     credentials = grpc.ssl_channel_credentials(roots, key, certificate)
     if connection.token is None:
         return credentials
-    # As call credentials the token reaches the health checks of balancing, too.
+    # Call credentials are sent with the health checks of load balancing, too.
     if callable(connection.token):
         calls = grpc.metadata_call_credentials(_Bearer(connection.token))
     else:
@@ -42,11 +43,10 @@ def channel_credentials(connection: Connection) -> grpc.ChannelCredentials:
 
 
 def _machine_roots() -> bytes | None:
-    """What this machine trusts; None lets gRPC use the list that it brings along.
+    """Return the authorities that this machine trusts; None for gRPC's own list.
 
-    gRPC for Python does not look at the operating system's authorities, where those
-    of a company are; OpenSSL, which Python uses, knows where they are ($SSL_CERT_FILE
-    included).
+    gRPC for Python ignores the authorities of the operating system, such as those of a
+    company; Python's OpenSSL finds them ($SSL_CERT_FILE included).
     """
     if "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH" in os.environ:
         return None
@@ -56,29 +56,29 @@ def _machine_roots() -> bytes | None:
 
 def _read(pem: Pem, name: str) -> bytes:
     data = pem if isinstance(pem, bytes) else Path(pem).read_bytes()
-    kind = b"PRIVATE KEY-----" if name == "client_key" else b"CERTIFICATE-----"
-    if b"-----BEGIN " not in data or kind not in data:
+    label = b"PRIVATE KEY-----" if name == "client_key" else b"CERTIFICATE-----"
+    if b"-----BEGIN " not in data or label not in data:
         shown = f"{len(pem)} bytes" if isinstance(pem, bytes) else repr(str(pem))
         raise ValueError(
-            f"{name} is a file in PEM form, or its bytes, with a line such as "
-            f"'-----BEGIN {kind.decode()}'. Received: {name}={shown}"
+            f"{name} is a file in PEM format, or its bytes, with a line such as "
+            f"'-----BEGIN {label.decode()}'. Received: {name}={shown}"
         )
     return data
 
 
 def _checked(token: str) -> str:
-    """The token without the line end that a file has; never shown in an error."""
+    """Return the token without surrounding white space; errors do not show it."""
     token = token.strip()
     if not _TOKEN.fullmatch(token):
         raise ValueError(
             "A token is printable ASCII text without spaces. "
-            f"Received: {len(token)} characters, not all of them such"
+            f"Received: {len(token)} characters, some of which are others"
         )
     return token
 
 
 class _Bearer(grpc.AuthMetadataPlugin):
-    """Asks for the token before each call: tokens that expire are replaced so."""
+    """Gets the token before each call, so that expired ones are replaced."""
 
     def __init__(self, token: Callable[[], str]):
         self._token = token
@@ -88,6 +88,6 @@ class _Bearer(grpc.AuthMetadataPlugin):
         context: grpc.AuthMetadataContext,
         callback: grpc.AuthMetadataPluginCallback,
     ) -> None:
-        # gRPC turns an exception from here into the error of the call
+        # gRPC converts an exception from here to the error of the call
         bearer = f"Bearer {_checked(self._token())}"
         callback((("authorization", bearer),), None)

@@ -184,9 +184,7 @@ def test_an_outage_is_reported_for_the_images_that_it_hits(dying, shade):
 
 
 def test_after_an_outage_images_are_answered_again(dying, shade, monkeypatch):
-    monkeypatch.setattr(
-        "fovea.serving.client.calls.circuit_breaker.SECONDS_BETWEEN_LOOKS", 0.2
-    )
+    monkeypatch.setattr("fovea.serving.client.calls.circuit_breaker.PROBE_SECONDS", 0.2)
     target, servicer = dying(0)
 
     def source():

@@ -78,7 +78,7 @@ def test_waiting_for_a_model(ask):
 def test_waiting_for_nobody(ask):
     code, _, err = ask("wait", "--timeout", 0.2, to="127.0.0.1:1")
     assert code == 1
-    assert err.startswith("fovea: error: Not serving after 0.2 s: No server answers")
+    assert err.startswith("fovea: error: Not serving after 0.2 s: No server responds")
 
 
 def test_waiting_where_it_makes_no_sense(ask):
@@ -107,7 +107,7 @@ def test_waiting_for_a_server_that_comes_up(ask):
         assert ask("wait", to=f"127.0.0.1:{port}") == (0, "server is serving\n", "")
         servicer.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
         _, _, err = ask("wait", "--timeout", 0.2, to=f"127.0.0.1:{port}")
-        assert err.endswith("The server says that it is not ready.\n")
+        assert err.endswith("The server reports that it is not ready.\n")
     finally:
         for step in steps:
             step.join()

@@ -33,7 +33,7 @@ def test_a_table_with_a_row_for_each_load(load, server):
     code, out, _ = load("--closed", "1,3", "--deadline", 20, "--batch", 2)
     assert code == 0
     lines = out.splitlines()
-    assert lines[0].startswith(f"mnist at {server.target}, 2 images a request, 0.3 s")
+    assert lines[0].startswith(f"mnist at {server.target}, 2 images per request, 0.3 s")
     assert lines[1].split()[:3] == ["load", "answered/s", "in"]
     assert [line.split()[:2] for line in lines[2:]] == [
         ["1", "client"],
@@ -70,8 +70,8 @@ def test_images_and_arrays(load, server, shade, tmp_path):
     code, _, err = load("--closed", 1, "--signature", "encoded")
     assert (code, err) == (
         1,
-        "fovea: error: Say what to send by --images or --npy: input 'image_bytes' "
-        "takes string [?], which is not made up.\n",
+        "fovea: error: No values can be generated for input 'image_bytes', which "
+        "takes string [?]; choose what to send with --images or --npy.\n",
     )
     code, _, err = load("--closed", 1, "--signature", "encodings")
     assert code == 1 and "encoded" in err and err.endswith("Received: encodings\n")
@@ -97,7 +97,7 @@ def test_failures_are_counted_and_told(load):
     ("words", "told"),
     [
         (["--rate", "20", "--plot", "load.gif"], "A plot is a .png or .svg file."),
-        (["--rate", "20", "--plot", "no/load.png"], "no is no directory"),
+        (["--rate", "20", "--plot", "no/load.png"], "no is not a directory"),
     ],
 )
 def test_what_cannot_be_is_said_before_anything_is_sent(load, server, words, told):

@@ -300,7 +300,7 @@ def test_answers_come_while_others_are_asked(server, shade, tmp_path):
     [
         (
             {"to": "127.0.0.1:1"},
-            "No server answers at 127.0.0.1:1 (",
+            "No server responds at 127.0.0.1:1 (",
         ),
         ({"to": "localhost"}, "The server's address is HOST:PORT"),
         ({"model": "mnsit"}, "has no model 'mnsit' that is ready"),

@@ -35,7 +35,9 @@ def test_a_server_that_is_down_and_comes_up_later(launch):
     server = launch()
     server.kill()
     with Client(server.target) as client:
-        with pytest.raises(ServerUnavailable, match="No server answers at 127") as down:
+        with pytest.raises(
+            ServerUnavailable, match="No server responds at 127"
+        ) as down:
             client.predict(images(1), **ASK)
         assert down.value.code == "UNAVAILABLE"
         assert "Connection refused" in down.value.details
@@ -67,7 +69,7 @@ def test_a_server_killed_in_the_middle_of_1000_images(launch):
     assert all(isinstance(answer, ServerUnavailable) for answer in answers[340:])
     with (
         Client(server.target) as client,
-        pytest.raises(ServerUnavailable, match="No server answers at"),
+        pytest.raises(ServerUnavailable, match="No server responds at"),
     ):
         client.predict(images(1000), **ASK)
 
@@ -113,7 +115,7 @@ def test_a_call_that_a_stopping_server_drops(start):
     server.classifier.refusal = grpc.StatusCode.CANCELLED
     with (
         Client(f"127.0.0.1:{server.port}") as client,
-        pytest.raises(ServerUnavailable, match="dropped the call before it") as error,
+        pytest.raises(ServerUnavailable, match="cancelled the call before it") as error,
     ):
         client.predict(images(1), **ASK)
     assert error.value.code == "CANCELLED"
@@ -153,7 +155,7 @@ def test_the_deadline(start):
     server.classifier.gate.clear()
     with (
         Client(f"127.0.0.1:{server.port}", timeout=0.3) as client,
-        pytest.raises(DeadlineExceeded, match=r"did not answer within 0\.3 s"),
+        pytest.raises(DeadlineExceeded, match=r"did not respond within 0\.3 s"),
     ):
         client.predict(images(1), **ASK)
 
@@ -174,7 +176,7 @@ def test_messages_above_the_client_s_limit(start):
     server = start()
     server.classifier.padding = 5000
     with Client(f"127.0.0.1:{server.port}", max_message_bytes=1500) as client:
-        for count, what in (1000, "request"), (1, "answer"):
+        for count, what in (1000, "request"), (1, "response"):
             with pytest.raises(InvalidRequest) as error:
                 client.predict({"images": images(count)}, model="numbers")
             assert f"The {what} is larger than this client allows" in str(error.value)
@@ -185,7 +187,7 @@ def test_a_server_with_too_much_to_do(start):
     server = start(maximum_concurrent_rpcs=0)
     with (
         Client(f"127.0.0.1:{server.port}") as client,
-        pytest.raises(ServerUnavailable, match="more to do than it takes on") as error,
+        pytest.raises(ServerUnavailable, match="is overloaded") as error,
     ):
         client.predict(images(1), **ASK)
     assert error.value.code == "RESOURCE_EXHAUSTED"

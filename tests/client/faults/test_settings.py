@@ -111,8 +111,11 @@ def acknowledge_times(port):
         ({"token": "x"}, "A token is for connections with TLS"),
         ({"server_name": "x"}, "A server_name is for connections with TLS"),
         ({"tls": True, "token": "two words"}, "A token is printable ASCII text"),
-        ({"client_key": b""}, "are given together. Received: client_key"),
-        ({"client_certificate": b""}, "are given together. Received: no client_key"),
+        ({"client_key": b""}, "must be given together. Received: client_key"),
+        (
+            {"client_certificate": b""},
+            "must be given together. Received: no client_key",
+        ),
         ({"ca_certificate": b"x"}, "ca_certificate is a file in PEM form"),
         ({"ca_certificate": __file__}, "Received: ca_certificate='"),
         ({"compression": "zip"}, "'gzip' or None. Received: compression='zip'"),

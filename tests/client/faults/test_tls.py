@@ -75,7 +75,7 @@ def test_an_authority_that_is_not_trusted(secure, pem):
 
 def test_a_certificate_for_another_name(secure, ca):
     said = failure(secure("elsewhere"), ca_certificate=ca)
-    assert "is for another name; say the name that it bears as server_name" in said
+    assert "is for another name; pass its name as server_name" in said
     name = "elsewhere.example"
     assert ask(secure("elsewhere"), ca_certificate=ca, server_name=name) == "2"
     assert "for another name" in failure(secure(), ca_certificate=ca, server_name=name)
@@ -88,7 +88,7 @@ def test_a_certificate_out_of_date(secure, ca):
 
 def test_tls_and_plaintext_do_not_meet(secure, start, ca):
     plain = f"127.0.0.1:{start().port}"
-    assert "does not speak TLS; ask it without" in failure(plain, ca_certificate=ca)
+    assert "does not use TLS; connect without" in failure(plain, ca_certificate=ca)
     assert "it may want TLS" in failure(secure())
 
 
@@ -136,9 +136,9 @@ def test_tokens(secure, ca):
         tokens = iter(["letmein", "expired"])
         with Client(target, ca_certificate=ca, token=lambda: next(tokens)) as client:
             assert client.predict(images(1), model="numbers")[0].label == "0"
-            refused(client, "UNAUTHENTICATED", "does not accept who asks")
+            refused(client, "UNAUTHENTICATED", "rejects the credentials")
         with Client(target, ca_certificate=ca, token="guest") as client:
-            refused(client, "PERMISSION_DENIED", "does not let this client ask")
+            refused(client, "PERMISSION_DENIED", "denies this client permission")
     finally:
         server.token = None
 
@@ -154,7 +154,7 @@ def test_a_token_that_cannot_be_had(secure, ca):
         raise OSError("the vault is closed")
 
     said = failure(secure(), ca_certificate=ca, token=token)
-    assert "could not be had (the vault is closed)" in said
+    assert "is unavailable (the vault is closed)" in said
 
 
 def test_metadata_goes_with_every_call(start):

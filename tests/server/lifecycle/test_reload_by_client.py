@@ -119,7 +119,9 @@ def test_labels_are_set_when_their_versions_are_there(client, models, file):
 
 
 def test_configs_that_the_server_refuses(client, file, tmp_path):
-    with pytest.raises(InvalidRequest, match=r"refused the new list .*\babsolute path"):
+    with pytest.raises(
+        InvalidRequest, match=r"rejected the new list .*\babsolute path"
+    ):
         client.reload_config([ModelConfig("c", "relative")], base=file)
     broken = tmp_path / "1"
     broken.mkdir()
@@ -133,7 +135,7 @@ def test_a_file_that_is_not_a_config(client, tmp_path):
         client.reload_config(base=tmp_path / "a.config")
     (tmp_path / "b.config").write_text("models: a")
     with pytest.raises(
-        ValueError, match=r"in protobuf's text form\. Received: .*b\.con"
+        ValueError, match=r"in protobuf's text format\. Received: .*b\.con"
     ):
         client.reload_config(base=tmp_path / "b.config")
 

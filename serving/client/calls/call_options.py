@@ -1,4 +1,4 @@
-"""What both clients are told when they are made, and how they read a failed call."""
+"""The options of calls that both clients share."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Sequence
 import grpc
 
 from fovea.serving.client.calls.effects import Call
-from fovea.serving.client.calls.requests import asked
-from fovea.serving.client.calls.status_errors import explain
+from fovea.serving.client.calls.requests import version_text
+from fovea.serving.client.calls.status_errors import to_client_error
 from fovea.serving.client.errors import ClientError
 
 
-class Settings:
-    """How to ask; see Client for the meaning of each.
+class CallOptions:
+    """How calls are made; see `Client` for the arguments.
 
     Raises:
-        ValueError: if `timeout` or `in_flight` is not positive.
+        ValueError: If `timeout` or `in_flight` is not positive.
     """
 
     def __init__(
@@ -35,30 +35,30 @@ class Settings:
         self.seconds(timeout)
         if in_flight < 1:
             raise ValueError(
-                f"At least one request is under way. Received: in_flight={in_flight}"
+                f"in_flight is at least 1. Received: in_flight={in_flight}"
             )
 
     @property
     def address(self) -> str:
-        """The target, as errors name it."""
+        """The target as one string, for error messages."""
         return self.target if isinstance(self.target, str) else ", ".join(self.target)
 
     def seconds(self, timeout: float | None) -> float:
-        """The time that each request of a call may take."""
+        """Return the timeout of each request in seconds; None takes the default."""
         seconds = self.timeout if timeout is None else timeout
         if not seconds > 0:
             raise ValueError(f"A timeout is above 0 s. Received: timeout={seconds}")
         return seconds
 
-    def explain(
-        self, failed: grpc.RpcError, call: Call, timeout: float | None
+    def to_error(
+        self, error: grpc.RpcError, call: Call, timeout: float | None
     ) -> ClientError:
-        """Say in words why a call has failed."""
+        """Convert the gRPC error of a call to an error for the user."""
         spec = getattr(call.request, "model_spec", None)
-        return explain(
-            failed,
+        return to_client_error(
+            error,
             target=self.address,
             timeout=self.seconds(timeout),
             model=spec.name if spec else "",
-            asked=asked(spec) if spec else "",
+            version=version_text(spec) if spec else "",
         )

@@ -1,10 +1,10 @@
-"""Answers about models -> plain values."""
+"""Convert responses about models to the values that the client returns."""
 
 from collections.abc import Mapping
 
 import grpc
 
-from fovea.serving.client.answers import (
+from fovea.serving.client.results import (
     ModelMetadata,
     Signature,
     TensorSpec,
@@ -15,8 +15,8 @@ from fovea.serving.protocol.dtypes import type_name
 
 
 def to_metadata(response: wire_pb2.GetModelMetadataResponse) -> ModelMetadata:
-    """Read the answer of GetModelMetadata."""
-    # By hand, for Any.Unpack compares names and ours is another
+    """Convert the response of GetModelMetadata."""
+    # Any.Unpack cannot be used: it compares message names, and ours differs
     packed = response.metadata["signature_def"].value
     signatures = wire_pb2.SignatureDefMap.FromString(packed).signature_def
     return ModelMetadata(
@@ -34,7 +34,7 @@ def to_metadata(response: wire_pb2.GetModelMetadataResponse) -> ModelMetadata:
 
 
 def to_version_status(status: wire_pb2.ModelVersionStatus) -> VersionStatus:
-    """Read one version of the answer of GetModelStatus."""
+    """Convert one version of the response of GetModelStatus."""
     return VersionStatus(
         version=status.version,
         state=_state_name(status.state),
