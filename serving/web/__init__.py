@@ -1,4 +1,4 @@
-"""`fovea web`: a page on which people ask a served model, and see why it answers so.
+"""`fovea web`: a page to classify drawings and images, and to explain the predictions.
 
-A user of `fovea.serving.client` like any other: what it shows came over gRPC.
+It uses `fovea.serving.client` as any other program would: all results come over gRPC.
 """

@@ -1,16 +1,16 @@
-"""The page's HTTP side: its files, and JSON about models and pictures.
+"""The HTTP application: the files of the page, and JSON about models and images.
 
-| request | body | answer |
+| request | body | response |
 |---|---|---|
 | GET / , GET /static/... | | the page |
-| GET /api/models | | `server`, and the `models` that the command named |
-| GET /api/models/NAME | | what the model takes |
-| POST /api/models/NAME/drawing | an image, white on black | its answer |
-| POST /api/models/NAME/file | an image file | its answer |
-| POST /api/models/NAME/photo | an image file with one digit on it | its answer |
+| GET /api/models | | `server`, and the `models` of the command line |
+| GET /api/models/NAME | | the properties of a model |
+| POST /api/models/NAME/drawing | a drawing, white on black | its analysis |
+| POST /api/models/NAME/file | an image file | its analysis |
+| POST /api/models/NAME/photo | an image file with one digit on it | its analysis |
 
-`?class=ID` after a POST asks for the heat map of another class than the answer.
-What goes wrong is `{"error": SENTENCE}`.
+`?class=ID` after a POST selects the class of the heat map; it is the predicted class by
+default. The body of an error response is `{"error": SENTENCE}`.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ from fovea.serving.client.errors import (
 )
 from fovea.serving.web import inputs, json_values
 from fovea.serving.web.guard import Guard
-from fovea.serving.web.inputs import Question
-from fovea.serving.web.model_calls import Asker
+from fovea.serving.web.inputs import ModelInput
+from fovea.serving.web.model_calls import ModelCalls
 from fovea.serving.web.servable import Servable
 
 T = TypeVar("T")
 
 STATIC = Path(__file__).parent / "static"
-# A photograph has a few MB.
-LARGEST_UPLOAD = 20 * 2**20
+# Photographs have a few MB.
+MAX_UPLOAD_BYTES = 20 * 2**20
 
-_CLIENT_GONE = 499  # nginx's; nobody reads it
+_CLIENT_CLOSED_REQUEST = 499  # nginx's code, which no client reads
 _STATUS: tuple[tuple[type[ClientError], int], ...] = (
     (BadImage, 422),
     (ModelNotFound, 404),
@@ -59,7 +59,7 @@ _STATUS: tuple[tuple[type[ClientError], int], ...] = (
     (ServerUnavailable, 503),
     (DeadlineExceeded, 504),
 )
-PREPARE: dict[str, Callable[[bytes, Servable], Question]] = {
+PREPARE: dict[str, Callable[[bytes, Servable], ModelInput]] = {
     "drawing": inputs.from_drawing,
     "file": inputs.from_file,
     "photo": inputs.from_photo_of_digit,
@@ -70,14 +70,14 @@ def make_app(connection: dict[str, Any], models: Sequence[str], host: str) -> St
     """Return the page as an ASGI application.
 
     Args:
-        connection: keyword arguments of AsyncClient, for the server with the models.
-        models: names to choose from; the page asks for one if there are none.
-        host: the name that the page is served under.
+        connection: Keyword arguments of AsyncClient for the server with the models.
+        models: Names of models to choose from; without any the page has a text field.
+        host: Host name of the page.
     """
     client = AsyncClient(**connection)
     target = connection["target"]
     server = target if isinstance(target, str) else ", ".join(target)
-    asker = Asker(client)
+    calls = ModelCalls(client)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -88,35 +88,35 @@ def make_app(connection: dict[str, Any], models: Sequence[str], host: str) -> St
         return JSONResponse({"server": server, "models": list(models)})
 
     async def describe(request: Request) -> Response:
-        servable = await asker.describe(request.path_params["model"])
-        return JSONResponse(json_values.of_servable(servable))
+        servable = await calls.describe(request.path_params["model"])
+        return JSONResponse(json_values.describe_servable(servable))
 
-    async def ask(request: Request) -> Response:
+    async def analyse(request: Request) -> Response:
         model, kind = request.path_params["model"], request.path_params["kind"]
         if kind not in PREPARE:
             kinds = ", ".join(PREPARE)
-            raise HTTPException(404, f"One asks by {kinds}. Received: {kind}")
-        why = _class(request)
+            raise HTTPException(404, f"An image is one of {kinds}. Received: {kind}")
+        class_id = _class_id(request)
         data = await _read(request)
-        answer = asker.answer(model, PREPARE[kind], data, why)
-        found = await _unless_gone(request, answer)
-        if found is None:
-            return Response(status_code=_CLIENT_GONE)
-        return JSONResponse(json_values.of_answer(*found))
+        analysis = calls.analyse(model, PREPARE[kind], data, class_id)
+        result = await _unless_disconnected(request, analysis)
+        if result is None:
+            return Response(status_code=_CLIENT_CLOSED_REQUEST)
+        return JSONResponse(json_values.describe_analysis(*result))
 
     return Starlette(
         routes=[
             Route("/", _index),
             Route("/api/models", list_models),
             Route("/api/models/{model}", describe),
-            Route("/api/models/{model}/{kind}", ask, methods=["POST"]),
+            Route("/api/models/{model}/{kind}", analyse, methods=["POST"]),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
         lifespan=lifespan,
         middleware=[Middleware(Guard, host=host)],
         exception_handlers={
             ClientError: _client_error,
-            ClientDisconnect: _client_gone,
+            ClientDisconnect: _disconnected,
             HTTPException: _http_error,
             Exception: _unexpected,
         },
@@ -127,47 +127,49 @@ async def _index(request: Request) -> Response:
     return FileResponse(STATIC / "index.html")
 
 
-def _class(request: Request) -> int | None:
+def _class_id(request: Request) -> int | None:
     text = request.query_params.get("class")
     if text is None:
         return None
     if not re.fullmatch("[0-9]{1,9}", text):
-        raise HTTPException(422, f"A class is a whole number. Received: class={text}")
+        raise HTTPException(422, f"A class is an integer. Received: class={text}")
     return int(text)
 
 
 async def _read(request: Request) -> bytes:
-    """Return a request's body.
+    """Return the body of a request.
 
     Raises:
-        HTTPException: if it is too large, as soon as that is known.
+        HTTPException: As soon as it is known to be too large.
     """
     too_large = HTTPException(
         413,
-        f"A picture may have up to {LARGEST_UPLOAD // 2**20} MB; this has more.",
+        f"An image may have up to {MAX_UPLOAD_BYTES // 2**20} MB; this has more.",
     )
-    if int(request.headers.get("content-length", "0")) > LARGEST_UPLOAD:
+    if int(request.headers.get("content-length", "0")) > MAX_UPLOAD_BYTES:
         raise too_large
     data = bytearray()
     async for part in request.stream():
         data += part
-        if len(data) > LARGEST_UPLOAD:
+        if len(data) > MAX_UPLOAD_BYTES:
             raise too_large
     return bytes(data)
 
 
-async def _unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T | None:
-    """Return what the work gives; None if nobody waits for it any more.
+async def _unless_disconnected(
+    request: Request, work: Coroutine[Any, Any, T]
+) -> T | None:
+    """Return the result of the work; None if the browser drops the request before.
 
-    While somebody draws, the page gives up each question for the next.
+    While a user draws, the page drops each request for the next.
     """
     task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_disconnect(request))
+    disconnect = asyncio.ensure_future(_disconnect(request))
     try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({task, disconnect}, return_when=asyncio.FIRST_COMPLETED)
         return task.result() if task.done() else None
     finally:
-        gone.cancel()
+        disconnect.cancel()
         task.cancel()
 
 
@@ -177,12 +179,12 @@ async def _disconnect(request: Request) -> None:
 
 
 def _client_error(request: Request, error: Exception) -> Response:
-    status = next((s for kind, s in _STATUS if isinstance(error, kind)), 502)
+    status = next((s for cls, s in _STATUS if isinstance(error, cls)), 502)
     return JSONResponse({"error": str(error)}, status_code=status)
 
 
-def _client_gone(request: Request, error: Exception) -> Response:
-    return Response(status_code=_CLIENT_GONE)
+def _disconnected(request: Request, error: Exception) -> Response:
+    return Response(status_code=_CLIENT_CLOSED_REQUEST)
 
 
 def _http_error(request: Request, error: Exception) -> Response:
@@ -191,5 +193,5 @@ def _http_error(request: Request, error: Exception) -> Response:
 
 
 def _unexpected(request: Request, error: Exception) -> Response:
-    sentence = "The page failed; the terminal that `fovea web` runs in shows where."
+    sentence = "The page failed; the terminal of `fovea web` shows the error."
     return JSONResponse({"error": sentence}, status_code=500)

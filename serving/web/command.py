@@ -1,4 +1,4 @@
-"""`fovea web`: start the page."""
+"""`fovea web`: serve the page."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
+    """Declare the options of `fovea web`."""
     parser.add_argument(
         "--model",
         action="append",
         default=[],
         metavar="NAME",
-        help="a model to choose from; repeat it for several (default: the page asks)",
+        help="a model to choose from; repeat it for several (default: the page has a "
+        "field for the name)",
     )
     parser.add_argument(
         "--host",
@@ -41,21 +42,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve the page until Ctrl-C or SIGTERM; return the exit code."""
+    """Serve the page until Ctrl-C or SIGTERM.
+
+    Args:
+        args: The parsed options of `add_arguments`.
+
+    Returns:
+        The exit code, 0.
+
+    Raises:
+        ValueError: If an option is invalid, or the address is unavailable.
+        OSError: If a certificate, a key or the token cannot be read.
+    """
     from fovea.serving.client.transport.channel import open_channel
     from fovea.serving.web.app import make_app
 
     connection = arguments.connection(args)
-    open_channel(**connection).close()  # tells now, not on the page, what cannot be
+    open_channel(**connection).close()  # so that errors are raised before the page
     with (
         _listen(args.host, args.port) as listening,
         contextlib.suppress(KeyboardInterrupt),
     ):
         signal.signal(signal.SIGTERM, _interrupt)
         app = make_app({**connection, "timeout": args.timeout}, args.model, args.host)
-        print(f"{_url(listening)} asks the server at {args.server}", flush=True)
+        print(f"{_url(listening)} uses the server at {args.server}", flush=True)
         if not ipaddress.ip_address(listening.getsockname()[0]).is_loopback:
-            print("Whoever reaches this machine can use the page.", flush=True)
+            print("Everyone who can reach this machine can use the page.", flush=True)
         _serve(app, listening)
     return 0
 
@@ -75,7 +87,7 @@ def _serve(app: Starlette, listening: socket.socket) -> None:
         proxy_headers=False,
         timeout_graceful_shutdown=2,
     )
-    # On Ctrl-C and SIGTERM it closes, and then has the signal do what it did before.
+    # On Ctrl-C and SIGTERM it shuts down, and raises the signal again.
     uvicorn.Server(config).run(sockets=[listening])
 
 
@@ -84,10 +96,10 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens, so that nothing is told before it does.
+    """Return a listening socket.
 
     Raises:
-        ValueError: if the address cannot be listened on.
+        ValueError: If the address is unavailable.
     """
     if not 0 <= port < 2**16:
         raise ValueError(f"A port is a number from 0 to 65535. Received: port={port}")
@@ -97,13 +109,13 @@ def _listen(host: str, port: int) -> socket.socket:
         )[0]
         return socket.create_server(address[4][:2], family=address[0])
     except OSError as error:
-        # Python adds the address to what the system said; getaddrinfo's numbers are
-        # below 0, and its words its own.
+        # Python adds the address to the system's message; getaddrinfo has error
+        # numbers below 0 and messages of its own.
         number = error.errno or 0
         reason = os.strerror(number) if number > 0 else error.strerror
         hint = "; --port chooses another" if port else ""
         raise ValueError(
-            f"The page cannot listen there: {reason}{hint}. "
+            f"The page cannot listen at this address: {reason}{hint}. "
             f"Received: host={host}, port={port}"
         ) from None
 

@@ -1,9 +1,9 @@
-"""Keeps other pages away from this one, and this one away from the network.
+"""Isolate the page from other pages in the browser, and from the network.
 
-A page that answers on 127.0.0.1 can be reached by every page that the browser shows.
-Another site's script could ask it by a name that it has pointed here (DNS rebinding);
-such a name is neither an IP address nor `localhost`, so it is refused. Requests that
-carry pictures must come from the page itself, which the browser says in `Origin`.
+Every page in a browser can send requests to 127.0.0.1. A script of another site could
+do so by a host name that it has pointed here (DNS rebinding); such a name is neither an
+IP address nor `localhost`, so it is rejected. Requests with images must come from the
+page itself, whose origin the browser sends in `Origin`.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HEADERS = {
-    # Nothing from elsewhere, nothing inline, no frame around it.
+    # Nothing from other hosts, nothing inline, no embedding in frames.
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'; object-src 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
-    # A newer fovea's script must not meet an older one's page.
+    # After an update, scripts and page must have the same version.
     "Cache-Control": "no-cache",
 }
 
 
 class Guard:
-    """ASGI middleware: refuses strangers, and adds `HEADERS` to every response.
+    """ASGI middleware that rejects foreign requests and adds `HEADERS` to responses.
 
     Args:
-        app: what answers the others.
-        host: the name that the page is served under, besides IP addresses and
+        app: The application that receives the other requests.
+        host: Host name of the page, which is accepted besides IP addresses and
             `localhost`.
     """
 
@@ -41,6 +41,7 @@ class Guard:
         self._host = host.lower()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or respond with status 403."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -51,27 +52,27 @@ class Guard:
             await send(message)
 
         headers = Headers(scope=scope)
-        refused = self._refusal(headers.get("host", ""), headers.get("origin"))
-        if refused is None:
+        reason = self._rejection(headers.get("host", ""), headers.get("origin"))
+        if reason is None:
             await self._app(scope, receive, send_guarded)
             return
-        response = JSONResponse({"error": refused}, status_code=403)
+        response = JSONResponse({"error": reason}, status_code=403)
         await response(scope, receive, send_guarded)
 
-    def _refusal(self, host: str, origin: str | None) -> str | None:
+    def _rejection(self, host: str, origin: str | None) -> str | None:
         name = _name(host)
         if name not in ("localhost", self._host) and not _is_address(name):
             return (
-                "The page is reached by an IP address, as localhost or by the name "
-                f"given to --host. Received: Host: {host}"
+                "The host of the page is an IP address, localhost or the name given "
+                f"to --host. Received: Host: {host}"
             )
         if origin is not None and origin.partition("://")[2] != host:
-            return f"Only the page itself may ask. Received: Origin: {origin}"
+            return f"Only the page itself may send requests. Received: Origin: {origin}"
         return None
 
 
 def _name(host: str) -> str:
-    """Return a Host header's name or address without its port, in lower case."""
+    """Return the name or address in a Host header in lower case, without the port."""
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.partition(":")[0].lower()

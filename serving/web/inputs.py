@@ -1,4 +1,4 @@
-"""What people give the page -> the tensors that a model is asked with."""
+"""Convert drawings, files and photographs to the input of a model."""
 
 from __future__ import annotations
 
@@ -15,61 +15,73 @@ from fovea.serving.web.servable import Servable
 
 
 @dataclass(frozen=True)
-class Question:
-    """One picture, ready to be sent.
+class ModelInput:
+    """An image that is ready to be sent.
 
     Attributes:
-        pixels: uint8 (height, width, channels): what the model looks at.
-        encoded: the file's bytes, if the model itself is to decode them; `pixels` is
-            then what that gives, up to rounding.
+        pixels: The input of the model, uint8 (height, width, channels).
+        encoded: Bytes of the image file, if the model is to decode it itself; `pixels`
+            is then the result of that up to rounding.
     """
 
     pixels: np.ndarray
     encoded: bytes | None = None
 
 
-def from_drawing(png: bytes, servable: Servable) -> Question:
-    """Prepare a drawing, white on black, as MNIST's digits were.
+def from_drawing(png: bytes, servable: Servable) -> ModelInput:
+    """Convert a drawing, white on black, as the digits of MNIST were.
+
+    Args:
+        png: Bytes of the image file.
+        servable: The model.
 
     Raises:
-        BadImage: if it is no picture, is empty, or the model wants colours.
+        BadImage: If it is not an image, is empty, or the model takes colour images.
     """
     if not servable.grey:
         raise BadImage(
-            f"Model {servable.name!r} takes pictures in colour, which a drawing in "
-            "white on black is not; choose a picture."
+            f"Model {servable.name!r} takes colour images, not drawings in white on "
+            "black; choose a file."
         )
     ink = _open(encode_image(png)).convert("L")
-    return Question(centre_digit(ink, servable.shape[:2])[..., np.newaxis])
+    return ModelInput(centre_digit(ink, servable.shape[:2])[..., np.newaxis])
 
 
-def from_file(data: bytes, servable: Servable) -> Question:
-    """Prepare the bytes of an image file of any size, mode and format.
+def from_file(data: bytes, servable: Servable) -> ModelInput:
+    """Convert the bytes of an image file of any size, mode and format.
+
+    Args:
+        data: Bytes of the image file.
+        servable: The model.
 
     Raises:
-        BadImage: if it is no picture that can be read.
+        BadImage: If it is not an image that can be read.
     """
     encoded = encode_image(data)
     height, width, channels = servable.shape
-    picture = _open(encoded).convert("L" if channels == 1 else "RGB")
-    # As the exported graph does: both sides for themselves, triangle filter.
-    fitted = picture.resize((width, height), Image.Resampling.BILINEAR)
-    return Question(np.asarray(fitted).reshape(servable.shape), encoded)
+    image = _open(encoded).convert("L" if channels == 1 else "RGB")
+    # As the exported graph does: each side scaled on its own, with a triangle filter.
+    resized = image.resize((width, height), Image.Resampling.BILINEAR)
+    return ModelInput(np.asarray(resized).reshape(servable.shape), encoded)
 
 
-def from_photo_of_digit(data: bytes, servable: Servable) -> Question:
-    """Cut a digit out of a photograph or scan and prepare it as MNIST's were.
+def from_photo_of_digit(data: bytes, servable: Servable) -> ModelInput:
+    """Cut a digit out of a photograph or scan, and convert it as MNIST's were.
+
+    Args:
+        data: Bytes of the image file.
+        servable: The model.
 
     Raises:
-        BadImage: if it is no picture, is empty, or the model wants colours.
+        BadImage: If it is not an image, is empty, or the model takes colour images.
     """
     if not servable.grey:
         raise BadImage(
-            f"Model {servable.name!r} takes pictures in colour; only grey digits are "
-            "cut out of photographs."
+            f"Model {servable.name!r} takes colour images; only for grey images are "
+            "digits cut out of photographs."
         )
     ink = ink_of_photo(_open(encode_image(data)))
-    return Question(centre_digit(ink, servable.shape[:2])[..., np.newaxis])
+    return ModelInput(centre_digit(ink, servable.shape[:2])[..., np.newaxis])
 
 
 def _open(encoded: bytes) -> Image.Image:

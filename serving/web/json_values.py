@@ -1,4 +1,4 @@
-"""Answers -> what the page's script reads: JSON, with pixels as base64 of bytes."""
+"""Convert results to the JSON that the page's script reads, pixels as base64."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from fovea.serving.web.inputs import Question
-from fovea.serving.web.model_calls import Answer
+from fovea.serving.web.inputs import ModelInput
+from fovea.serving.web.model_calls import Analysis
 from fovea.serving.web.servable import Servable
 
 SHOWN_CLASSES = 5
 SHOWN_MAPS = 64
 
 
-def of_servable(servable: Servable) -> dict[str, Any]:
-    """Describe a model."""
+def describe_servable(servable: Servable) -> dict[str, Any]:
+    """Return the description of a model."""
     height, width, channels = servable.shape
     return {
         "name": servable.name,
@@ -29,24 +29,26 @@ def of_servable(servable: Servable) -> dict[str, Any]:
     }
 
 
-def of_answer(servable: Servable, question: Question, answer: Answer) -> dict[str, Any]:
-    """Tell a model's answer to a question."""
-    best = np.argsort(-answer.probabilities, kind="stable")[:SHOWN_CLASSES]
+def describe_analysis(
+    servable: Servable, model_input: ModelInput, analysis: Analysis
+) -> dict[str, Any]:
+    """Return the analysis of an image, with the most probable classes first."""
+    best = np.argsort(-analysis.probabilities, kind="stable")[:SHOWN_CLASSES]
     return {
-        "model": of_servable(servable),
+        "model": describe_servable(servable),
         "classes": [
             {
                 "id": int(index),
                 "label": _label(servable, int(index)),
-                "probability": float(answer.probabilities[index]),
+                "probability": float(analysis.probabilities[index]),
             }
             for index in best
         ],
-        "picture": _plane(question.pixels),
-        "heatmap": None if answer.heatmap is None else _heatmap(answer.heatmap),
-        "heat_class": _label(servable, answer.heat_class),
-        "maps": None if answer.maps is None else _maps(answer.maps, answer.layer),
-        "grpc_ms": answer.seconds * 1000,
+        "picture": _plane(model_input.pixels),
+        "heatmap": None if analysis.heatmap is None else _heatmap(analysis.heatmap),
+        "heat_class": _label(servable, analysis.heat_class),
+        "maps": None if analysis.maps is None else _maps(analysis.maps, analysis.layer),
+        "grpc_ms": analysis.seconds * 1000,
     }
 
 
@@ -57,7 +59,7 @@ def _label(servable: Servable, index: int) -> str:
 
 
 def _plane(values: np.ndarray) -> dict[str, Any]:
-    """Pack uint8 (height, width, ...) in C order."""
+    """Pack a uint8 array (height, width, ...) in C order."""
     return {
         "height": values.shape[0],
         "width": values.shape[1],

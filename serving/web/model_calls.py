@@ -1,4 +1,4 @@
-"""Asks a model server on behalf of the page, and remembers what its models are."""
+"""Call a model server for the page, and cache what its models are."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from typing import Any
 import numpy as np
 
 from fovea.serving.client.aio import AsyncClient
-from fovea.serving.client.results import PredictResult
 from fovea.serving.client.errors import ClientError, InvalidRequest
-from fovea.serving.web.inputs import Question
+from fovea.serving.client.results import PredictResult
+from fovea.serving.web.inputs import ModelInput
 from fovea.serving.web.servable import Servable, picture_shape
 
-# A version may be replaced between two questions, but hardly twice.
+# A version may be replaced between two calls, but hardly twice in a row.
 _ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a model says about one picture.
+class Analysis:
+    """The predictions of a model for one image, with explanation and feature maps.
 
     Attributes:
-        version: the version that answered.
-        probabilities: float32 (classes,).
-        heatmap: float32 (height, width), 0..1: what speaks for a class; None if the
-            model does not explain itself.
-        heat_class: that class.
-        maps: float32 (height, width, channels) of its first convolution; None if it
-            does not show them.
-        layer: name of that convolution, "" without maps.
-        seconds: what the call for the probabilities took.
+        version: Version of the model that computed them.
+        probabilities: Probabilities of the classes, float32 (classes,).
+        heatmap: Evidence for a class, float32 (height, width) with values 0..1; None
+            if the model has no signature for it.
+        heat_class: Id of that class.
+        maps: Feature maps of the first convolution, float32 (height, width, channels);
+            None if the model has no signature for them.
+        layer: Name of that convolution, "" without maps.
+        seconds: Duration of the call for the probabilities.
     """
 
     version: int
@@ -45,82 +45,85 @@ class Answer:
     seconds: float
 
 
-class Asker:
-    """Asks through one client.
+class ModelCalls:
+    """The calls of the page through one client.
 
     Args:
-        client: of the server that has the models.
+        client: The client of the server with the models.
     """
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
-        self._known: dict[str, Servable] = {}
+        self._servables: dict[str, Servable] = {}
 
     async def describe(self, model: str) -> Servable:
-        """Ask what a model is.
+        """Request the properties of a model, and cache them.
 
         Raises:
-            ClientError: if there is no such model, or none that takes pictures.
+            ClientError: If there is no such model, or it does not take images.
         """
         metadata = await self._client.metadata(model)
         shape = picture_shape(metadata)
         try:
             labels = await self._client.labels(model, metadata.version)
         except InvalidRequest:
-            labels = ()  # no signature `classify`: its classes have numbers alone
+            labels = ()  # no signature `classify`: its classes have no names
         servable = Servable(
             model, metadata.version, shape, labels, frozenset(metadata.signatures)
         )
-        self._known[model] = servable
+        self._servables[model] = servable
         return servable
 
-    async def answer(
+    async def analyse(
         self,
         model: str,
-        prepare: Callable[[bytes, Servable], Question],
+        prepare: Callable[[bytes, Servable], ModelInput],
         data: bytes,
-        why: int | None = None,
-    ) -> tuple[Servable, Question, Answer]:
-        """Ask a model about a picture.
+        class_id: int | None = None,
+    ) -> tuple[Servable, ModelInput, Analysis]:
+        """Classify an image, with a heat map and feature maps if the model has them.
 
         Args:
-            model: its name.
-            prepare: turns the bytes of an image file into what the model takes.
-            data: these bytes.
-            why: the class that the heat map is to speak of, if the model can be asked
-                that; the most probable one if None.
+            model: Name of the model.
+            prepare: Converts the bytes of an image file to the input of the model.
+            data: Bytes of the image file.
+            class_id: The class to explain, if the model can explain any class; None
+                for the most probable one.
+
+        Returns:
+            The model, its input and the analysis.
 
         Raises:
-            ClientError: if there is no usable answer.
+            ClientError: If there is no usable response.
         """
-        servable = self._known.get(model) or await self.describe(model)
+        servable = self._servables.get(model) or await self.describe(model)
         for _ in range(_ATTEMPTS):
-            question = await asyncio.to_thread(prepare, data, servable)
+            model_input = await asyncio.to_thread(prepare, data, servable)
             try:
-                answer = await self._ask(servable, question, why)
+                analysis = await self._analyse(servable, model_input, class_id)
             except InvalidRequest:
                 latest = await self.describe(model)
                 if latest == servable:
                     raise
                 servable = latest
                 continue
-            if answer is not None:
-                return servable, question, answer
+            if analysis is not None:
+                return servable, model_input, analysis
             servable = await self.describe(model)
         raise ClientError(
-            f"Model {model!r} changes its version with every question; ask again later."
+            f"Model {model!r} changes its version with every call; try again later."
         )
 
-    async def _ask(
-        self, servable: Servable, question: Question, why: int | None
-    ) -> Answer | None:
-        """Ask about one picture.
+    async def _analyse(
+        self, servable: Servable, model_input: ModelInput, class_id: int | None
+    ) -> Analysis | None:
+        """Make the calls for one image.
 
         Returns:
-            the answer; None if another version of the model has answered, to which
-            the question may have to be put another way.
+            The analysis; None if another version of the model has responded, which
+            may have another input and other signatures.
         """
-        images = {"images": question.pixels[np.newaxis]}
+        images = {"images": model_input.pixels[np.newaxis]}
 
         async def predict(signature: str, inputs: dict[str, Any]) -> PredictResult:
             return await self._client.predict(
@@ -129,8 +132,8 @@ class Asker:
 
         async def classes() -> tuple[PredictResult, float]:
             signature = servable.first_of("explain_encoded", "encoded")
-            inputs: dict[str, Any] = {"image_bytes": [question.encoded]}
-            if question.encoded is None or signature is None:
+            inputs: dict[str, Any] = {"image_bytes": [model_input.encoded]}
+            if model_input.encoded is None or signature is None:
                 signature = servable.first_of("explain") or "serving_default"
                 inputs = images
             started = time.perf_counter()
@@ -138,9 +141,9 @@ class Asker:
             return result, time.perf_counter() - started
 
         async def heat() -> PredictResult | None:
-            if why is None or not servable.first_of("explain_class"):
-                return None  # what it has comes with the classes
-            return await predict("explain_class", {**images, "class_id": [why]})
+            if class_id is None or not servable.first_of("explain_class"):
+                return None  # `classes` returns the heat map of the most probable one
+            return await predict("explain_class", {**images, "class_id": [class_id]})
 
         async def maps() -> PredictResult | None:
             signature = servable.first_of("feature_maps")
@@ -155,7 +158,7 @@ class Asker:
         explained = explained or main
         heatmap = explained.outputs.get("heatmap")
         probabilities = _only(main, "probabilities")
-        return Answer(
+        return Analysis(
             version=servable.version,
             probabilities=probabilities,
             heatmap=None if heatmap is None else _only(explained, "heatmap"),
@@ -169,11 +172,11 @@ class Asker:
 
 
 def _only(result: PredictResult, output: str) -> Any:
-    """Return what an output holds about the only picture."""
+    """Return the value of an output for the only image of the batch."""
     values = result.outputs.get(output)
     if values is None or values.ndim < 1 or len(values) != 1:
         raise InvalidRequest(
-            f"The model's answer must hold `{output}` of one picture. Received: "
+            f"The model must return `{output}` for one image. Received: "
             f"{'no such output' if values is None else list(values.shape)}"
         )
     return values[0]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fovea.serving.client.calls.unavailable import why_unreachable
+from fovea.serving.client.calls.unavailable import describe_unavailable
 
 ALL = "failed to connect to all addresses; last error: "
 
@@ -20,21 +20,23 @@ ALL = "failed to connect to all addresses; last error: "
     ],
 )
 def test_silence_is_told_from_refusal_on_every_network_stack(text):
-    assert why_unreachable(ALL + text, "t:1").startswith("Nothing comes back from t:1")
+    assert describe_unavailable(ALL + text, "t:1").startswith(
+        "Nothing comes back from t:1"
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("Connection refused", "No server answers at t:1 (Connection refused)"),
-        ("No route to host", "No server answers at t:1 (No route to host)"),
+        ("Connection refused", "No server responds at t:1 (Connection refused)"),
+        ("No route to host", "No server responds at t:1 (No route to host)"),
     ],
 )
 def test_a_refusal_stays_one(text, sentence):
     said = f"{ALL}UNKNOWN: ipv4:10.0.0.1:1: Failed to connect to remote host: {text}"
-    assert why_unreachable(said, "t:1").startswith(sentence)
+    assert describe_unavailable(said, "t:1").startswith(sentence)
 
 
 def test_a_connection_that_dies_was_lost_not_silent():
     said = "recvmsg:Connection timed out"
-    assert "was lost before it answered" in why_unreachable(said, "t:1")
+    assert "was lost before it responded" in describe_unavailable(said, "t:1")
