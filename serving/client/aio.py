@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
@@ -12,9 +11,9 @@ from fovea.serving.client.calls.async_driver import AsyncDriver
 from fovea.serving.client.calls.call_options import CallOptions
 from fovea.serving.client.calls.predict import (
     ImageResult,
+    has_single_result,
     image_operations,
     predict_operations,
-    unwrap,
 )
 from fovea.serving.client.calls.requests import model_spec
 from fovea.serving.client.results import (
@@ -148,19 +147,40 @@ class AsyncClient:
         timeout: float | None = None,
     ) -> Any:
         """Classify images, or call any signature with arrays; see `Client.predict`."""
-        single, operations = predict_operations(
-            self._cache,
-            self._options,
-            inputs,
-            model_spec(model, version, label, signature),
-            top=top,
-            batch_size=batch_size,
-            output_filter=output_filter,
+        results = await self._driver.collect(
+            predict_operations(
+                self._cache,
+                self._options,
+                inputs,
+                model_spec(model, version, label, signature),
+                top=top,
+                batch_size=batch_size,
+                output_filter=output_filter,
+            ),
+            timeout,
         )
-        results = self._driver.stream(operations, timeout)
-        async with contextlib.aclosing(results) as stream:
-            unwrapped = [unwrap(result) async for result in stream]
-        return unwrapped[0] if single else unwrapped
+        return results[0] if has_single_result(inputs) else results
+
+    async def classify(
+        self,
+        examples: Iterable[Mapping[str, Any] | ImageSource],
+        *,
+        model: str,
+        version: int | None = None,
+        label: str | None = None,
+        signature: str = "classify",
+        context: Mapping[str, Any] | None = None,
+        batch_size: int = 64,
+        timeout: float | None = None,
+    ) -> list[Classification]:
+        """Call TensorFlow Serving's Classify with examples; see `Client.classify`."""
+        from fovea.serving.client.calls.classify import classify_operations
+
+        spec = model_spec(model, version, label, signature)
+        operations = classify_operations(
+            self._cache, spec, examples, context, batch_size
+        )
+        return await self._driver.collect(operations, timeout)
 
     def predict_each(
         self,
@@ -183,29 +203,6 @@ class AsyncClient:
             self._cache, self._options, images, spec, top, batch_size
         )
         return self._driver.stream(operations, timeout)
-
-    async def classify(
-        self,
-        examples: Iterable[Mapping[str, Any] | ImageSource],
-        *,
-        model: str,
-        version: int | None = None,
-        label: str | None = None,
-        signature: str = "classify",
-        context: Mapping[str, Any] | None = None,
-        batch_size: int = 64,
-        timeout: float | None = None,
-    ) -> list[Classification]:
-        """Call TensorFlow Serving's Classify with examples; see `Client.classify`."""
-        from fovea.serving.client.calls.classify import classify_operations
-
-        spec = model_spec(model, version, label, signature)
-        operations = classify_operations(
-            self._cache, spec, examples, context, batch_size
-        )
-        results = self._driver.stream(operations, timeout)
-        async with contextlib.aclosing(results) as stream:
-            return [result async for result in stream]
 
     async def labels(
         self, model: str, version: int | None = None, *, timeout: float | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
@@ -11,9 +10,9 @@ from fovea.serving.client.calls import model_info
 from fovea.serving.client.calls.call_options import CallOptions
 from fovea.serving.client.calls.predict import (
     ImageResult,
+    has_single_result,
     image_operations,
     predict_operations,
-    unwrap,
 )
 from fovea.serving.client.calls.requests import model_spec
 from fovea.serving.client.calls.sync_driver import SyncDriver
@@ -196,18 +195,19 @@ class Client:
             >>> result.outputs["probabilities"].shape
             (2, 10)
         """
-        single, operations = predict_operations(
-            self._cache,
-            self._options,
-            inputs,
-            model_spec(model, version, label, signature),
-            top=top,
-            batch_size=batch_size,
-            output_filter=output_filter,
+        results = self._driver.collect(
+            predict_operations(
+                self._cache,
+                self._options,
+                inputs,
+                model_spec(model, version, label, signature),
+                top=top,
+                batch_size=batch_size,
+                output_filter=output_filter,
+            ),
+            timeout,
         )
-        with contextlib.closing(self._driver.stream(operations, timeout)) as stream:
-            results = [unwrap(result) for result in stream]
-        return results[0] if single else results
+        return results[0] if has_single_result(inputs) else results
 
     def predict_each(
         self,
@@ -312,8 +312,7 @@ class Client:
         operations = classify_operations(
             self._cache, spec, examples, context, batch_size
         )
-        with contextlib.closing(self._driver.stream(operations, timeout)) as stream:
-            return list(stream)
+        return self._driver.collect(operations, timeout)
 
     def labels(
         self, model: str, version: int | None = None, *, timeout: float | None = None

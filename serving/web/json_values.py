@@ -44,7 +44,7 @@ def describe_analysis(
             }
             for index in best
         ],
-        "picture": _plane(model_input.pixels),
+        "image": _plane(model_input.pixels),
         "heatmap": None if analysis.heatmap is None else _heatmap(analysis.heatmap),
         "heat_class": _label(servable, analysis.heat_class),
         "maps": None if analysis.maps is None else _maps(analysis.maps, analysis.layer),

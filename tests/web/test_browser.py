@@ -110,14 +110,14 @@ def test_a_drawn_digit_is_recognised(open_page, artefacts, name, look):
     draw(browser, SEVEN)
     until_told(browser, "7")
     until(browser, lambda _: "7, " in announced(browser))  # no answer is under way
-    assert "probability" in text(browser, "sure")
+    assert "probability" in text(browser, "probability")
     assert text(browser, "version") == "version 1"
     assert text(browser, "grpc").endswith(" ms")
-    assert text(browser, "whole").endswith(" ms")
+    assert text(browser, "total").endswith(" ms")
     rows = browser.find_elements(By.CSS_SELECTOR, "#classes tr")
     assert len(rows) == 5
     assert rows[0].text.startswith("7")
-    assert "speak for “7”" in text(browser, "heat-note")
+    assert "evidence for “7”" in text(browser, "heat-note")
     assert "whitening" in text(browser, "maps-note")
     maps = browser.find_elements(By.CSS_SELECTOR, "#maps canvas")
     assert len(maps) == 8
@@ -174,7 +174,7 @@ def test_the_keyboard_is_enough(open_page):
     until_told(browser, "1")
     # back to nothing, and on to the digits that draw themselves
     ActionChains(browser).send_keys(Keys.BACKSPACE).perform()
-    until(browser, lambda _: not browser.find_element(By.ID, "answer").is_displayed())
+    until(browser, lambda _: not browser.find_element(By.ID, "prediction").is_displayed())
     for _ in range(10):
         ActionChains(browser).send_keys(Keys.TAB).perform()
         if browser.switch_to.active_element.text == "4":
@@ -187,7 +187,7 @@ def test_the_keyboard_is_enough(open_page):
     label = second.text
     browser.execute_script("arguments[0].focus()", second)
     ActionChains(browser).send_keys(Keys.SPACE).perform()
-    until(browser, lambda _: f"speak for “{label}”" in text(browser, "heat-note"))
+    until(browser, lambda _: f"evidence for “{label}”" in text(browser, "heat-note"))
     assert browser.switch_to.active_element == second
 
 
@@ -199,14 +199,14 @@ def test_a_chosen_file_is_answered(open_page, tmp_path):
     browser = open_page()
     until_ready(browser)
     browser.find_element(By.ID, "file").send_keys(str(tmp_path / "seven.jpg"))
-    until(browser, lambda _: "scaled to the size" in text(browser, "given-note"))
+    until(browser, lambda _: "scaled to the input size" in text(browser, "input-note"))
     usable(browser, "photo").click()
-    until(browser, lambda _: "cut out of the photograph" in text(browser, "given-note"))
+    until(browser, lambda _: "cut out of the photograph" in text(browser, "input-note"))
     until_told(browser, "7")
     (tmp_path / "not.png").write_bytes(b"no picture")
     browser.find_element(By.ID, "file").send_keys(str(tmp_path / "not.png"))
     until(browser, lambda _: "not an image" in text(browser, "error"))
-    assert not browser.find_element(By.ID, "answer").is_displayed()
+    assert not browser.find_element(By.ID, "prediction").is_displayed()
 
 
 def test_a_server_that_stops_is_one_sentence(
@@ -222,7 +222,7 @@ def test_a_server_that_stops_is_one_sentence(
         server.drain(5)
         draw(browser, ONE)
         until(browser, lambda _: "No server responds" in text(browser, "error"))
-        assert not browser.find_element(By.ID, "answer").is_displayed()
+        assert not browser.find_element(By.ID, "prediction").is_displayed()
         usable(browser, "clear").click()
         until(browser, lambda _: text(browser, "error") == "")
 

@@ -61,7 +61,7 @@ def test_a_drawing_is_recognised(answer):
 
 
 def test_the_answer_is_what_the_server_says_of_the_picture_shown(answer, target):
-    given = plane(answer["picture"])
+    given = plane(answer["image"])
     assert given.shape == (28, 28)
     images = given[None, ..., None]
     with Client(target) as client:
@@ -102,9 +102,7 @@ def test_a_model_that_does_not_explain_answers_all_the_same(page, answer):
 def test_files_of_any_format_go_through_the_models_own_decoding(page, target, format):
     # a picture as MNIST's are, but larger and in colour
     small = Image.fromarray(
-        plane(
-            page.ask("POST", "/api/models/plain/drawing", drawn_seven())[2]["picture"]
-        )
+        plane(page.ask("POST", "/api/models/plain/drawing", drawn_seven())[2]["image"])
     )
     data = png(small.resize((84, 84)).convert("RGB"), format)
     status, _, found = page.ask("POST", "/api/models/digits/file", data)
@@ -115,7 +113,7 @@ def test_files_of_any_format_go_through_the_models_own_decoding(page, target, fo
     best = found["classes"][0]["probability"]
     assert best == pytest.approx(expected.probability, abs=1e-5)
     again = page.ask(
-        "POST", "/api/models/plain/file", png(Image.fromarray(plane(found["picture"])))
+        "POST", "/api/models/plain/file", png(Image.fromarray(plane(found["image"])))
     )[2]
     assert best == pytest.approx(again["classes"][0]["probability"], abs=0.02)
 
@@ -126,7 +124,7 @@ def test_a_digit_is_cut_out_of_a_photograph(page):
     ImageDraw.Draw(photo).line(points, fill=(40, 40, 70), width=18, joint="curve")
     _, _, found = page.ask("POST", "/api/models/digits/photo", png(photo, "JPEG"))
     assert found["classes"][0]["label"] == "7"
-    assert plane(found["picture"])[0].max() == 0
+    assert plane(found["image"])[0].max() == 0
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import contextlib
 from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Any, TypeVar
 
@@ -11,7 +12,7 @@ import grpc
 import grpc.aio
 
 from fovea.serving.client.calls.call_options import CallOptions
-from fovea.serving.client.calls.effects import Call, Operation, Pause
+from fovea.serving.client.calls.effects import Call, Operation, Pause, unwrap
 
 T = TypeVar("T")
 
@@ -94,6 +95,17 @@ class AsyncDriver:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
+
+    async def collect(
+        self, operations: Iterator[Operation[list[T]]], timeout: float | None
+    ) -> list[T]:
+        """Run operations as `stream` does, and return a list of their results.
+
+        Raises:
+            ClientError: The first result that is an error.
+        """
+        async with contextlib.aclosing(self.stream(operations, timeout)) as results:
+            return [unwrap(result) async for result in results]
 
     async def _outcome(self, call: Call, timeout: float | None) -> Any:
         method = self.open().unary_unary(

@@ -89,6 +89,11 @@ def call(method: Method, request: Any) -> Operation[Any]:
         ClientError: If the call fails.
     """
     (outcome,) = yield [Call(method, request)]
+    return unwrap(outcome)
+
+
+def unwrap(outcome: Any) -> Any:
+    """Return an outcome or result, or raise it if it is an error."""
     if isinstance(outcome, ClientError):
         raise outcome
     return outcome

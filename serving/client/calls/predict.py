@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from fovea.serving.client.calls.call_options import CallOptions
 from fovea.serving.client.calls.circuit_breaker import CircuitBreaker
-from fovea.serving.client.calls.effects import PREDICT, Call, Operation, call
+from fovea.serving.client.calls.effects import PREDICT, Call, Operation, call, unwrap
 from fovea.serving.client.calls.model_info import ModelCache, class_names
 from fovea.serving.client.calls.predictions import name_classes, to_predictions
 from fovea.serving.client.calls.request_validation import add_reason, reject_mismatch
@@ -43,7 +43,7 @@ def predict_operations(
     top: int,
     batch_size: int,
     output_filter: Sequence[str],
-) -> tuple[bool, Iterator[Operation[list[Any]]]]:
+) -> Iterator[Operation[list[Any]]]:
     """Convert the inputs of `Client.predict` to operations with lists of results.
 
     Args:
@@ -56,8 +56,7 @@ def predict_operations(
         output_filter: Names of the outputs to return, for arrays; empty for all.
 
     Returns:
-        Whether the caller expects a single result instead of a list, and the
-        operations.
+        Operations with a result for each image, or with a single one for arrays.
 
     Raises:
         BadImage: If `inputs` is an array, but not of images.
@@ -65,17 +64,14 @@ def predict_operations(
     """
     if isinstance(inputs, Mapping):
         spec.signature_name = spec.signature_name or "serving_default"
-        return True, iter(
-            [_predict_arrays(cache, options, spec, inputs, output_filter)]
-        )
+        return iter([_predict_arrays(cache, options, spec, inputs, output_filter)])
     if output_filter:
         raise ValueError(
             "output_filter is for named arrays; images need all outputs. "
             f"Received: output_filter={list(output_filter)}"
         )
-    single = is_one_image(inputs)
-    images = [inputs] if single else inputs
-    return single, image_operations(cache, options, images, spec, top, batch_size)
+    images = [inputs] if is_one_image(inputs) else inputs
+    return image_operations(cache, options, images, spec, top, batch_size)
 
 
 def image_operations(
@@ -116,11 +112,9 @@ def image_operations(
     return (predictor.predict(items) for items in batches)
 
 
-def unwrap(result: Any) -> Any:
-    """Return a result, or raise it if it is an error."""
-    if isinstance(result, ClientError):
-        raise result
-    return result
+def has_single_result(inputs: Any) -> bool:
+    """Return whether `Client.predict` returns a single result for these inputs."""
+    return isinstance(inputs, Mapping) or is_one_image(inputs)
 
 
 def _predict_arrays(

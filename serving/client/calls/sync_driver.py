@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 import grpc
 
 from fovea.serving.client.calls.call_options import CallOptions
-from fovea.serving.client.calls.effects import METHODS, Call, Operation, Pause
+from fovea.serving.client.calls.effects import METHODS, Call, Operation, Pause, unwrap
 
 T = TypeVar("T")
 
@@ -57,6 +57,17 @@ class SyncDriver:
         with contextlib.closing(self._run_each(operations, timeout)) as results:
             for result in results:
                 yield from result
+
+    def collect(
+        self, operations: Iterator[Operation[list[T]]], timeout: float | None
+    ) -> list[T]:
+        """Run operations as `stream` does, and return a list of their results.
+
+        Raises:
+            ClientError: The first result that is an error.
+        """
+        with contextlib.closing(self.stream(operations, timeout)) as results:
+            return [unwrap(result) for result in results]
 
     def _run_each(
         self, operations: Iterator[Operation[T]], timeout: float | None

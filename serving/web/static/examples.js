@@ -1,4 +1,4 @@
-// How one might write the ten digits: strokes of points, x and y from 0 to 100.
+// The ten digits as strokes: lists of points with x and y from 0 to 100.
 
 const circle = (cx, cy, rx, ry, from, to, steps = 24) =>
   Array.from({ length: steps + 1 }, (_, i) => {

@@ -1,86 +1,87 @@
-// The page: which model, which picture, and who is told.
+// The page: the choice of model and image, and the requests that follow.
 
-import { ask, Latest, Refused } from "./ask.js";
 import { EXAMPLES } from "./examples.js";
 import { Pen } from "./pen.js";
-import { paintPlanes, show, showNothing } from "./results.js";
+import { LatestRequest, request, RequestError } from "./requests.js";
+import { paintPlanes, show, showEmpty } from "./results.js";
 
 const $ = (id) => document.getElementById(id);
-const LARGEST_FILE = 20 * 2 ** 20; // the server's limit
+const MAX_FILE_BYTES = 20 * 2 ** 20; // the server's limit
 
-let model = null; // what the server says about it
-let wanted = null; // its name
-let why = null; // id of the class that the heat map is to speak of; null: the answer
-let file = null; // the picture that was chosen last, if it is not a drawing
+let model = null; // its description by the server
+let modelName = null;
+let explained = null; // id of the class of the heat map; null: the predicted class
+let file = null; // the image file, null for a drawing
 
 const pen = new Pen($("drawing"), $("pen"), (finished) => {
   file = null;
-  why = null;
+  explained = null;
   showBoard();
   if (pen.empty) {
     latest.cancel();
-    showNothing();
-    complain(null);
+    showEmpty();
+    showError(null);
   } else {
-    askAbout(finished);
+    analyse(finished);
   }
 });
 
-const latest = new Latest(async (work, signal) => {
+const latest = new LatestRequest(async (image, signal) => {
   const started = performance.now();
   try {
-    const { kind, body, how } = await work();
-    const query = why === null ? "" : `?class=${why}`;
-    const answer = await ask(
+    const { kind, body, preparation } = await image();
+    const query = explained === null ? "" : `?class=${explained}`;
+    const analysis = await request(
       `api/models/${encodeURIComponent(model.name)}/${kind}${query}`,
       { method: "POST", body, signal, headers: { "Content-Type": "application/octet-stream" } },
     );
-    showModel(answer.model);
-    show(answer, performance.now() - started, how, askWhy);
-    complain(null);
+    showModel(analysis.model);
+    show(analysis, performance.now() - started, preparation, explainClass);
+    showError(null);
   } catch (error) {
     if (error.name !== "AbortError") fail(error);
   }
 });
 
-function askAbout(finished) {
+function analyse(finished) {
   if (model === null) {
-    // The server or the model was not there when the page asked what it is.
-    if (finished && wanted !== null) useModel(wanted);
+    // The server or the model was not there when its description was requested.
+    if (finished && modelName !== null) useModel(modelName);
     return;
   }
   if (file === null && (pen.empty || !model.grey)) return;
   const chosen = file;
   const kind = chosen === null ? "drawing" : $("photo").checked ? "photo" : "file";
-  const how = {
+  const preparation = {
     drawing: "cut out, scaled and centred by its mass, as MNIST’s digits were",
     photo: "cut out of the photograph, scaled and centred as MNIST’s digits were",
-    file: "scaled to the size that the model takes",
+    file: "scaled to the input size of the model",
   }[kind];
-  latest.offer(async () => ({ kind, how, body: chosen ?? (await pen.blob()) }), finished);
+  const image = async () => ({ kind, preparation, body: chosen ?? (await pen.blob()) });
+  latest.submit(image, finished);
 }
 
-function askWhy(id) {
-  why = id;
-  askAbout(true);
+function explainClass(id) {
+  explained = id;
+  analyse(true);
 }
 
-function complain(sentence) {
+function showError(sentence) {
   $("error").hidden = sentence === null;
   $("error").textContent = sentence ?? "";
 }
 
 function fail(error) {
-  if (!(error instanceof Refused)) throw error;
-  showNothing();
-  complain(error.message);
+  if (!(error instanceof RequestError)) throw error;
+  showEmpty();
+  showError(error.message);
 }
 
 function showModel(description) {
   model = description;
   const { version, height, width, grey, classes } = model;
   $("model-facts").textContent =
-    `version ${version} · ${height} × ${width} pixels, ${grey ? "grey" : "in colour"}` +
+    `version ${version} · ${height} × ${width} pixels, ${grey ? "grey" : "colour"}` +
     (classes ? ` · ${classes} classes` : "");
   $("examples").hidden = $("undo").hidden = $("clear").hidden = !grey;
   $("drawing-keys").hidden = !grey;
@@ -92,7 +93,7 @@ function showBoard() {
   $("drawing").hidden = file !== null || !drawable;
   $("shown").hidden = file === null && drawable;
   $("invitation").hidden = file !== null || !pen.empty;
-  $("invitation").textContent = drawable ? "Draw a digit here" : "Choose, drop or paste a picture";
+  $("invitation").textContent = drawable ? "Draw a digit here" : "Choose, drop or paste an image";
   $("undo").disabled = pen.empty || file !== null;
   $("clear").disabled = pen.empty && file === null;
   $("photo-line").hidden = file === null || !drawable;
@@ -100,42 +101,42 @@ function showBoard() {
 
 async function useModel(name) {
   latest.cancel();
-  wanted = name;
-  why = null;
+  modelName = name;
+  explained = null;
   model = null;
-  showNothing();
+  showEmpty();
   $("model-facts").textContent = "";
   try {
-    showModel(await ask(`api/models/${encodeURIComponent(name)}`));
-    complain(null);
-    askAbout(true);
+    showModel(await request(`api/models/${encodeURIComponent(name)}`));
+    showError(null);
+    analyse(true);
   } catch (error) {
     fail(error);
   }
 }
 
 async function useFile(chosen) {
-  if (chosen.size > LARGEST_FILE) {
-    complain(`A picture may have up to ${LARGEST_FILE / 2 ** 20} MB; ` +
+  if (chosen.size > MAX_FILE_BYTES) {
+    showError(`An image may have up to ${MAX_FILE_BYTES / 2 ** 20} MB; ` +
       `${chosen.name} has ${(chosen.size / 2 ** 20).toFixed(0)}.`);
     return;
   }
   file = chosen;
-  why = null;
+  explained = null;
   showBoard();
   const context = $("shown").getContext("2d");
   const { width, height } = $("shown");
   context.clearRect(0, 0, width, height);
-  askAbout(true);
+  analyse(true);
   try {
-    const picture = await createImageBitmap(chosen);
+    const bitmap = await createImageBitmap(chosen);
     if (file !== chosen) return;
-    const scale = Math.min(width / picture.width, height / picture.height);
-    const [wide, high] = [picture.width * scale, picture.height * scale];
+    const scale = Math.min(width / bitmap.width, height / bitmap.height);
+    const [wide, high] = [bitmap.width * scale, bitmap.height * scale];
     context.imageSmoothingEnabled = scale < 4;
-    context.drawImage(picture, (width - wide) / 2, (height - high) / 2, wide, high);
+    context.drawImage(bitmap, (width - wide) / 2, (height - high) / 2, wide, high);
   } catch {
-    // What the browser cannot show, TIFF for one, the server may still read.
+    // The server may read formats that the browser cannot show, such as TIFF.
   }
 }
 
@@ -159,7 +160,7 @@ $("choose").addEventListener("click", () => $("file").click());
 $("file").addEventListener("change", () => {
   if ($("file").files.length) useFile($("file").files[0]);
 });
-$("photo").addEventListener("change", () => askAbout(true));
+$("photo").addEventListener("change", () => analyse(true));
 document.addEventListener("paste", (event) => {
   const [pasted] = event.clipboardData.files;
   if (pasted) useFile(pasted);
@@ -185,20 +186,20 @@ $("model-form").addEventListener("submit", (event) => {
 $("model-choice").addEventListener("change", () => useModel($("model-choice").value));
 
 async function start() {
-  let known;
+  let listed;
   try {
-    known = await ask("api/models");
+    listed = await request("api/models");
   } catch (error) {
     return fail(error);
   }
-  $("server").textContent = known.server;
-  if (known.models.length === 0) {
+  $("server").textContent = listed.server;
+  if (listed.models.length === 0) {
     for (const id of ["model-name", "model-name-label", "model-use"]) $(id).hidden = false;
-    return complain(null);
+    return showError(null);
   }
   for (const id of ["model-choice", "model-choice-label"]) $(id).hidden = false;
-  $("model-choice").replaceChildren(...known.models.map((name) => new Option(name)));
-  await useModel(known.models[0]);
+  $("model-choice").replaceChildren(...listed.models.map((name) => new Option(name)));
+  await useModel(listed.models[0]);
 }
 
 start();

@@ -1,4 +1,4 @@
-// Planes of numbers, as the server packs them, onto canvases.
+// Draws arrays of numbers, as the server packs them, on canvases.
 
 export function bytes(plane) {
   return Uint8Array.from(atob(plane.bytes), (letter) => letter.charCodeAt(0));
@@ -17,7 +17,7 @@ function paint(canvas, { height, width }, colour) {
 
 const mix = (from, to, share) => from.map((value, i) => value + (to[i] - value) * share);
 
-// A custom property of the style sheet, "#rrggbb", as three numbers.
+// Returns a custom property of the style sheet, "#rrggbb", as three numbers.
 function cssColour(name) {
   const text = getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   return [1, 3, 5].map((start) => parseInt(text.slice(start, start + 2), 16));
@@ -26,44 +26,44 @@ function cssColour(name) {
 const pixel = (plane, values, i) =>
   plane.depth === 3 ? [...values.subarray(3 * i, 3 * i + 3)] : Array(3).fill(values[i]);
 
-export function paintPicture(canvas, picture) {
-  const values = bytes(picture);
-  paint(canvas, picture, (i) => pixel(picture, values, i));
+export function paintImage(canvas, image) {
+  const values = bytes(image);
+  paint(canvas, image, (i) => pixel(image, values, i));
 }
 
-// matplotlib's inferno, from where it is neither black nor blue.
+// Stops of matplotlib's inferno without its black and blue end.
 const INFERNO = [[120, 28, 109], [165, 44, 96], [207, 68, 70], [237, 105, 37],
   [251, 155, 6], [247, 209, 61], [252, 255, 164]];
 
 function inferno(share) {
-  const place = share * (INFERNO.length - 1);
-  const low = Math.min(INFERNO.length - 2, Math.floor(place));
-  return mix(INFERNO[low], INFERNO[low + 1], place - low);
+  const position = share * (INFERNO.length - 1);
+  const low = Math.min(INFERNO.length - 2, Math.floor(position));
+  return mix(INFERNO[low], INFERNO[low + 1], position - low);
 }
 
-// The picture in dim grey under heat, which hides it the more the hotter.
-export function paintHeat(canvas, picture, heatmap) {
-  const values = bytes(picture);
+// Draws a heat map, opaque where its values are large, over the image in dim grey.
+export function paintHeatMap(canvas, image, heatmap) {
+  const values = bytes(image);
   const heat = bytes(heatmap);
   const small = document.createElement("canvas");
-  paint(small, picture, (i) => {
-    const grey = pixel(picture, values, i).reduce((sum, value) => sum + value) * (0.7 / 3);
+  paint(small, image, (i) => {
+    const grey = pixel(image, values, i).reduce((sum, value) => sum + value) * (0.7 / 3);
     const share = heat[i] / 255;
     return mix([grey, grey, grey], inferno(share), 0.85 * share);
   });
-  const scale = Math.max(1, Math.round(280 / picture.width));
-  canvas.width = picture.width * scale;
-  canvas.height = picture.height * scale;
+  const scale = Math.max(1, Math.round(280 / image.width));
+  canvas.width = image.width * scale;
+  canvas.height = image.height * scale;
   const context = canvas.getContext("2d");
   context.imageSmoothingQuality = "high";
   context.drawImage(small, 0, 0, canvas.width, canvas.height);
 }
 
-// One of the maps: nothing is the card's colour, more is bluer, less than 0 is orange.
+// Draws a feature map: zero in the card's colour, positive values blue, negative orange.
 export function paintMap(canvas, maps, values, channel) {
-  const [none, more, less] = ["--card", "--blue", "--orange"].map(cssColour);
+  const [zero, positive, negative] = ["--card", "--blue", "--orange"].map(cssColour);
   paint(canvas, maps, (i) => {
     const value = (values[i * maps.depth + channel] - 128) / 127;
-    return mix(none, value > 0 ? more : less, Math.abs(value));
+    return mix(zero, value > 0 ? positive : negative, Math.abs(value));
   });
 }

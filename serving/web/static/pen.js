@@ -1,9 +1,9 @@
-// The drawing area: strokes by mouse, finger, pen or keyboard.
+// The drawing area: strokes by mouse, touch, pen or keyboard.
 
 import { EXAMPLES } from "./examples.js";
 
-const WIDTH = 22; // of the pen; a digit as high as the area then has MNIST's strokes
-const STEP = 10; // of an arrow key
+const WIDTH = 22; // px of a stroke, as thick as MNIST's if the digit fills the area
+const STEP = 10; // px that an arrow key moves the pen
 const PAUSE = 12; // ms between two points of an example
 const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
@@ -12,12 +12,12 @@ export class Pen {
   #mark;
   #changed;
   #strokes = [];
-  #place = [140, 140];
-  #down = false; // by the keyboard
+  #position = [140, 140];
+  #down = false; // whether the keyboard's pen is down
   #pointer = null;
   #example = 0;
 
-  // changed(finished) is called after every change; finished: no stroke is under way.
+  // changed(finished) is called after every change; finished: no stroke is in progress.
   constructor(canvas, mark, changed) {
     this.#canvas = canvas;
     this.#mark = mark;
@@ -49,28 +49,28 @@ export class Pen {
     this.#redraw(true);
   }
 
-  // Draw a digit point by point, as a person would.
+  // Draws a digit point by point.
   async draw(digit) {
     this.#stop();
     this.#strokes = [];
-    const mine = ++this.#example;
+    const run = ++this.#example;
     const scale = this.#canvas.width / 100;
-    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    const noAnimation = matchMedia("(prefers-reduced-motion: reduce)").matches;
     for (const points of EXAMPLES[digit]) {
       const stroke = [];
       this.#strokes.push(stroke);
-      for (const point of between(points, 2)) {
+      for (const point of pointsAlong(points, 2)) {
         stroke.push(point.map((value) => value * scale));
-        if (still) continue;
+        if (noAnimation) continue;
         this.#redraw(false);
         await new Promise((done) => setTimeout(done, PAUSE));
-        if (mine !== this.#example) return;
+        if (run !== this.#example) return;
       }
     }
     this.#redraw(true);
   }
 
-  // The drawing as a PNG.
+  // Returns the drawing as a PNG.
   blob() {
     return new Promise((done) => this.#canvas.toBlob(done, "image/png"));
   }
@@ -117,10 +117,10 @@ export class Pen {
     if (event.altKey || (event.ctrlKey || event.metaKey) !== (event.key === "z")) return;
     const move = MOVES[event.key];
     if (move) {
-      this.#place = this.#place.map((value, axis) =>
+      this.#position = this.#position.map((value, axis) =>
         Math.min(this.#canvas.width - STEP, Math.max(STEP, value + move[axis] * STEP)));
       if (this.#down) {
-        this.#strokes.at(-1).push([...this.#place]);
+        this.#strokes.at(-1).push([...this.#position]);
         this.#redraw(false);
       }
       this.#showMark(true);
@@ -131,7 +131,7 @@ export class Pen {
         this.#stop();
         this.#down = true;
         this.#mark.classList.add("down");
-        this.#strokes.push([[...this.#place]]);
+        this.#strokes.push([[...this.#position]]);
         this.#redraw(false);
       }
       this.#showMark(true);
@@ -155,7 +155,7 @@ export class Pen {
 
   #showMark(shown) {
     this.#mark.hidden = !shown;
-    const [x, y] = this.#place.map((value) => (value / this.#canvas.width) * 100);
+    const [x, y] = this.#position.map((value) => (value / this.#canvas.width) * 100);
     this.#mark.style.left = `${x}%`;
     this.#mark.style.top = `${y}%`;
   }
@@ -182,8 +182,8 @@ export class Pen {
   }
 }
 
-// Points along a line, one every `step`.
-function* between(points, step) {
+// Yields points along a line at a distance of `step`.
+function* pointsAlong(points, step) {
   yield points[0];
   for (let i = 1; i < points.length; i++) {
     const [[x0, y0], [x1, y1]] = [points[i - 1], points[i]];

@@ -1,6 +1,6 @@
-// An answer, shown.
+// Shows the analysis of an image.
 
-import { bytes, paintHeat, paintMap, paintPicture } from "./paint.js";
+import { bytes, paintHeatMap, paintImage, paintMap } from "./paint.js";
 
 const $ = (id) => document.getElementById(id);
 const percent = (share) =>
@@ -8,60 +8,60 @@ const percent = (share) =>
 const milliseconds = (value) => `${value.toFixed(value < 10 ? 1 : 0)} ms`;
 
 let latest = null;
-let announcing = null;
+let announcement = null;
 
-// answer: what the server said; whole: ms from the question to now; how: what was
-// done to the picture; askWhy(id): asks what speaks for a class.
-export function show(answer, whole, how, askWhy) {
-  latest = answer;
-  const [best] = answer.classes;
-  $("nothing").hidden = true;
-  $("answer").hidden = $("inside").hidden = false;
+// analysis: the server's response; total: ms from the request to now; preparation:
+// how the image was prepared; explainClass(id): requests the evidence for a class.
+export function show(analysis, total, preparation, explainClass) {
+  latest = analysis;
+  const [best] = analysis.classes;
+  $("empty").hidden = true;
+  $("prediction").hidden = $("inside").hidden = false;
   $("label").textContent = best.label;
   $("label").parentElement.classList.toggle("long", best.label.length > 6);
-  $("sure").textContent = `with probability ${percent(best.probability)}`;
+  $("probability").textContent = `with probability ${percent(best.probability)}`;
   $("badge").hidden = false;
   $("badge").textContent = `${best.label} · ${percent(best.probability)}`;
-  showClasses(answer, askWhy);
-  $("version").textContent = `version ${answer.model.version}`;
-  $("version-note").textContent = `of ${answer.model.name}`;
-  $("grpc").textContent = milliseconds(answer.grpc_ms);
-  $("whole").textContent = milliseconds(whole);
-  const { height, width } = answer.picture;
-  $("given-note").textContent = `${height} × ${width} pixels, ${how}.`;
+  showClasses(analysis, explainClass);
+  $("version").textContent = `version ${analysis.model.version}`;
+  $("version-note").textContent = `of ${analysis.model.name}`;
+  $("grpc").textContent = milliseconds(analysis.grpc_ms);
+  $("total").textContent = milliseconds(total);
+  const { height, width } = analysis.image;
+  $("input-note").textContent = `${height} × ${width} pixels, ${preparation}.`;
   paintPlanes();
   announce(`${best.label}, ${percent(best.probability)}`);
 }
 
 export function showNothing() {
   latest = null;
-  clearTimeout(announcing);
-  $("nothing").hidden = false;
-  $("answer").hidden = $("inside").hidden = $("badge").hidden = true;
+  clearTimeout(announcement);
+  $("empty").hidden = false;
+  $("prediction").hidden = $("inside").hidden = $("badge").hidden = true;
 }
 
-// Also after a change of colours, which the maps are painted with.
+// Is also called when the colour scheme changes, which the maps depend on.
 export function paintPlanes() {
   if (latest === null) return;
-  const { picture, heatmap, maps, heat_class: heatClass } = latest;
-  paintPicture($("given"), picture);
-  $("given").ariaLabel = "The picture as the model was given it";
+  const { image, heatmap, maps, heat_class: heatClass } = latest;
+  paintImage($("input"), image);
+  $("input").ariaLabel = "The input of the model";
   $("heat-figure").hidden = heatmap === null;
   $("no-heat").hidden = heatmap !== null;
   if (heatmap !== null) {
-    paintHeat($("heat"), picture, heatmap);
-    $("heat").ariaLabel = `Where the pixels are that speak for ${heatClass}`;
+    paintHeatMap($("heat"), image, heatmap);
+    $("heat").ariaLabel = `Heat map of the evidence for ${heatClass}`;
     $("heat-note").textContent =
-      `the brighter, the more these pixels speak for “${heatClass}”.` +
-      (latest.model.explains_any_class ? " Choose another class to see what speaks for it." : "");
+      `the brighter a pixel, the stronger its evidence for “${heatClass}”.` +
+      (latest.model.explains_any_class ? " Choose another class to see the evidence for it." : "");
   }
   $("no-maps").hidden = maps !== null;
   $("maps-note").hidden = $("maps").hidden = maps === null;
   if (maps !== null) showMaps(maps);
 }
 
-// Rows are used again, so that none of their buttons loses the focus.
-function showClasses({ classes, model, heat_class: heatClass }, askWhy) {
+// Rows are reused, so that their buttons keep the focus.
+function showClasses({ classes, model, heat_class: heatClass }, explainClass) {
   const body = $("classes");
   while (body.children.length > classes.length) body.lastChild.remove();
   while (body.children.length < classes.length) body.append(emptyRow());
@@ -71,9 +71,9 @@ function showClasses({ classes, model, heat_class: heatClass }, askWhy) {
     button.hidden = !model.explains_any_class;
     plain.hidden = model.explains_any_class;
     button.textContent = plain.textContent = label;
-    button.title = `What speaks for ${label}?`;
+    button.title = `Show the evidence for ${label}`;
     button.ariaPressed = label === heatClass;
-    button.onclick = () => askWhy(id);
+    button.onclick = () => explainClass(id);
     bar.firstChild.style.setProperty("--share", probability);
     share.textContent = percent(probability);
   });
@@ -100,8 +100,8 @@ function showMaps(maps) {
   $("maps-note").replaceChildren(
     `Layer ${maps.layer}: ${shown}${maps.count} feature maps of ` +
       `${maps.height} × ${maps.width}, one for each filter. `,
-    swatch("blue"), " where the filter finds what it looks for",
-    ...(negative ? ["; ", swatch("orange"), " where it finds the opposite."] : ["."]),
+    swatch("blue"), " positive values, where the filter matches",
+    ...(negative ? ["; ", swatch("orange"), " negative values."] : ["."]),
   );
   const list = $("maps");
   while (list.children.length > maps.depth) list.lastChild.remove();
@@ -125,8 +125,8 @@ function swatch(colour) {
   return patch;
 }
 
-// Screen readers are told an answer when it stays, not every one while somebody draws.
+// Screen readers announce a prediction when it stays, not each one while the user draws.
 function announce(text) {
-  clearTimeout(announcing);
-  announcing = setTimeout(() => { $("announcement").textContent = text; }, 600);
+  clearTimeout(announcement);
+  announcement = setTimeout(() => { $("announcement").textContent = text; }, 600);
 }
