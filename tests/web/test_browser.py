@@ -174,7 +174,9 @@ def test_the_keyboard_is_enough(open_page):
     until_told(browser, "1")
     # back to nothing, and on to the digits that draw themselves
     ActionChains(browser).send_keys(Keys.BACKSPACE).perform()
-    until(browser, lambda _: not browser.find_element(By.ID, "prediction").is_displayed())
+    until(
+        browser, lambda _: not browser.find_element(By.ID, "prediction").is_displayed()
+    )
     for _ in range(10):
         ActionChains(browser).send_keys(Keys.TAB).perform()
         if browser.switch_to.active_element.text == "4":

@@ -33,7 +33,7 @@ export function show(analysis, total, preparation, explainClass) {
   announce(`${best.label}, ${percent(best.probability)}`);
 }
 
-export function showNothing() {
+export function showEmpty() {
   latest = null;
   clearTimeout(announcement);
   $("empty").hidden = false;

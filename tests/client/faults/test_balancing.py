@@ -43,7 +43,9 @@ def test_nobody_is_serving(start):
     server.serving(False)
     with (
         Client([address(server)]) as client,
-        pytest.raises(ServerUnavailable, match=r"No server at 127\.0\.0\.1:\d+ takes"),
+        pytest.raises(
+            ServerUnavailable, match=r"No server at 127\.0\.0\.1:\d+ accepts"
+        ),
     ):
         client.predict(images(1), **ASK)
     with Client([address(server)], wait_for_ready=True, timeout=60) as client:

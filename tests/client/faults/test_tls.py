@@ -83,13 +83,13 @@ def test_a_certificate_for_another_name(secure, ca):
 
 def test_a_certificate_out_of_date(secure, ca):
     said = failure(secure("expired"), ca_certificate=ca)
-    assert "is out of date (certificate has expired)" in said
+    assert "is not valid now (certificate has expired)" in said
 
 
 def test_tls_and_plaintext_do_not_meet(secure, start, ca):
     plain = f"127.0.0.1:{start().port}"
     assert "does not use TLS; connect without" in failure(plain, ca_certificate=ca)
-    assert "it may want TLS" in failure(secure())
+    assert "it may require TLS" in failure(secure())
 
 
 def test_a_server_that_asks_who_is_there(secure, ca, pem, tmp_path):
@@ -110,7 +110,7 @@ def test_a_server_that_asks_who_is_there(secure, ca, pem, tmp_path):
     }
     assert "a client certificate that it trusts" in failure(target, **stranger)
     settings["client_key"] = pem["server.key"].encode()
-    assert "the one that belongs to its certificate" in failure(target, **settings)
+    assert "must belong to its certificate" in failure(target, **settings)
 
 
 def test_several_servers_share_one_name(secure, ca):
@@ -118,7 +118,7 @@ def test_several_servers_share_one_name(secure, ca):
         secure("elsewhere"),
         secure("elsewhere").replace("127.0.0.1", "localhost"),
     ]
-    with pytest.raises(ValueError, match=r"say it as server_name\. Received: 127"):
+    with pytest.raises(ValueError, match=r"pass it as server_name\. Received: 127"):
         Client(several, ca_certificate=ca)
     name = "elsewhere.example"
     assert ask(several, ca_certificate=ca, server_name=name) == "2"
