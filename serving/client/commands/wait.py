@@ -12,6 +12,8 @@ from fovea.serving.client.errors import ClientError, DeadlineExceeded
 _PAUSE_SECONDS = 0.1
 # Timeout of one check; a server that never responds must not use up the whole time.
 _CHECK_SECONDS = 5.0
+# A check with less time left would report its own timeout instead of the state.
+_MIN_CHECK_SECONDS = 0.1
 # Errors that do not pass: wrong credentials, or not a server of this protocol.
 _PERMANENT = ("UNAUTHENTICATED", "PERMISSION_DENIED", "UNIMPLEMENTED")
 
@@ -63,18 +65,15 @@ def run(args: argparse.Namespace) -> int:
         )
     connection = arguments.connection(args)
     end = time.monotonic() + args.timeout
-    while True:
+    remaining = args.timeout
+    while reason := _why_not_ready(connection, args, min(remaining, _CHECK_SECONDS)):
+        time.sleep(_PAUSE_SECONDS)
         remaining = end - time.monotonic()
-        timeout = max(min(remaining, _CHECK_SECONDS), 0.01)
-        reason = _why_not_ready(connection, args, timeout)
-        if not reason:
-            break
-        if remaining < _PAUSE_SECONDS:
+        if remaining < _MIN_CHECK_SECONDS:
             raise DeadlineExceeded(
                 f"Not serving after {args.timeout:g} s: {reason}",
                 code="DEADLINE_EXCEEDED",
             )
-        time.sleep(_PAUSE_SECONDS)
     subject = f"model {args.model}" if args.model else "server"
     version = f" version {args.version}" if args.version is not None else ""
     print(f"{subject}{version} is serving")
