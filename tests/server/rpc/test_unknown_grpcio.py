@@ -5,7 +5,9 @@ import os
 import grpc
 import pytest
 
-# Python runs a module of this name when it starts.
+pytestmark = pytest.mark.slow
+
+# Python imports a module named sitecustomize when it starts.
 CHANGED = """
 from grpc import _server
 
