@@ -36,35 +36,37 @@ log = logging.getLogger(__name__)
 _CHECK_SECONDS = 0.5
 
 
-class Loan(Generic[S]):
-    """A borrowed version: give it back, or use it as a context manager.
+class ServableHandle(Generic[S]):
+    """A loaded version in use: call `release`, or use it as a context manager.
 
     Args:
-        lent: What is borrowed.
-        back: Takes it back.
+        version: The version.
+        release: Called with the version when it is no longer used.
 
     Attributes:
-        version: Its number.
-        servable: What was loaded.
+        version: The number of the version.
+        servable: The loaded version.
     """
 
-    __slots__ = ("_back", "_lent", "servable", "version")
+    __slots__ = ("_record", "_release", "servable", "version")
 
-    def __init__(self, lent: Version[S], back: Callable[[Version[S]], None]) -> None:
-        assert lent.servable is not None
-        self.version = lent.number
-        self.servable: S = lent.servable
-        self._lent, self._back = lent, back
+    def __init__(
+        self, version: Version[S], release: Callable[[Version[S]], None]
+    ) -> None:
+        assert version.servable is not None
+        self.version = version.number
+        self.servable: S = version.servable
+        self._record, self._release = version, release
 
-    def give_back(self) -> None:
-        """It is no longer used; once only."""
-        self._back(self._lent)
+    def release(self) -> None:
+        """Let the manager unload the version; to be called once."""
+        self._release(self._record)
 
     def __enter__(self) -> tuple[int, S]:
         return self.version, self.servable
 
     def __exit__(self, *error: object) -> None:
-        self.give_back()
+        self.release()
 
 
 class Manager(Generic[S]):
@@ -125,8 +127,8 @@ class Manager(Generic[S]):
             self._report_availability(model)
             self._changed.notify_all()
 
-    def servable(self, model: str, version: int | None = None) -> Loan[S]:
-        """Borrow a version: it is not unloaded before it is given back.
+    def servable(self, model: str, version: int | None = None) -> ServableHandle[S]:
+        """Return a handle to a version, which is not unloaded before its release.
 
         Args:
             model: The model's name.
@@ -136,14 +138,14 @@ class Manager(Generic[S]):
             ServingError: NOT_FOUND when it is not available.
         """
         with self._lock:
-            lent = self._find(model, version)
-            lent.users += 1
-        return Loan(lent, self._give_back)
+            found = self._find(model, version)
+            found.users += 1
+        return ServableHandle(found, self._release)
 
-    def _give_back(self, lent: Version[S]) -> None:
+    def _release(self, version: Version[S]) -> None:
         with self._lock:
-            lent.users -= 1
-            if lent.users == 0 and lent.state is State.UNLOADING:
+            version.users -= 1
+            if version.users == 0 and version.state is State.UNLOADING:
                 self._changed.notify_all()
 
     def _find(self, model: str, version: int | None) -> Version[S]:
