@@ -70,7 +70,7 @@ class ServableHandle(Generic[S]):
 
 
 class Manager(Generic[S]):
-    """Keeps the aspired versions loaded and lends them to requests.
+    """Keeps the aspired versions loaded and provides them to requests.
 
     Args:
         load: Loads a version directory; raises a ServingError if that fails.

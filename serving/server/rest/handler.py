@@ -60,7 +60,7 @@ class Handler:
     """Handles REST requests with the models of a manager.
 
     Args:
-        manager: Lends the models.
+        manager: Provides the models.
         timeout: Seconds that a model may take for one request, None for no limit; a
             request that has waited so long for a thread is refused.
         cors: Whether pages of other origins may read the replies.

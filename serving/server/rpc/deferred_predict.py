@@ -28,7 +28,7 @@ class DeferredPredict:
     Waking a thread for each response takes longer than sending the response.
 
     Args:
-        manager: Lends the models.
+        manager: Provides the models.
         tensor_content: Whether to encode tensors as raw bytes, not in typed fields.
         threads: How many runs of versions that are not batched run at the same time.
     """

@@ -39,7 +39,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     """`tensorflow.serving.PredictionService` for the models of a manager.
 
     Args:
-        manager: Lends the models.
+        manager: Provides the models.
         tensor_content: Whether Predict encodes tensors as raw bytes, not in typed
             fields.
         batching: Whether models are BatchingRunners; Predict then occupies no thread.
