@@ -15,10 +15,10 @@ import grpc
 
 from fovea.serving.server import port
 from fovea.serving.server.errors import ServingError
+from fovea.serving.server.flag_table import Flags
 from fovea.serving.server.flags import (
     CommandLine,
     FlagError,
-    Flags,
     check,
     parse,
     usage,

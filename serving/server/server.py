@@ -20,7 +20,7 @@ from fovea.serving.server.batching.runner import BatchingRunner
 from fovea.serving.server.batching.scheduler import Scheduler
 from fovea.serving.server.cpus import usable_cpus
 from fovea.serving.server.errors import ServingError, invalid_argument
-from fovea.serving.server.flags import Flags
+from fovea.serving.server.flag_table import Flags
 from fovea.serving.server.lifecycle.configured import ConfiguredModels
 from fovea.serving.server.lifecycle.manager import Manager
 from fovea.serving.server.lifecycle.model_config import read_config

@@ -1,9 +1,9 @@
 import pytest
 
 from fovea.serving.server.errors import ServingError
+from fovea.serving.server.flag_table import Flags
 from fovea.serving.server.flags import (
     FlagError,
-    Flags,
     check,
     parse,
     usage,

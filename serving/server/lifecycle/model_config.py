@@ -9,7 +9,7 @@ import grpc
 from tensorflow_serving.config import model_server_config_pb2
 
 from fovea.serving.server.errors import ServingError, invalid_argument
-from fovea.serving.server.flags import Flags
+from fovea.serving.server.flag_table import Flags
 from fovea.serving.server.text_proto import read_text_proto
 
 PLATFORM = "tensorflow"

@@ -4,7 +4,7 @@ import grpc
 import pytest
 
 from fovea.serving.server.errors import ServingError
-from fovea.serving.server.flags import Flags
+from fovea.serving.server.flag_table import Flags
 from fovea.serving.server.lifecycle.model_config import (
     local_path,
     read_config,
