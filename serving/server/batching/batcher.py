@@ -128,7 +128,7 @@ class Batcher:
                     "Batching Run() input tensors must have equal 0th-dimension size"
                 )
             rows = len(array)
-        metrics.batch_asked(rows, len(feeds))
+        metrics.batch_requested(rows, len(feeds))
         limit = self._options.max_batch_size
         if rows > limit:
             raise invalid_argument(

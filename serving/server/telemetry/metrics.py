@@ -273,7 +273,7 @@ def examples(model: str, count: int) -> None:
     EXAMPLES_TOTAL.labels(_bounded(model)).inc(count)
 
 
-def batch_asked(rows: int, tensors: int) -> None:
+def batch_requested(rows: int, tensors: int) -> None:
     """Record a request for a batched run: its rows and its number of input tensors."""
     for _ in range(tensors):
         _INPUT_BATCH_SIZE.observe(rows)
