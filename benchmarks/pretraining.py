@@ -98,7 +98,8 @@ def layerwise_against_plain(mnist, directory: Path, seeds: int) -> None:
 
 def tuned_against_scratch(mnist, directory: Path, seeds: int) -> None:
     """Print what a run on other digits is good for where images are few."""
-    from fovea.training.commands import finetune
+    from fovea.training.commands.finetune import LEARNING_RATE
+    from fovea.training.loop import finetune
     from fovea.training.loop.train import train
     from fovea.training.recipes.schema import Recipe
 
@@ -117,8 +118,8 @@ def tuned_against_scratch(mnist, directory: Path, seeds: int) -> None:
     for count in FEW:
         for title, freeze, rate in (
             ("random", None, recipe.learning_rate),
-            ("finetune", None, finetune.LEARNING_RATE),
-            ("finetune", "s4", finetune.LEARNING_RATE),
+            ("finetune", None, LEARNING_RATE),
+            ("finetune", "s4", LEARNING_RATE),
         ):
             results = []
             for seed in range(seeds):
@@ -130,7 +131,7 @@ def tuned_against_scratch(mnist, directory: Path, seeds: int) -> None:
                 )
                 build = None
                 if title == "finetune":
-                    build = finetune.body(source, few, options, freeze)
+                    build = finetune.builder(source, few, options, freeze)
                 settings = dataclasses.replace(
                     recipe,
                     epochs=TUNING_EPOCHS,

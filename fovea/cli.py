@@ -12,7 +12,7 @@ COMMANDS = {
     "train": ("training.commands.train", "train a model into a run directory"),
     "finetune": ("training.commands.finetune", "train a run's model on other images"),
     "recipes": ("training.commands.recipes", "list the recipes in the package"),
-    "evaluate": ("training.evaluation.evaluate", "evaluate a run on its test split"),
+    "evaluate": ("training.commands.evaluate", "evaluate a run on its test split"),
     "inspect": ("training.commands.inspect", "show what a run's network has learned"),
     "export": ("training.commands.export", "write a run as a servable version"),
     "serve": ("serving.server.main", "serve models by TensorFlow Serving's protocol"),

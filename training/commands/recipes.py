@@ -1,21 +1,22 @@
-"""`fovea recipes`: the recipes that come with the package, and what they reached."""
+"""`fovea recipes`: the shipped recipes and their results."""
 
 import argparse
 import statistics
+from typing import Any
 
 from fovea.terminal import console, print_json, table
 from fovea.training.recipes import files as recipe_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
+    """Declare the arguments of `fovea recipes`."""
     parser.add_argument(
         "--json", action="store_true", help="print JSON, with every hyper-parameter"
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry out the command; return the exit code."""
+    """List the recipes; return the exit code."""
     files = recipe_file.shipped()
     if args.json:
         print_json([_as_dict(file) for file in files])
@@ -27,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
         grid.add_column(name, no_wrap=True)
     for name in ("epochs", "accuracy", "time"):
         grid.add_column(name, justify="right", no_wrap=True)
-    grid.add_column("what", ratio=1, overflow="ellipsis", no_wrap=True)
+    grid.add_column("description", ratio=1, overflow="ellipsis", no_wrap=True)
     for file in files:
         result = file.results[0] if file.results else {}
         grid.add_row(
@@ -42,13 +43,13 @@ def run(args: argparse.Namespace) -> int:
     out.print(grid)
     out.print(
         "\naccuracy: on the test split, mean and standard deviation over seeds. "
-        "Another pair of\nmodel and data set is trained with what suits most. "
+        "Other pairs of\nmodel and data set have a default recipe. "
         "fovea train MODEL --dataset D --recipe NAME"
     )
     return 0
 
 
-def _as_dict(file: recipe_file.RecipeFile) -> dict:
+def _as_dict(file: recipe_file.RecipeFile) -> dict[str, Any]:
     return {
         "model": file.model,
         "dataset": file.dataset,
@@ -60,13 +61,13 @@ def _as_dict(file: recipe_file.RecipeFile) -> dict:
     }
 
 
-def _accuracy(seeds: list[float]) -> str:
-    if not seeds:
+def _accuracy(accuracies: list[float]) -> str:
+    if not accuracies:
         return ""
-    mean = f"{100 * statistics.mean(seeds):.2f}%"
-    if len(seeds) == 1:
+    mean = f"{100 * statistics.mean(accuracies):.2f}%"
+    if len(accuracies) == 1:
         return mean
-    return f"{mean} ± {100 * statistics.stdev(seeds):.2f} ({len(seeds)})"
+    return f"{mean} ± {100 * statistics.stdev(accuracies):.2f} ({len(accuracies)})"
 
 
 def _time(seconds: float) -> str:

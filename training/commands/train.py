@@ -1,7 +1,8 @@
-"""`fovea train`: fit a model to a data set, or go on with a run."""
+"""`fovea train`: train a model on a data set, or resume a run."""
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from fovea.models import backend, registry
 from fovea.models.parse_options import parse_options
@@ -9,14 +10,14 @@ from fovea.training.datasets import load
 from fovea.training.recipes import files, schema
 from fovea.training.runs import directory as runs
 
-# Of the exit code: the model was trained, but files could not be written.
+# Exit code: the model was trained, but files could not be written.
 NOT_SAVED = 3
 # Recipe keys that have an argument of their own.
 SHORT = ("epochs", "batch_size", "learning_rate", "augmentation", "validation_split")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
+    """Declare the arguments of `fovea train`."""
     parser.add_argument(
         "model", nargs="?", metavar="MODEL", help="architecture, e.g. lenet5"
     )
@@ -25,13 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--resume",
         type=Path,
         metavar="RUN",
-        help="go on with a run that was stopped, where it was last saved",
+        help="resume a run that was stopped, from its last checkpoint",
     )
     add_training_arguments(parser)
     parser.add_argument(
         "--pretrain",
         choices=("layerwise",),
-        help="first train each block of the network with a head of its own",
+        help="first train each block of the network with its own head",
     )
     parser.add_argument(
         "--pretrain-epochs",
@@ -43,14 +44,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_training_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments that say how to train; see `settings` and `keywords`."""
+    """Declare the hyper-parameters and options of training.
+
+    `settings` and `keywords` read them.
+    """
     parser.add_argument(
         "--run", type=Path, metavar="DIR", help="run directory (default: under runs/)"
     )
     parser.add_argument(
         "--recipe",
         metavar="NAME",
-        help="one of `fovea recipes`, or a .toml file (default: the pair's own)",
+        help="one of `fovea recipes`, or a .toml file (default: that of the model and "
+        "data set)",
     )
     parser.add_argument(
         "--set",
@@ -69,13 +74,13 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--deterministic",
         action="store_true",
-        help="the same weights, bit by bit, every time; slower",
+        help="bitwise the same weights in every run; slower",
     )
     parser.add_argument(
         "--save-every",
         type=int,
         metavar="N",
-        help="save every N steps what --resume goes on from (default: every epoch)",
+        help="write a checkpoint every N steps (default: every epoch)",
     )
     parser.add_argument(
         "--strategy",
@@ -89,21 +94,21 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def settings(args: argparse.Namespace) -> list[str]:
-    """Return the settings given, as `recipes.schema.with_settings` takes them.
+    """Return the given settings, as `recipes.schema.with_settings` takes them.
 
     Raises:
-        ValueError: If a text is no setting.
+        ValueError: If a text is not of the form KEY=VALUE.
     """
     pairs = [
         f"{key}={getattr(args, key)}" for key in SHORT if getattr(args, key) is not None
     ]
     pairs += args.settings
-    parse_options(pairs)  # their form, before seconds of imports
+    parse_options(pairs)  # checks their form before seconds of imports
     return pairs
 
 
-def keywords(args: argparse.Namespace) -> dict:
-    """Return what `loop.train.train` takes besides model, data and recipe."""
+def keywords(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the arguments of `loop.train.train` besides model, data and recipe."""
     return {
         "seed": args.seed or 0,
         "deterministic": args.deterministic,
@@ -114,11 +119,11 @@ def keywords(args: argparse.Namespace) -> dict:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry out the command; return the exit code.
+    """Train or resume as the arguments say.
 
     Returns:
-        0, 130 if a person interrupted it, or 3 if the training was completed but
-        not everything could be written.
+        The exit code: 0, 130 after Ctrl-C, or 3 if training is complete but not all
+        files could be written.
     """
     if args.resume is None and (args.model is None or args.dataset is None):
         args.usage_error("the following arguments are required: MODEL, --dataset")
@@ -126,26 +131,26 @@ def run(args: argparse.Namespace) -> int:
     if args.model is not None:
         registry.check(args.model)
     if args.tensorboard:
-        import tensorboard  # noqa: F401  (Keras asks for it much later)
+        import tensorboard  # noqa: F401  (Keras imports it much later)
     if args.resume is not None:
         directory, metrics = _resume(args, pairs)
     else:
         directory, metrics = _begin(args, pairs)
-    return tell(directory, metrics)
+    return report(directory, metrics)
 
 
-def tell(directory: Path, metrics: dict) -> int:
+def report(directory: Path, metrics: dict[str, Any]) -> int:
     """Print how training ended; return the exit code, see `run`."""
     if metrics["status"] == "interrupted":
         print(
-            f"Interrupted after {metrics['epochs_completed']} whole epochs; "
+            f"Interrupted after {metrics['epochs_completed']} complete epochs; "
             f"next: fovea train --resume {directory}"
         )
         return 130
     print(f"{metrics['seconds']:.1f} s; run directory: {directory}")
     if "not_saved" in metrics:
         print(
-            f"{len(metrics['not_saved'])} times a file could not be written, last "
+            f"Files could not be written {len(metrics['not_saved'])} times; last "
             f"{metrics['not_saved'][-1]}"
         )
         return NOT_SAVED
@@ -153,8 +158,8 @@ def tell(directory: Path, metrics: dict) -> int:
     return 0
 
 
-def _begin(args: argparse.Namespace, pairs: list[str]) -> tuple[Path, dict]:
-    backend.prepare(args.debug)  # to know an architecture's options takes Keras
+def _begin(args: argparse.Namespace, pairs: list[str]) -> tuple[Path, dict[str, Any]]:
+    backend.prepare(args.debug)  # Keras is needed to list an architecture's options
     chosen = files.load(args.model, args.dataset, args.recipe)
     chosen = schema.with_settings(chosen, args.model, pairs)
     if args.pretrain is None and args.pretrain_epochs is not None:
@@ -182,23 +187,23 @@ def _begin(args: argparse.Namespace, pairs: list[str]) -> tuple[Path, dict]:
     )
 
 
-def _resume(args: argparse.Namespace, pairs: list[str]) -> tuple[Path, dict]:
+def _resume(args: argparse.Namespace, pairs: list[str]) -> tuple[Path, dict[str, Any]]:
     if args.run is not None and args.run != args.resume:
         raise ValueError(
-            "A run goes on in its own directory. "
+            "A run is resumed in its own directory. "
             f"Received: --resume {args.resume} --run {args.run}"
         )
     config = runs.read_config(args.resume)
-    for key, asked in (
+    for key, value in (
         ("model", args.model),
         ("seed", args.seed),
         ("deterministic", args.deterministic or None),
         ("pretrain", args.pretrain),
     ):
-        if asked is not None and asked != config.get(key):
+        if value is not None and value != config.get(key):
             raise ValueError(
-                f"A run goes on as it was begun, with {key}={config.get(key)}. "
-                f"Received: {key}={asked}"
+                f"A run is resumed as it was started, with {key}={config.get(key)}. "
+                f"Received: {key}={value}"
             )
     backend.prepare(args.debug)
     from fovea.training.loop import strategies
@@ -207,7 +212,7 @@ def _resume(args: argparse.Namespace, pairs: list[str]) -> tuple[Path, dict]:
     strategies.resolve(args.strategy or config["strategy"])
     epochs = _epochs(args, pairs, config)
     dataset = load.load_for(config, args.data_dir, args.dataset)
-    print(f"{config['model']} on {dataset.name}, going on in {args.resume}")
+    print(f"{config['model']} on {dataset.name}, resuming {args.resume}")
     metrics = resume(
         args.resume,
         dataset,
@@ -219,23 +224,23 @@ def _resume(args: argparse.Namespace, pairs: list[str]) -> tuple[Path, dict]:
     return args.resume, metrics
 
 
-def _epochs(args: argparse.Namespace, pairs: list[str], config: dict) -> int:
-    """Return the number of epochs asked for, the one thing that may change.
+def _epochs(args: argparse.Namespace, pairs: list[str], config: dict[str, Any]) -> int:
+    """Return the number of epochs that the arguments set, which alone may change.
 
     Raises:
-        ValueError: If anything else of the recipe is to change.
+        ValueError: If another value of the recipe would change.
     """
-    begun = schema.from_dict(config["recipe"])
-    asked = begun
+    started = schema.from_dict(config["recipe"])
+    recipe = started
     if args.recipe is not None:
-        asked = files.load(config["model"], config["dataset"], args.recipe)
-    asked = schema.with_settings(asked, config["model"], pairs).to_dict()
-    if asked["augmentation"] == "auto":  # the data set's, which has not changed
-        asked["augmentation"] = begun.augmentation
-    for key, value in begun.to_dict().items():
-        if key != "epochs" and asked[key] != value:
+        recipe = files.load(config["model"], config["dataset"], args.recipe)
+    values = schema.with_settings(recipe, config["model"], pairs).to_dict()
+    if values["augmentation"] == "auto":  # the data set's, which has not changed
+        values["augmentation"] = started.augmentation
+    for key, value in started.to_dict().items():
+        if key != "epochs" and values[key] != value:
             raise ValueError(
-                f"A run goes on with the recipe that it was begun with, {key}={value}. "
-                f"Received: {key}={asked[key]}"
+                "A run is resumed with the recipe that it was started with, "
+                f"{key}={value}. Received: {key}={values[key]}"
             )
-    return asked["epochs"]
+    return values["epochs"]

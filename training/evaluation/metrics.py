@@ -1,8 +1,9 @@
-"""What a model's logits say about it: the figures of metrics.json."""
+"""Metrics of a model from its logits, as metrics.json holds them."""
 
 import contextlib
 import warnings
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,8 +12,10 @@ CALIBRATION_BINS = 15
 MISTAKES = 24
 
 
-def judge(logits: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> dict:
-    """Judge a model by its logits for labelled images.
+def compute_metrics(
+    logits: np.ndarray, labels: np.ndarray, class_names: Sequence[str]
+) -> dict[str, Any]:
+    """Compute a model's metrics from its logits for labelled images.
 
     Args:
         logits: (n, K).
@@ -32,7 +35,7 @@ def judge(logits: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) ->
         macro: Means of `precision`, `recall` and `f1` over the classes that have
             images.
         classes: For each `name`, `precision`, `recall`, `f1`, `support` (images of
-            it) and `predicted` (answers of it).
+            the class) and `predicted` (predictions of the class).
         confusion: K lists of K counts; rows are true, columns predicted.
         calibration: `error`, the expected calibration error over 15 bins of equal
             width, and the `bins` with an image: `low`, `high`, `images`,
@@ -44,10 +47,10 @@ def judge(logits: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) ->
         ValueError: If there is no image, or a logit is not finite.
     """
     if not len(labels):
-        raise ValueError("There must be images to judge by. Received: 0 images")
+        raise ValueError("There must be images to evaluate on. Received: 0 images")
     if not np.isfinite(logits).all():
         raise ValueError(
-            "A model's answers must be finite numbers; with others its weights are "
+            "A model's logits must be finite numbers; otherwise its weights are "
             f"unusable. Received: {np.count_nonzero(~np.isfinite(logits)):,} that are "
             "not"
         )
@@ -88,11 +91,11 @@ def wilson_interval(right: int, images: int) -> list[float]:
     return [max(0.0, middle - half), min(1.0, middle + half)]
 
 
-def confusions(result: dict, count: int) -> list[dict]:
-    """Return the most frequent confusions of a judgement.
+def confusions(result: dict[str, Any], count: int) -> list[dict[str, Any]]:
+    """Return the most frequent confusions.
 
     Args:
-        result: What `judge` returned.
+        result: What `compute_metrics` returned.
         count: How many, at most.
 
     Returns:
@@ -113,12 +116,12 @@ def _log_softmax(logits: np.ndarray) -> np.ndarray:
     return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
 
 
-def _brier(probabilities: np.ndarray, of_truth: np.ndarray) -> np.ndarray:
+def _brier(probabilities: np.ndarray, true_class: np.ndarray) -> np.ndarray:
     """Return the squared distances from the truth, 1 for one class and 0 for others."""
-    return np.square(probabilities).sum(axis=1) - 2 * of_truth + 1
+    return np.square(probabilities).sum(axis=1) - 2 * true_class + 1
 
 
-def _top_k(probabilities: np.ndarray, labels: np.ndarray) -> dict:
+def _top_k(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
     from sklearn.metrics import top_k_accuracy_score
 
     classes = probabilities.shape[1]
@@ -126,19 +129,20 @@ def _top_k(probabilities: np.ndarray, labels: np.ndarray) -> dict:
         return {}
     k = 5 if classes > 5 else 2
     every = np.arange(classes)
-    with _of_classes():
+    with _without_label_warnings():
         share = top_k_accuracy_score(labels, probabilities, k=k, labels=every)
     return {"top_k": {"k": k, "accuracy": float(share)}}
 
 
-def _by_class(predicted, labels, class_names: Sequence[str]) -> dict:
+def _by_class(
+    predicted: np.ndarray, labels: np.ndarray, class_names: Sequence[str]
+) -> dict[str, Any]:
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
     every = np.arange(len(class_names))
-    with _of_classes():
+    with _without_label_warnings():
         confusion = confusion_matrix(labels, predicted, labels=every)
-        # A class that is never predicted has a precision of 0, as one that is never
-        # met has a recall of 0.
+        # A class that is never predicted has precision 0, one without images recall 0.
         columns = precision_recall_fscore_support(
             labels, predicted, labels=every, zero_division=0.0
         )
@@ -149,16 +153,16 @@ def _by_class(predicted, labels, class_names: Sequence[str]) -> dict:
             "recall": float(recall),
             "f1": float(f1),
             "support": int(support),
-            "predicted": int(answers),
+            "predicted": int(count),
         }
-        for name, precision, recall, f1, support, answers in zip(
+        for name, precision, recall, f1, support, count in zip(
             class_names, *columns, confusion.sum(axis=0), strict=True
         )
     ]
-    met = [row for row in rows if row["support"]]
+    present = [row for row in rows if row["support"]]
     return {
         "macro": {
-            name: float(np.mean([row[name] for row in met]))
+            name: float(np.mean([row[name] for row in present]))
             for name in ("precision", "recall", "f1")
         },
         "classes": rows,
@@ -167,14 +171,14 @@ def _by_class(predicted, labels, class_names: Sequence[str]) -> dict:
 
 
 @contextlib.contextmanager
-def _of_classes() -> Iterator[None]:
-    """Keep scikit-learn from taking the labels of few images for measurements."""
+def _without_label_warnings() -> Iterator[None]:
+    """Silence the warning that few integer labels look like a regression target."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The number of unique classes")
         yield
 
 
-def _calibration(confidence: np.ndarray, right: np.ndarray) -> dict:
+def _calibration(confidence: np.ndarray, right: np.ndarray) -> dict[str, Any]:
     # Bins are open on the left: a confidence of exactly 1/15 is in the first.
     numbers = np.ceil(confidence * CALIBRATION_BINS).astype(int) - 1
     numbers = np.clip(numbers, 0, CALIBRATION_BINS - 1)

@@ -1,6 +1,7 @@
 """A model's most confident mistakes as picture files in its run directory."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -9,16 +10,18 @@ from fovea.training.runs import directory as runs
 DIRECTORY = "mistakes"
 
 
-def save(run: Path, split: str, mistakes: "list[dict]", images: np.ndarray) -> None:
+def save(
+    run: Path, split: str, mistakes: list[dict[str, Any]], images: np.ndarray
+) -> None:
     """Write a PNG for each mistake, and its path into the mistake as `picture`.
 
-    The pictures of the split's last judgement are replaced.
+    The pictures of the split's last evaluation are replaced.
 
     Args:
         run: The run directory; the pictures are in mistakes/SPLIT/ of it.
         split: "test" or "validation".
-        mistakes: As `fovea.training.evaluation.metrics.judge` returns them.
-        images: uint8 (n, height, width, 1 or 3), what was judged on.
+        mistakes: As `fovea.training.evaluation.metrics.compute_metrics` returns them.
+        images: uint8 (n, height, width, 1 or 3), the images evaluated on.
 
     Raises:
         OSError: If they cannot be written.

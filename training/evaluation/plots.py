@@ -1,5 +1,7 @@
 """The report's plots: learning curves, confusion matrix, reliability diagram."""
 
+from typing import Any
+
 import numpy as np
 
 from fovea.training.rendering import figures
@@ -11,7 +13,7 @@ MOST_MARKED = 30
 MOST_NUMBERED, MOST_NAMED, MOST_CLASSES = 20, 60, 200
 
 
-def learning_curves(history: "list[dict]") -> list[str]:
+def learning_curves(history: list[dict[str, float]]) -> list[str]:
     """Draw loss, accuracy and learning rate over the epochs.
 
     Args:
@@ -32,10 +34,12 @@ def learning_curves(history: "list[dict]") -> list[str]:
     ]
 
 
-def _curves(history: "list[dict]", title: str, columns: tuple[str, ...]) -> str:
+def _curves(
+    history: list[dict[str, float]], title: str, columns: tuple[str, ...]
+) -> str:
     from matplotlib.ticker import MaxNLocator
 
-    told = []
+    last_values = []
     with figures.new(3.15, 2.6) as figure:
         ax = figure.subplots()
         for column in columns:
@@ -54,28 +58,28 @@ def _curves(history: "list[dict]", title: str, columns: tuple[str, ...]) -> str:
                 markersize=3.5,
                 label=label,
             )
-            told.append(f"{label} {rows[-1][column]:.4g}")
+            last_values.append(f"{label} {rows[-1][column]:.4g}")
         ax.set_title(title)
         ax.set_xlabel("epoch")
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
         ax.margins(x=0.04)
-        if len(told) > 1:
+        if len(last_values) > 1:
             ax.legend(loc="best")
         return figures.svg(
             figure,
             columns[0],
-            f"{title} over {len(history)} epochs, at the end: {', '.join(told)}.",
+            f"{title} over {len(history)} epochs, at the end: {', '.join(last_values)}.",
         )
 
 
-def confusion_matrix(result: dict) -> "str | None":
-    """Draw how often each class was taken for each.
+def confusion_matrix(result: dict[str, Any]) -> str | None:
+    """Draw the confusion matrix.
 
-    Right answers are blue, by their share of the class; wrong ones orange, by their
-    number relative to the most frequent confusion.
+    Correct predictions are blue, by their share of the class; wrong ones orange, by
+    their number relative to the most frequent confusion.
 
     Args:
-        result: What `fovea.training.evaluation.metrics.judge` returned.
+        result: What `fovea.training.evaluation.metrics.compute_metrics` returned.
 
     Returns:
         An SVG element, or None if there are too many classes to draw.
@@ -97,7 +101,7 @@ def confusion_matrix(result: dict) -> "str | None":
         counts[rows, columns] / max(1, wrong.max()),
     )
     colours = [
-        # No deeper than ink can be read on.
+        # Pale enough for text to be readable on it.
         to_rgba(BLUE if row == column else ORANGE, 0.06 + 0.5 * depth)
         for row, column, depth in zip(rows, columns, share, strict=True)
     ]
@@ -140,11 +144,11 @@ def confusion_matrix(result: dict) -> "str | None":
         )
 
 
-def reliability_diagram(result: dict) -> str:
+def reliability_diagram(result: dict[str, Any]) -> str:
     """Draw accuracy over confidence, and how many images have which confidence.
 
     Args:
-        result: What `fovea.training.evaluation.metrics.judge` returned.
+        result: What `fovea.training.evaluation.metrics.compute_metrics` returned.
 
     Returns:
         An SVG element.
@@ -157,7 +161,9 @@ def reliability_diagram(result: dict) -> str:
     bar = {"align": "edge", "edgecolor": RULE, "linewidth": 0.6}
     with figures.new(4.4, 4.6) as figure:
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-        above.plot((0, 1), (0, 1), color=FAINT, linestyle=":", label="as sure as right")
+        above.plot(
+            (0, 1), (0, 1), color=FAINT, linestyle=":", label="perfectly calibrated"
+        )
         above.bar(
             left,
             [row["accuracy"] for row in bins],
@@ -173,7 +179,7 @@ def reliability_diagram(result: dict) -> str:
             marker="o",
             markersize=4,
             linestyle="",
-            label="answers of like confidence",
+            label="predictions, by confidence",
         )
         above.set(xlim=(0, 1), ylim=(0, 1.02))
         above.set_ylabel("accuracy")
@@ -196,7 +202,8 @@ def reliability_diagram(result: dict) -> str:
             figure,
             "reliability",
             "Reliability diagram. The expected calibration error is "
-            f"{result['calibration']['error']:.4f}. {top['images']} answers have a "
+            f"{result['calibration']['error']:.4f}. {top['images']} predictions have "
+            f"a "
             f"confidence above {top['low']:.0%}, on average {top['confidence']:.1%}, "
-            f"and {top['accuracy']:.1%} of them are right.",
+            f"and {top['accuracy']:.1%} of them are correct.",
         )

@@ -1,4 +1,4 @@
-"""report.html: a run on one page that needs nothing but itself."""
+"""report.html: a run on one self-contained page."""
 
 import json
 import shlex
@@ -14,18 +14,18 @@ from fovea.training.runs import directory as runs
 
 FILE = "report.html"
 CONFUSIONS = 12
-# What metrics.json may hold a judgement of, the most telling first.
+# The splits that metrics.json may hold metrics of; the page shows the first.
 SPLITS = {"test": "test images", "validation": "held-out training images"}
 TILES = {"test": "Test accuracy", "validation": "Held-out accuracy"}
-# Of config.json: what is said elsewhere on the page.
-SAID = {"model", "recipe", "options", "class_names"}
+# Keys of config.json that the page shows elsewhere.
+SHOWN_ELSEWHERE = {"model", "recipe", "options", "class_names"}
 
 
 def write(run: Path) -> Path:
     """Write a run's report from what its directory holds.
 
     Args:
-        run: The run directory; trained, and judged or not yet.
+        run: The run directory; evaluated or not.
 
     Returns:
         The report's path.
@@ -37,7 +37,7 @@ def write(run: Path) -> Path:
     config, metrics = runs.read_config(run), runs.read_metrics(run)
     environment = json.loads((run / "environment.json").read_text(encoding="utf-8"))
     history = runs.read_history(run)
-    setup = {key: value for key, value in config.items() if key not in SAID}
+    setup = {key: value for key, value in config.items() if key not in SHOWN_ELSEWHERE}
     machine = {key: value for key, value in environment.items() if key != "command"}
     html = pages.render(
         "report.html",
@@ -49,7 +49,7 @@ def write(run: Path) -> Path:
         status=_status(metrics),
         tiles=list(_tiles(metrics)),
         curves=plots.learning_curves(history) if history else [],
-        judgement=_judgement(run, metrics),
+        evaluation=_evaluation(run, metrics),
         command=_command(environment["command"]),
         facts={
             "Recipe": _facts(config["recipe"]),
@@ -63,8 +63,8 @@ def write(run: Path) -> Path:
     return path
 
 
-def _tiles(metrics: dict) -> Iterator[tuple[str, str, str]]:
-    """Yield the figures at the top: what, how much, and a note."""
+def _tiles(metrics: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Yield the metrics at the top: name, value, and a note."""
     for split in SPLITS:
         if split not in metrics:
             continue
@@ -79,9 +79,9 @@ def _tiles(metrics: dict) -> Iterator[tuple[str, str, str]]:
             yield (
                 f"… with {augmented['policy']}",
                 f"{augmented['accuracy']:.2%}",
-                "mean over views of an image; a served model answers without",
+                "mean over views of an image; a served model predicts without",
             )
-    split = _judged_split(metrics)
+    split = _evaluated_split(metrics)
     if split is None:
         return
     result = metrics[split]
@@ -94,7 +94,7 @@ def _tiles(metrics: dict) -> Iterator[tuple[str, str, str]]:
 
 
 def _command(words: list[str]) -> str:
-    """Return what to type to have the run again."""
+    """Return the command that repeats the run."""
     program = Path(words[0])
     if program.name == "__main__.py":  # python -m fovea
         program = program.parent
@@ -102,7 +102,7 @@ def _command(words: list[str]) -> str:
     return shlex.join(["fovea", *words[1:]] if is_fovea else ["python", *words])
 
 
-def _status(metrics: dict) -> str:
+def _status(metrics: dict[str, Any]) -> str:
     if not metrics:
         return "Training has not ended."
     epochs = metrics["epochs_completed"]
@@ -113,23 +113,23 @@ def _status(metrics: dict) -> str:
     )
 
 
-def _judged_split(metrics: dict) -> "str | None":
-    """Return the split that was judged whole, not only followed in training."""
+def _evaluated_split(metrics: dict[str, Any]) -> str | None:
+    """Return the split that `evaluate` was run on, not only measured in training."""
     return next((s for s in SPLITS if "confusion" in metrics.get(s, {})), None)
 
 
-def _judgement(run: Path, metrics: dict) -> "dict | None":
-    """Return what the page tells of a judgement, or None before there is one."""
-    split = _judged_split(metrics)
+def _evaluation(run: Path, metrics: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the page's values about an evaluation; None before there is one."""
+    split = _evaluated_split(metrics)
     if split is None:
         return None
     result = metrics[split]
-    met = [row for row in result["classes"] if row["support"]]
+    present = [row for row in result["classes"] if row["support"]]
     return {
         "what": SPLITS[split],
         "result": result,
-        "hardest": min(met, key=lambda row: row["f1"]),
-        "easiest": max(met, key=lambda row: row["f1"]),
+        "hardest": min(present, key=lambda row: row["f1"]),
+        "easiest": max(present, key=lambda row: row["f1"]),
         "matrix": plots.confusion_matrix(result),
         "confusions": confusions(result, CONFUSIONS),
         "reliability": plots.reliability_diagram(result),
@@ -141,13 +141,13 @@ def _judgement(run: Path, metrics: dict) -> "dict | None":
     }
 
 
-def _facts(values: dict) -> list[tuple[str, str]]:
+def _facts(values: dict[str, Any]) -> list[tuple[str, str]]:
     return [(key.replace("_", " "), _text(value)) for key, value in values.items()]
 
 
 def _text(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_text(of_it)}" for key, of_it in value.items()) or "–"
+        return ", ".join(f"{key} {_text(each)}" for key, each in value.items()) or "–"
     if isinstance(value, list | tuple):
         return ", ".join(map(_text, value)) or "–"
     if value is None:
@@ -157,8 +157,8 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
+def _duration(total: float) -> str:
+    minutes, seconds = divmod(round(total), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
         return f"{hours} h {minutes} min"

@@ -1,4 +1,7 @@
-"""The training images as batches: in memory, shuffled anew in every epoch."""
+"""The training images as batches: in memory, reshuffled in every epoch."""
+
+from collections.abc import Iterable
+from typing import Any
 
 import keras
 import numpy as np
@@ -6,30 +9,30 @@ import tensorflow as tf
 
 from fovea.models import augmentation
 
-# Images that are resized at once.
+# Images that are resized in one call.
 CHUNK = 2_000
 
 
 def epoch_size(
     images: int, batch_size: int, *, drop_last: bool = False, replicas: int = 1
 ) -> tuple[int, int]:
-    """Return how many images and how many steps an epoch has.
+    """Return the number of images and the number of steps of an epoch.
 
     Args:
         images: Number of training images.
         batch_size: Images in a step, over all replicas.
-        drop_last: Leave out the images that do not fill a whole batch.
-        replicas: Over how many devices a batch is spread, in equal parts.
+        drop_last: Whether to leave out images that do not fill a whole batch.
+        replicas: Number of devices that share a batch, in equal parts.
 
     Raises:
-        ValueError: If a batch cannot be spread evenly, or no step would be left.
+        ValueError: If a batch cannot be divided evenly, or an epoch has no step.
     """
     if batch_size % replicas:
         raise ValueError(
             f"batch_size must be a multiple of the {replicas} devices that share "
             f"a batch. Received: batch_size={batch_size}"
         )
-    # Without the few that would make the devices' parts unequal.
+    # The devices' parts must be equal.
     used = images // replicas * replicas
     if drop_last:
         used -= used % batch_size
@@ -42,15 +45,15 @@ def epoch_size(
 
 
 class Batches:
-    """Batches of a training set, the same ones whenever they are asked for.
+    """Reproducible batches of a training set.
 
-    What a step sees depends on the seed, the epoch and the step alone, not on what
-    was read before it: training goes on anywhere as if it had never stopped.
+    The batch of a step depends on the seed, the epoch and the step alone, not on what
+    was read before it, so that training can resume at any step.
 
     Args:
-        images: uint8 (n, height, width, channels); kept as they are, once.
+        images: uint8 (n, height, width, channels); kept in memory once.
         labels: Integers (n,).
-        num_classes: Length of the one-hot labels that come out.
+        num_classes: Length of the one-hot labels.
         batch_size: Images in a step, over all replicas.
         seed: Of shuffling and mixing.
         drop_last: Leave out the images that do not fill a whole batch.
@@ -93,7 +96,7 @@ class Batches:
         Args:
             first_epoch: Counted from 0.
             end_epoch: The epoch after the last one.
-            first_step: Where to begin in the first epoch.
+            first_step: The first step in the first epoch.
 
         Returns:
             A `tf.data.Dataset` of pairs: uint8 images, float32 one-hot labels.
@@ -107,36 +110,36 @@ class Batches:
         first_epoch: int,
         end_epoch: int,
         first_step: int = 0,
-    ):
-        """Return the same batches, each replica being given its part of each."""
+    ) -> Iterable[Any]:
+        """Return the same batches, divided among the replicas of a strategy."""
         if self.replicas == 1:
             return self.dataset(first_epoch, end_epoch, first_step)
 
-        def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
-            here = self.replicas // context.num_input_pipelines
-            first = context.input_pipeline_id * here
+        def worker_dataset(context: tf.distribute.InputContext) -> tf.data.Dataset:
+            local = self.replicas // context.num_input_pipelines
+            first = context.input_pipeline_id * local
 
-            def parts(step, index):
-                index = tf.reshape(index, (self.replicas, -1))[first : first + here]
+            def parts(step: tf.Tensor, index: tf.Tensor) -> tf.data.Dataset:
+                index = tf.reshape(index, (self.replicas, -1))[first : first + local]
                 places = step * self.replicas + tf.range(
-                    first, first + here, dtype=tf.int64
+                    first, first + local, dtype=tf.int64
                 )
                 return tf.data.Dataset.from_tensor_slices((places, index))
 
             steps = tf.data.Dataset.range(first_epoch, end_epoch).flat_map(self._epoch)
             return self._load(steps.skip(first_step).flat_map(parts))
 
-        return strategy.distribute_datasets_from_function(of_worker)
+        return strategy.distribute_datasets_from_function(worker_dataset)
 
-    def _epoch(self, epoch) -> tf.data.Dataset:
-        """Return an epoch's steps: (number in the run, places of its images)."""
+    def _epoch(self, epoch: tf.Tensor) -> tf.data.Dataset:
+        """Return an epoch's steps: (number in the run, indices of its images)."""
         order = tf.random.experimental.stateless_shuffle(
             tf.range(len(self.images), dtype=tf.int64),
             tf.stack([tf.constant(self.seed, tf.int64), epoch]),
             alg="philox",
         )[: self.images_per_epoch]
 
-        def step(number):
+        def step(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             first = number * self.batch_size
             index = order[first : first + self.batch_size]
             return epoch * self.steps_per_epoch + number, index
@@ -144,7 +147,7 @@ class Batches:
         return tf.data.Dataset.range(self.steps_per_epoch).map(step)
 
     def _load(self, steps: tf.data.Dataset) -> tf.data.Dataset:
-        def load(place, index):
+        def load(place: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             images = tf.gather(self.images, index)
             labels = tf.one_hot(tf.gather(self.labels, index), self.num_classes)
             if self.mixing != "none":
@@ -156,29 +159,33 @@ class Batches:
 
 
 class _Seeds(keras.random.SeedGenerator):
-    """Seeds from a place in the run, where Keras' own count what was drawn before.
+    """Seeds that depend on the place in the run, not on the number of earlier draws.
 
-    A pipeline reads ahead of training, so that its count would be ahead as well.
+    A pipeline reads ahead of training, so that a count would be ahead as well.
     """
 
-    def __init__(self, seed: int, place):  # without a variable, unlike Keras'
+    def __init__(self, seed: int, place: tf.Tensor):
+        # Without Keras' constructor, which creates a variable.
         self.seed = seed
         self.place = place
         self.draws = 0
 
-    def next(self, ordered: bool = True):
+    def next(self, ordered: bool = True) -> tf.Tensor:
+        """Return the next seed: two int64."""
         self.draws += 1
-        # Two words: the seed with the number of the draw, and the place.
         draw = tf.constant(self.seed * 1000 + self.draws, tf.int64)
         return tf.stack([draw, self.place])
 
 
 def resized(images: np.ndarray, side: int) -> np.ndarray:
-    """Return images made smaller, each pixel the mean of the area that it covers.
+    """Return smaller images, each pixel the mean of the area that it covers.
 
     Args:
         images: uint8 (n, size, size, channels).
         side: New height and width, at most `size`.
+
+    Returns:
+        uint8 (n, side, side, channels).
     """
     if side == images.shape[1]:
         return images

@@ -1,8 +1,9 @@
-"""What training goes on from: one file, as it was after some step."""
+"""Checkpoints: all that training resumes from, in one file."""
 
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,70 +13,72 @@ from fovea.training.runs import directory as runs
 
 @dataclass
 class State:
-    """A moment of a training run.
+    """The state of a training run after some step.
 
     Attributes:
-        epoch: Whole epochs done.
-        step: Steps done in the epoch after those.
+        epoch: Number of completed epochs.
+        step: Number of completed steps in the epoch after those.
         seconds: How long training has taken.
-        blocks: While blocks are trained one by one, how many are; else None.
+        blocks: Number of trained blocks during layer-wise pre-training; None outside.
         frozen: Names of the layers that are not trained.
-        rows: Those of history.csv, one for each whole epoch.
+        rows: The rows of history.csv, one for each completed epoch.
         model: Values of the model's variables: weights, statistics, random states.
-        optimizer: Values of the optimiser's.
+        optimizer: Values of the optimiser's variables.
         metrics: Values of the metrics of the epoch that has begun.
     """
 
     epoch: int = 0
     step: int = 0
     seconds: float = 0.0
-    blocks: "int | None" = None
+    blocks: int | None = None
     frozen: list[str] = field(default_factory=list)
-    rows: list[dict] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
     model: list[np.ndarray] = field(default_factory=list)
     optimizer: list[np.ndarray] = field(default_factory=list)
     metrics: list[np.ndarray] = field(default_factory=list)
 
-    def take(self, model: keras.Model) -> None:
-        """Note the values of a compiled model whose optimiser is built."""
+    def capture(self, model: keras.Model) -> None:
+        """Copy the values of a compiled model whose optimiser is built."""
         self.model, self.optimizer, self.metrics = (
             [keras.ops.convert_to_numpy(variable) for variable in variables]
             for variables in _variables(model)
         )
         self.frozen = [layer.name for layer in model.layers if not layer.trainable]
 
-    def give(self, model: keras.Model) -> None:
-        """Put the values of weights and optimiser into a model like that one.
+    def restore(self, model: keras.Model) -> None:
+        """Assign the values to the variables of a model and its optimiser.
 
-        It may take images of another size, and its layers have to be frozen already.
+        Args:
+            model: The captured model, or one like it; it may take images of another
+                size. Its layers must be frozen already.
 
         Raises:
-            ValueError: If it has other variables.
+            ValueError: If its variables have other shapes.
         """
         variables, slots, _ = _variables(model)
-        for theirs, ours in ((variables, self.model), (slots, self.optimizer)):
-            shapes = [variable.shape for variable in theirs]
-            if shapes != [value.shape for value in ours]:
+        for group, values in ((variables, self.model), (slots, self.optimizer)):
+            shapes = [variable.shape for variable in group]
+            if shapes != [value.shape for value in values]:
                 raise ValueError(
                     "The weights that were trained so far do not fit this network at "
                     f"its image size. Received: {model.name} for images of "
                     f"{' x '.join(map(str, model.input_shape[1:]))}"
                 )
-            for variable, value in zip(theirs, ours, strict=True):
+            for variable, value in zip(group, values, strict=True):
                 variable.assign(value)
 
 
 def freeze(model: keras.Model, names: list[str]) -> None:
-    """Keep layers from being trained, by name."""
+    """Freeze the layers of these names."""
     for name in names:
         model.get_layer(name).trainable = False
 
 
 def write(path: Path, state: State) -> None:
-    """Replace a checkpoint by another, never leaving half a file under its name.
+    """Write a checkpoint, replacing an older file only by a complete one.
 
     Raises:
-        OSError: If it cannot be written; the old one is still there then.
+        OSError: If it cannot be written; the old file is kept then.
     """
     scalars = {
         key: getattr(state, key)
@@ -106,10 +109,10 @@ def read(path: Path) -> State:
     # What a damaged archive raises depends on where the damage is.
     except Exception as error:
         raise ValueError(
-            f"The checkpoint that training would go on from cannot be read "
+            f"The checkpoint that training would resume from cannot be read "
             f"({error or type(error).__name__}). Received: {path}"
         ) from error
 
 
-def _variables(model: keras.Model) -> tuple[list, list, list]:
+def _variables(model: keras.Model) -> tuple[list[Any], list[Any], list[Any]]:
     return model.variables, model.optimizer.variables, model.metrics_variables

@@ -1,4 +1,4 @@
-"""The machines that train together: read from TF_CONFIG, and waited for."""
+"""The machines that train together: read TF_CONFIG, and wait for the workers."""
 
 import json
 import os
@@ -6,25 +6,25 @@ import socket
 import time
 from dataclasses import dataclass
 
-# Seconds that workers have to come after the first one.
-PATIENCE = 600.0
+# Seconds that workers have to start after the first one.
+TIMEOUT = 600.0
 PAUSE = 0.5
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """What TF_CONFIG says.
+    """The workers in TF_CONFIG.
 
     Attributes:
         addresses: host:port of every worker, the chief first.
-        index: Which of them this process is.
+        index: The index of this process among them.
     """
 
     addresses: tuple[str, ...]
     index: int
 
 
-def read() -> "Cluster | None":
+def read() -> Cluster | None:
     """Return the cluster of the environment variable TF_CONFIG; None without it.
 
     Raises:
@@ -39,7 +39,7 @@ def read() -> "Cluster | None":
         jobs, task = config["cluster"], config["task"]
         # The order in which TensorFlow counts them.
         places = [
-            (job, index) for job in ("chief", "worker") for index in _count(jobs, job)
+            (job, index) for job in ("chief", "worker") for index in _indices(jobs, job)
         ]
         cluster = Cluster(
             tuple(jobs[job][index] for job, index in places),
@@ -56,38 +56,38 @@ def read() -> "Cluster | None":
     return cluster
 
 
-def gather(cluster: Cluster, patience: float = PATIENCE) -> None:
-    """Wait until every worker is there.
+def wait_for_workers(cluster: Cluster, timeout: float = TIMEOUT) -> None:
+    """Wait until every worker has started.
 
-    TensorFlow itself waits for an hour, deaf to Ctrl-C. Until it takes over, each
-    worker listens at its own address and tries those of the others.
+    TensorFlow itself waits for an hour and ignores Ctrl-C. Before it takes over, each
+    worker listens at its own address and connects to those of the others.
 
     Args:
         cluster: The workers.
-        patience: Seconds to wait.
+        timeout: Seconds to wait.
 
     Raises:
-        OSError: If this worker's port is taken, or a worker has not come in time.
+        OSError: If this worker's port is taken, or a worker has not started in time.
     """
     mine = cluster.addresses[cluster.index]
     missing = [address for address in cluster.addresses if address != mine]
-    deadline = time.monotonic() + patience
-    with _door(mine):
-        missing = _unanswered(missing)
+    deadline = time.monotonic() + timeout
+    with _listen(mine):
+        missing = _unreachable(missing)
         if missing:
             print(f"waiting for {', '.join(missing)}", flush=True)
         while missing:
             if time.monotonic() > deadline:
                 raise ConnectionError(
-                    f"After {patience:.0f} seconds not all workers are there. "
-                    f"Received: no answer from {', '.join(missing)}"
+                    f"Not all workers have started within {timeout:.0f} seconds. "
+                    f"Received: no connection to {', '.join(missing)}"
                 )
             time.sleep(PAUSE)
-            missing = _unanswered(missing)
+            missing = _unreachable(missing)
 
 
-def _door(address: str) -> socket.socket:
-    """Listen at an address' port, on all networks that the machine is in."""
+def _listen(address: str) -> socket.socket:
+    """Listen at an address' port, on all network interfaces."""
     both = socket.has_dualstack_ipv6()
     try:
         return socket.create_server(
@@ -102,15 +102,15 @@ def _door(address: str) -> socket.socket:
         ) from error
 
 
-def _unanswered(addresses: list[str]) -> list[str]:
-    """Return those addresses at which nobody listens."""
-    silent = []
+def _unreachable(addresses: list[str]) -> list[str]:
+    """Return those addresses at which no process listens."""
+    unreachable = []
     for address in addresses:
         try:
             socket.create_connection(_split(address), timeout=5).close()
         except OSError:
-            silent.append(address)
-    return silent
+            unreachable.append(address)
+    return unreachable
 
 
 def _split(address: str) -> tuple[str, int]:
@@ -118,7 +118,7 @@ def _split(address: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def _count(jobs: dict, job: str) -> range:
+def _indices(jobs: dict[str, list[str]], job: str) -> range:
     if set(jobs) - {"chief", "worker"}:
-        raise ValueError("of all jobs only chief and worker train")
+        raise ValueError("the only jobs that train are chief and worker")
     return range(len(jobs.get(job, ())))

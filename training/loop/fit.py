@@ -1,9 +1,12 @@
-"""Fitting a network: Keras' own loop, in as many calls as the image size changes."""
+"""Fit a network with Keras' own loop, one call of it for each size of the images."""
+
+from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import keras
 import numpy as np
@@ -12,14 +15,18 @@ import tensorflow as tf
 from fovea import models
 from fovea.models import augmentation, registry
 from fovea.training.datasets import load
+from fovea.training.datasets.dataset import Dataset
 from fovea.training.loop import batches as pipeline
-from fovea.training.loop import checkpoint, optimizers, strategies
+from fovea.training.loop import checkpoint, distributed, optimizers, strategies
 from fovea.training.loop.checkpoint import State
-from fovea.training.loop.checkpoint_callback import Keeper, stops_early
+from fovea.training.loop.checkpoint_callback import CheckpointCallback, stops_early
 from fovea.training.loop.progress import EpochProgress
-from fovea.training.loop.validation_model import Judge
+from fovea.training.loop.validation_model import ValidationModel
 from fovea.training.recipes.schema import Recipe
 from fovea.training.runs import environment
+
+# (input_shape, augmentation) -> the network to train instead of a new one.
+Build: TypeAlias = Callable[[tuple[int, int, int], "str | None"], keras.Model]
 
 
 @dataclass(frozen=True)
@@ -33,9 +40,9 @@ class Task:
         num_classes: Number of logits.
         images: uint8 (n, height, width, channels), to train on.
         labels: Integers (n,).
-        held_out: Images and labels to judge by; may be empty.
+        held_out: Images and labels to validate on; may be empty.
         seed: Of weights, shuffling, mixing and augmentation.
-        strategy: Over which devices training is spread.
+        strategy: The devices to train on.
     """
 
     model: str
@@ -59,9 +66,9 @@ class Task:
         )[1]
 
     def side(self, epoch: int) -> int:
-        """Return the side of the training images in an epoch."""
-        begun = [side for start, side in self.recipe.sizes if start <= epoch]
-        return begun[-1] if begun else self.input_shape[0]
+        """Return height and width of the training images in an epoch."""
+        sides = [side for start, side in self.recipe.sizes if start <= epoch]
+        return sides[-1] if sides else self.input_shape[0]
 
     def images_at(self, epoch: int) -> np.ndarray:
         """Return the training images at an epoch's size."""
@@ -77,15 +84,21 @@ class Task:
         return side, side, self.input_shape[2]
 
 
-def task_of(
-    model: str, dataset, recipe: Recipe, seed: int, strategy: tf.distribute.Strategy
+def make_task(
+    model: str,
+    dataset: Dataset,
+    recipe: Recipe,
+    seed: int,
+    strategy: tf.distribute.Strategy,
 ) -> Task:
-    """Return the task of training on a data set, a part of it held out.
+    """Return the task of training on a data set, with a part of it held out.
 
     Raises:
         ValueError: If no image would be left to train on.
     """
-    images, labels, *held_out = load.split(dataset, recipe.validation_split, seed)
+    images, labels, held_out_images, held_out_labels = load.split(
+        dataset, recipe.validation_split, seed
+    )
     return Task(
         model=model,
         recipe=recipe,
@@ -93,33 +106,36 @@ def task_of(
         num_classes=dataset.num_classes,
         images=images,
         labels=labels,
-        held_out=tuple(held_out),
+        held_out=(held_out_images, held_out_labels),
         seed=seed,
         strategy=strategy,
     )
 
 
-def first_state(
-    task: Task, build: "Callable | None" = None
-) -> "tuple[keras.Model, State]":
+def initial_state(task: Task, build: Build | None = None) -> tuple[keras.Model, State]:
     """Return a network that is ready to be trained, and its state.
 
     Args:
         task: What is trained.
-        build: None, or a function of (input_shape, augmentation) that returns the
-            network to train instead of a new one.
+        build: Builds the network to train; None for a new one.
+
+    Raises:
+        ValueError: If the network has several outputs, or does not allow the recipe's
+            sizes of the images.
     """
-    with strategies.explaining_losses(task.strategy):
-        with _in_place(task):
+    with strategies.reporting_lost_workers(task.strategy):
+        with _build_scope(task):
             if build is None:
                 model = _build(task, epoch=0)
                 registry.prepare(task.model, model, task.images_at(0))
             else:
                 model = build(task.shape_at(0), task.recipe.augmentation)
+            _check_outputs(model)
+            model = distributed.trainable(model, task.strategy)
         _check_sizes(task, model)
         compile_model(task, model)
         state = State()
-        state.take(model)
+        state.capture(model)
         return model, state
 
 
@@ -127,40 +143,37 @@ def fit(
     task: Task,
     state: State,
     *,
-    run: "Path | None",
-    model: "keras.Model | None" = None,
-    save_every: "int | None" = None,
+    run: Path | None,
+    model: keras.Model | None = None,
+    save_every: int | None = None,
     tensorboard: bool = False,
-) -> Keeper:
-    """Train from a state on: to the end, an early one, or an interruption.
+) -> CheckpointCallback:
+    """Train from a state until the end, early stopping or an interruption.
 
     Args:
         task: What is trained.
-        state: Where training stands; kept up to date.
-        run: The run directory; None in a process that neither writes nor shows.
-        model: The network that the state was taken from, if there is one.
+        state: The state to start from; kept up to date.
+        run: The run directory; None in a process that neither writes nor prints.
+        model: The network that the state was captured from, if there is one.
         save_every: Steps between checkpoints within an epoch.
         tensorboard: Whether to write TensorBoard's events.
 
     Returns:
-        What kept the run: it knows how training ended.
+        The callback that saved the run; its `status` says how training ended.
     """
     recipe = task.recipe
-    statistics = strategies.Statistics(task.strategy)
-    keeper = Keeper(
+    statistics = strategies.AverageStatistics(task.strategy)
+    validation_model = ValidationModel(task)
+    saving = CheckpointCallback(
         state,
-        Judge(task),
+        validation_model,
         run,
         steps_per_epoch=task.steps_per_epoch,
         patience=recipe.early_stopping,
         save_every=save_every,
-        before_saving=statistics.settle,
+        before_saving=statistics.average,
     )
-    callbacks = [
-        statistics,
-        augmentation.AlternateFlips(),
-        keeper,
-    ]
+    callbacks = [statistics, augmentation.AlternateFlips(), saving]
     progress = None
     if run is not None:
         if tensorboard:
@@ -177,20 +190,20 @@ def fit(
     try:
         if model is None and state.epoch and not state.step:
             model = rebuild(task, state, state.epoch)
-            state.give(model)
-            keeper.judge.take(model)
-            keeper.publish()  # the process may have been killed before
-        for epoch, step, end in legs(recipe, state.epoch, state.step):
+            state.restore(model)
+            validation_model.copy_weights(model)
+            saving.write_results()  # the process may have been killed before
+        for epoch, step, end in segments(recipe, state.epoch, state.step):
             if stops_early(state.rows, recipe.early_stopping):
                 break
             if model is None or model.input_shape[1:] != task.shape_at(epoch):
                 model = rebuild(task, state, epoch)
             if batches is None or batches.images.shape[1:] != task.shape_at(epoch):
-                batches = None  # before there are two sets of images
-                batches = batches_of(task, epoch)
-            with strategies.explaining_losses(task.strategy):
-                # Keras leaves the averages in the weights when it ends.
-                state.give(model)
+                batches = None  # frees its images before the next ones are made
+                batches = make_batches(task, epoch)
+            with strategies.reporting_lost_workers(task.strategy):
+                # Keras leaves the averages in the weights when fit ends.
+                state.restore(model)
                 strategies.spread_seeds(model, task.strategy)
                 model.fit(
                     batches.distributed(task.strategy, epoch, end, step),
@@ -201,23 +214,28 @@ def fit(
                     verbose=0,
                     callbacks=callbacks,
                 )
-            if keeper.status == "diverged":
+            if saving.status == "diverged":
                 break
     except KeyboardInterrupt:
         if strategies.across_machines(task.strategy):
-            raise  # the others, still training, cannot be asked for a checkpoint
-        keeper.interrupted()
+            raise  # a checkpoint needs the other machines, which are still training
+        saving.handle_interrupt()
     finally:
         if progress is not None:
             progress.close()
-    return keeper
+    return saving
 
 
-def legs(recipe: Recipe, epoch: int, step: int) -> Iterator[tuple[int, int, int]]:
-    """Divide what is left of a run into parts that one call of Keras' fit can do.
+def segments(recipe: Recipe, epoch: int, step: int) -> Iterator[tuple[int, int, int]]:
+    """Divide the rest of a run into segments for one call of Keras' fit each.
 
-    A part has images of one size, and begins within an epoch only if it ends with
+    A segment has images of one size, and begins within an epoch only if it ends with
     that epoch.
+
+    Args:
+        recipe: The recipe of the run.
+        epoch: Number of completed epochs.
+        step: Number of completed steps in the epoch after those.
 
     Yields:
         First epoch, first step in it, and the epoch after the last.
@@ -230,7 +248,7 @@ def legs(recipe: Recipe, epoch: int, step: int) -> Iterator[tuple[int, int, int]
 
 
 def _check_sizes(task: Task, model: keras.Model) -> None:
-    """Refuse progressive resizing that cannot be carried out to its end."""
+    """Refuse progressive resizing that a later epoch could not carry out."""
     height, width = task.input_shape[:2]
     for _, side in task.recipe.sizes:
         if height != width or side > height:
@@ -251,7 +269,7 @@ def _check_sizes(task: Task, model: keras.Model) -> None:
             )
 
 
-def batches_of(task: Task, epoch: int) -> pipeline.Batches:
+def make_batches(task: Task, epoch: int) -> pipeline.Batches:
     """Return the training images as batches, at an epoch's size."""
     return pipeline.Batches(
         task.images_at(epoch),
@@ -266,9 +284,9 @@ def batches_of(task: Task, epoch: int) -> pipeline.Batches:
 
 
 def rebuild(task: Task, state: State, epoch: int) -> keras.Model:
-    """Return a network for an epoch's image size that can take over the state."""
-    with _in_place(task):
-        model = _build(task, epoch)
+    """Return a compiled network for an epoch's image size, for `state.restore`."""
+    with _build_scope(task):
+        model = distributed.trainable(_build(task, epoch), task.strategy)
     checkpoint.freeze(model, state.frozen)
     compile_model(task, model)
     return model
@@ -285,34 +303,43 @@ def _build(task: Task, epoch: int) -> keras.Model:
 
 
 def compile_model(task: Task, model: keras.Model) -> None:
-    """Give a network the optimiser, loss and metrics of a task, ready for `fit`."""
+    """Compile a network with the optimiser, loss and metrics of a task.
+
+    Raises:
+        ValueError: If XLA is to compile a step that several devices share.
+    """
+    recipe = task.recipe
+    replicas = task.strategy.num_replicas_in_sync
+    jit_compile = environment.xla(recipe.xla, replicas)
+    strategies.check_xla(task.strategy, jit_compile)
+    with task.strategy.scope():
+        model.compile(
+            optimizer=optimizers.build(recipe, task.steps_per_epoch, replicas=replicas),
+            loss=keras.losses.CategoricalCrossentropy(
+                from_logits=True, label_smoothing=recipe.label_smoothing
+            ),
+            metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+            jit_compile=jit_compile,
+        )
+        model.optimizer.build(model.trainable_variables)
+        # Keras creates the metrics' variables in the first step; an epoch that is
+        # resumed needs them before that.
+        nothing = tf.zeros((1, task.num_classes))
+        with keras.StatelessScope():
+            model.compute_metrics(None, nothing, nothing)
+
+
+def _check_outputs(model: keras.Model) -> None:
     if len(model.outputs) != 1:
         raise ValueError(
             "A network that is trained must have one output, the logits. Received: "
             f"{', '.join(model.output_names)} of {model.name}"
         )
-    recipe = task.recipe
-    with task.strategy.scope():
-        model.compile(
-            optimizer=optimizers.build(recipe, task.steps_per_epoch),
-            loss=keras.losses.CategoricalCrossentropy(
-                from_logits=True, label_smoothing=recipe.label_smoothing
-            ),
-            metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
-            jit_compile=environment.xla(recipe.xla, task.strategy.num_replicas_in_sync),
-        )
-        model.optimizer.build(model.trainable_variables)
-        # Keras makes the metrics' variables in the first step, but an epoch that is
-        # resumed has values for them before that.
-        nothing = tf.zeros((1, task.num_classes))
-        with keras.StatelessScope():
-            model.compute_metrics(None, nothing, nothing)
-    strategies.adopt(model, task.strategy)
 
 
 @contextlib.contextmanager
-def _in_place(task: Task) -> Iterator[None]:
-    """Make what is built compute in the recipe's precision, on its devices."""
+def _build_scope(task: Task) -> Iterator[None]:
+    """Build models in the recipe's precision, on the task's devices."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(environment.precision(task.recipe.precision))
     try:

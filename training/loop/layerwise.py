@@ -1,9 +1,9 @@
-"""Pre-training block by block: each learns to classify before the next is added.
+"""Layer-wise pre-training: each block learns to classify before the next is added.
 
 Bengio, Lamblin, Popovici, Larochelle: "Greedy Layer-Wise Training of Deep Networks",
 NIPS 2006, section 4 (the supervised variant). A temporary head, the global average of
-the maps and one dense layer, turns what a block gives into classes; the blocks before
-it are frozen. Afterwards the network is trained as a whole, with a head of its own.
+the maps and one dense layer, classifies by the output of a block; the blocks before it
+are frozen. Afterwards the network is trained as a whole, with a head of its own.
 """
 
 import contextlib
@@ -17,7 +17,8 @@ from keras import layers
 
 from fovea.models import augmentation
 from fovea.models.anatomy.walk import anatomy
-from fovea.training.loop import checkpoint, fit, strategies
+from fovea.training.loop import checkpoint, distributed, fit, strategies
+from fovea.training.loop.batches import Batches
 from fovea.training.loop.checkpoint import State
 from fovea.training.loop.progress import EpochProgress
 from fovea.training.recipes.schema import Recipe
@@ -25,11 +26,11 @@ from fovea.training.runs import directory as runs
 
 
 def stage_recipe(recipe: Recipe, epochs: int) -> Recipe:
-    """Return how each block is trained.
+    """Return the recipe that each block is trained with.
 
     Args:
-        recipe: That of the whole training. Its optimiser, batch size and the course
-            of its learning rate, over `epochs`, are those of each block.
+        recipe: The recipe of the whole training. Each block has its optimiser, its
+            batch size and, over `epochs`, the course of its learning rate.
         epochs: Passes over the training images for each block.
 
     Raises:
@@ -60,24 +61,24 @@ def stages(model: keras.Model) -> list[list[str]]:
     return parts[:-1]
 
 
-def begin(
+def finish_pretraining(
     task: fit.Task,
     state: State,
     stage: Recipe,
-    model: "keras.Model | None",
-    run: "Path | None",
+    model: keras.Model | None,
+    run: Path | None,
 ) -> keras.Model:
-    """Train what is left of the blocks of a run, keeping each that is done.
+    """Train the remaining blocks of a run, with a checkpoint after each.
 
     Args:
         task: What will be trained as a whole afterwards.
-        state: Where the run stands, `blocks` of them trained; kept up to date.
-        stage: How each block is trained.
-        model: The network that the state was taken from, if there is one.
+        state: The state of the run, with `blocks` trained; kept up to date.
+        stage: The recipe of each block.
+        model: The network that the state was captured from, if there is one.
         run: The run directory; None in a process that does not write.
 
     Returns:
-        The network, as the state has it, ready to be trained as a whole.
+        The network in the updated state, ready to be trained as a whole.
 
     Raises:
         ValueError: If the loss of a block stops being a number.
@@ -85,19 +86,19 @@ def begin(
     """
     if model is None:
         model = fit.rebuild(task, state, 0)
-        state.give(model)
+        state.restore(model)
 
-    def keep(done: "int | None") -> None:
+    def save(done: int | None) -> None:
         state.blocks = done
-        state.take(model)
+        state.capture(model)
         if run is not None:
             checkpoint.write(run / runs.CHECKPOINT, state)
 
-    with strategies.explaining_losses(task.strategy):
+    with strategies.reporting_lost_workers(task.strategy):
         each = dataclasses.replace(task, recipe=stage)
-        pretrain(model, each, done=state.blocks or 0, after_block=keep)
+        pretrain(model, each, done=state.blocks or 0, after_block=save)
         fit.compile_model(task, model)  # averages of weights begin from here
-        keep(None)
+        save(None)
     return model
 
 
@@ -112,22 +113,22 @@ def pretrain(
 
     Args:
         model: A functional model, built in the strategy's scope.
-        task: What it is trained on, and how each block is: see `stage_recipe`.
-        done: Blocks that were trained before.
-        after_block: Is told how many blocks are trained, after each.
+        task: What it is trained on, with the recipe that `stage_recipe` returned.
+        done: Number of blocks that were trained before.
+        after_block: Called after each block with the number of trained blocks.
 
     Raises:
         ValueError: If the network is a single block, or the loss of one stops being
             a number.
     """
     parts = stages(model)
-    batches = fit.batches_of(task, 0)
+    batches = fit.make_batches(task, 0)
     for number, names in enumerate(parts[done:], done + 1):
-        with _alone(model, names) as learning:
+        with _only_trainable(model, names) as trained:
             if strategies.is_chief(task.strategy):
                 print(
                     f"pre-training block {number} of {len(parts)}: "
-                    f"{', '.join(learning)}",
+                    f"{', '.join(trained)}",
                     flush=True,
                 )
             _fit(_with_head(model, names[-1], task), task, batches)
@@ -135,8 +136,8 @@ def pretrain(
 
 
 @contextlib.contextmanager
-def _alone(model: keras.Model, names: list[str]) -> Iterator[list[str]]:
-    """Freeze all layers but these; yields those among them that learn."""
+def _only_trainable(model: keras.Model, names: list[str]) -> Iterator[list[str]]:
+    """Freeze all layers but these; yield the names of those with trained weights."""
     free = [layer for layer in model.layers if layer.trainable and layer.weights]
     try:
         for layer in free:
@@ -150,10 +151,10 @@ def _alone(model: keras.Model, names: list[str]) -> Iterator[list[str]]:
 def blocks(model: keras.Model) -> list[list[str]]:
     """Divide a network into blocks.
 
-    A network can be cut behind a layer whose output is all that the layers after it
-    get to see: not within a residual block or beside a branch. A block begins with
-    the first layer behind a cut that has a kernel to be trained, and ends before the
-    next such one; so normalisation, activation and pooling belong to the layer that
+    A network can be cut behind a layer whose output is the only input of the layers
+    after it: not within a residual block or beside a branch. A block begins with the
+    first layer behind a cut that has a trainable kernel, and ends before the next
+    such layer, so that normalisation, activation and pooling belong to the layer that
     they follow.
 
     Args:
@@ -161,10 +162,9 @@ def blocks(model: keras.Model) -> list[list[str]]:
 
     Returns:
         The names of each block's layers, in the order in which they are computed;
-        the last of a block is the one to cut behind.
+        the network is cut behind the last one of a block.
 
     Example:
-
     ```python
     blocks(models.build("lenet5", (28, 28, 1), 10))
     # [["c1", "s2"], ["c3", "s4"], ["c5", "flatten"], ["f6"], ["logits"]]
@@ -179,14 +179,16 @@ def blocks(model: keras.Model) -> list[list[str]]:
     piece: list[str] = []
     open_ends = 0
     for part in parts:
-        # What it takes is used once less, what it gives will be used.
+        # Its inputs have one use less, its output has all of them ahead.
         open_ends += bool(uses[part.name])
         for name in part.inputs:
             uses[name] -= 1
             open_ends -= not uses[name]
         piece.append(part.name)
         if open_ends <= 1:  # the cut, or the network's end
-            if not found or (_learns(model, piece) and _learns(model, found[-1])):
+            if not found or (
+                _has_kernel(model, piece) and _has_kernel(model, found[-1])
+            ):
                 found.append([])
             found[-1] += piece
             piece = []
@@ -194,8 +196,8 @@ def blocks(model: keras.Model) -> list[list[str]]:
     return [[name for name in block if name not in inputs] for block in found]
 
 
-def _learns(model: keras.Model, names: list[str]) -> bool:
-    """Return whether a kernel among these layers is trained."""
+def _has_kernel(model: keras.Model, names: list[str]) -> bool:
+    """Return whether one of these layers has a trainable kernel."""
     found = [model.get_layer(name) for name in names]
     return any(each.trainable and hasattr(each, "kernel") for each in found)
 
@@ -206,7 +208,8 @@ def _with_head(model: keras.Model, cut: str, task: fit.Task) -> keras.Model:
         x = model.get_layer(cut).output
         if len(x.shape) > 2:
             x = layers.GlobalAveragePooling2D(name="pretraining_pool")(x)
-        # By the block alone, so that a run that is resumed draws the same weights.
+        # The seed depends on the block alone, so that a resumed run draws the same
+        # weights.
         seed = (task.seed + zlib.crc32(cut.encode())) % 2**31
         x = layers.Dense(
             task.num_classes,
@@ -214,14 +217,15 @@ def _with_head(model: keras.Model, cut: str, task: fit.Task) -> keras.Model:
             dtype="float32",
             name="pretraining",
         )(x)
-        return keras.Model(model.inputs, x, name=f"{model.name}_{cut}")
+        part = keras.Model(model.inputs, x, name=f"{model.name}_{cut}")
+        return distributed.trainable(part, task.strategy)
 
 
-def _fit(model: keras.Model, task: fit.Task, batches) -> None:
+def _fit(model: keras.Model, task: fit.Task, batches: Batches) -> None:
     fit.compile_model(task, model)
     strategies.spread_seeds(model, task.strategy)
     callbacks = [
-        strategies.Statistics(task.strategy),
+        strategies.AverageStatistics(task.strategy),
         augmentation.AlternateFlips(),
         keras.callbacks.TerminateOnNaN(),
     ]

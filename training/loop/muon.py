@@ -1,11 +1,14 @@
 """Muon: momentum whose direction is made orthogonal before each step."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
 # Of the polynomial that drives all singular values towards 1; Jordan et al. 2024.
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
-# What airbench takes; the paper's five leave the singular values closer to 1.
+# As in airbench; the five of the paper leave the singular values closer to 1.
 _ROUNDS = 3
 
 
@@ -17,18 +20,18 @@ class Muon(keras.optimizers.Optimizer):
     A convolution's kernel (h, w, C, K) is treated as the matrix (h * w * C, K): the
     step along its momentum is replaced by the nearest matrix with orthogonal rows
     or columns, so that rare directions are learned as fast as frequent ones.
-    `keras.optimizers.Muon` leaves convolutions to AdamW.
+    `keras.optimizers.Muon` updates convolutions by AdamW.
 
-    All other variables follow their gradients with Nesterov momentum, each kind at
-    a multiple of the learning rate, since the length of a Muon step does not depend
-    on the gradient's, and theirs does.
+    All other variables follow their gradients with Nesterov momentum, at a multiple
+    of the learning rate, since the length of a Muon step does not depend on the
+    gradient's, and theirs does.
 
     Args:
         learning_rate: Float or schedule: a Muon step's length in each singular
             direction.
-        momentum: Of the convolutions' steps.
-        dense_factor: Dense kernels learn at this multiple of the learning rate.
-        vector_factor: Biases and normalisations do at this one.
+        momentum: Momentum of convolutions.
+        dense_factor: Multiple of the learning rate for dense kernels.
+        vector_factor: Multiple of the learning rate for biases and normalisations.
         other_momentum: Momentum of dense kernels and vectors.
         unit_filters: Scale every convolution, before each step, to filters of
             length 1 on average. Right where a normalisation follows, which makes
@@ -42,14 +45,14 @@ class Muon(keras.optimizers.Optimizer):
 
     def __init__(
         self,
-        learning_rate=0.1,
+        learning_rate: Any = 0.1,
         momentum: float = 0.6,
         dense_factor: float = 1.0,
         vector_factor: float = 1.0,
         other_momentum: float = 0.85,
         unit_filters: bool = False,
         name: str = "muon",
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(learning_rate=learning_rate, name=name, **kwargs)
         for label, value in (
@@ -66,13 +69,17 @@ class Muon(keras.optimizers.Optimizer):
         self.other_momentum = other_momentum
         self.unit_filters = unit_filters
 
-    def build(self, variables):
+    def build(self, variables: Sequence[keras.Variable]) -> None:
+        """Create a momentum for each variable."""
         if self.built:
             return
         super().build(variables)
         self.momentums = self.add_optimizer_variables(variables, "momentum")
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(
+        self, gradient: Any, variable: keras.Variable, learning_rate: Any
+    ) -> None:
+        """Update one variable by its gradient."""
         rate = ops.cast(learning_rate, variable.dtype)
         gradient = ops.cast(gradient, variable.dtype)
         velocity = self.momentums[self._get_variable_index(variable)]
@@ -93,7 +100,8 @@ class Muon(keras.optimizers.Optimizer):
         step = ops.reshape(orthogonalise(matrix), variable.shape)
         self.assign(variable, value - rate * step)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of the constructor."""
         return {
             **super().get_config(),
             "momentum": self.momentum,
@@ -104,7 +112,7 @@ class Muon(keras.optimizers.Optimizer):
         }
 
 
-def orthogonalise(matrix):
+def orthogonalise(matrix: Any) -> Any:
     """Return roughly the nearest matrix with orthogonal rows or columns.
 
     A Newton-Schulz iteration: an odd polynomial applied to the matrix acts on its

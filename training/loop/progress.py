@@ -1,7 +1,8 @@
-"""What a person sees while a model trains."""
+"""Print the progress of training."""
 
 import sys
 import time
+from typing import Any
 
 import keras
 from rich.console import Console
@@ -15,13 +16,13 @@ from rich.progress import (
 
 
 class EpochProgress(keras.callbacks.Callback):
-    """A bar with speed and time left; without a terminal, a line an epoch.
+    """Show a bar with speed and remaining time; without a terminal, a line an epoch.
 
     Args:
         batch_size: Images in a step.
         steps_per_epoch: Steps in an epoch.
         epochs: Epochs of the whole run.
-        done: Steps that were done before.
+        done: Number of steps done before.
     """
 
     def __init__(self, batch_size: int, steps_per_epoch: int, epochs: int, done: int):
@@ -33,7 +34,8 @@ class EpochProgress(keras.callbacks.Callback):
         self.console = Console(file=sys.stdout)
         self.bar: Progress | None = None
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Show the bar."""
         if self.bar is None and self.console.is_terminal:
             self.bar = Progress(
                 TextColumn("{task.description}"),
@@ -50,18 +52,23 @@ class EpochProgress(keras.callbacks.Callback):
                 "training", total=self.steps, completed=self.done, speed=0.0
             )
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Start to measure the speed."""
         self.epoch_started = time.perf_counter()
         self.speed = 0.0
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(
+        self, batch: int, logs: dict[str, Any] | None = None
+    ) -> None:
+        """Advance the bar by a step."""
         self.done += 1
         seconds = time.perf_counter() - self.epoch_started
         self.speed = (batch + 1) * self.batch_size / seconds
         if self.bar is not None:
             self.bar.update(self.task, completed=self.done, speed=self.speed)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Print the metrics of the epoch."""
         logs = logs or {}
         figures = [f"epoch {epoch + 1:>3}/{self.epochs}"]
         figures.append(f"loss {logs['loss']:.4f}")
@@ -73,7 +80,7 @@ class EpochProgress(keras.callbacks.Callback):
         self.console.print("  ".join(figures), highlight=False, soft_wrap=True)
 
     def close(self):
-        """Take the bar off the terminal; also after an interruption."""
+        """Remove the bar from the terminal; also after an interruption."""
         if self.bar is not None:
             self.bar.stop()
             self.bar = None

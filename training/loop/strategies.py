@@ -1,20 +1,23 @@
-"""Over which devices training is spread: one, a machine's, or those of many machines.
+"""The devices that training runs on: one, one machine's, or those of many machines.
 
-Keras' fit hands each batch out to replicas of the model, one for each device, and
-adds up their gradients; TensorFlow's strategies hold the replicas and carry the sums.
-What Keras 3 leaves undone or does otherwise than with one device is put right here:
+Keras' fit divides each batch among replicas of the model, one for each device, and
+sums their gradients; TensorFlow's strategies hold the replicas and compute the sums.
+Keras 3 differs from training on one device in some places, which are corrected:
 
 - It draws the same random numbers on all replicas: `spread_seeds`.
-- It leaves each replica its own batch statistics: `Statistics`.
-- It clips the gradients of each replica before it adds them up, and across machines
-  its fit fails on two lines: `adopt`.
+- It leaves each replica its own batch statistics: `AverageStatistics`.
+- It clips the gradients of each replica before it sums them, and across machines its
+  fit fails in two places: `fovea.training.loop.distributed`.
 """
+
+from __future__ import annotations
 
 import contextlib
 import functools
 import os
 import signal
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -23,7 +26,7 @@ from fovea.training.loop import cluster
 
 NAMES = ("auto", "single", "mirrored", "multiworker")
 # What TensorFlow raises when it can no longer reach a worker.
-LOST = (
+LOST_WORKER_ERRORS = (
     tf.errors.AbortedError,
     tf.errors.CancelledError,
     tf.errors.DeadlineExceededError,
@@ -37,21 +40,22 @@ LOST = (
 def resolve(name: str) -> tf.distribute.Strategy:
     """Return the strategy of a name.
 
-    Several machines are told of each other by the environment variable TF_CONFIG,
-    as TensorFlow documents it, and all of them are given the same command.
+    Several machines find each other by the environment variable TF_CONFIG, as
+    TensorFlow documents it, and run the same command.
 
     Args:
-        name: "single"; "mirrored", all devices of a kind of this machine;
-            "multiworker", those of all machines in TF_CONFIG; or "auto", the first
-            of multiworker, mirrored and single for which there is more than one.
+        name: "single"; "mirrored", this machine's GPUs, or its CPUs without one;
+            "multiworker", the devices of all machines in TF_CONFIG; or "auto", the
+            first of multiworker, mirrored (GPUs only) and single that has more than
+            one device, or else single.
 
     Returns:
-        A `tf.distribute.Strategy`. To be asked for before TensorFlow's devices are
-        used; asked again, it is the same.
+        A `tf.distribute.Strategy`, the same one whenever a process calls this; the
+        first call must come before TensorFlow's devices are used.
 
     Raises:
         ValueError: If there is no such name, no TF_CONFIG or only one device.
-        OSError: If a port is taken or another worker does not come.
+        OSError: If a port is taken or another worker does not start in time.
     """
     if name not in NAMES:
         raise ValueError(
@@ -82,7 +86,7 @@ def resolve(name: str) -> tf.distribute.Strategy:
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Return whether this process is the one that writes the run and speaks."""
+    """Return whether this process is the one that writes the run and prints."""
     return strategy.extended.should_checkpoint
 
 
@@ -91,42 +95,33 @@ def across_machines(strategy: tf.distribute.Strategy) -> bool:
     return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
-def adopt(model: keras.Model, strategy: tf.distribute.Strategy) -> None:
-    """Make Keras' fit work for a model as it works on one device.
+def check_xla(strategy: tf.distribute.Strategy, jit_compile: bool | str) -> None:
+    """Refuse XLA where several devices share a step.
 
     Args:
-        model: A Keras model that was built and compiled in the strategy's scope, its
-            optimiser and metrics built as well.
         strategy: The strategy.
+        jit_compile: Keras' `jit_compile`.
 
     Raises:
-        ValueError: If XLA is to compile what several devices do together.
+        ValueError: If XLA is to compile a step of several devices.
     """
     replicas = strategy.num_replicas_in_sync
-    if replicas > 1:
-        if model.jit_compile:
-            raise ValueError(
-                "XLA does not compile a step that several devices share; xla=auto "
-                f"does without. Received: xla=True with {replicas} devices"
-            )
-        optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-        _clip_together(optimizer, replicas)
-    if across_machines(strategy):
-        # Keras would build what is built already from the mean of a first batch,
-        # which it asks of TensorFlow in a form that works within one machine only.
-        model._maybe_symbolic_build = lambda *args, **kwargs: None
-        # And it averages the figures that replicas return along their first axis,
-        # which its own figures do not have.
-        step = model.train_step
-        model.train_step = lambda data: {
-            name: figure[tf.newaxis] for name, figure in step(data).items()
-        }
+    if replicas > 1 and jit_compile:
+        raise ValueError(
+            "XLA does not compile a step that several devices share; with xla=auto it "
+            f"is off. Received: xla=True with {replicas} devices"
+        )
 
 
 def spread_seeds(model: keras.Model, strategy: tf.distribute.Strategy) -> None:
-    """Have each replica draw random numbers of its own, the first those it has.
+    """Make each replica draw random numbers of its own; the first keeps its state.
 
-    To be called whenever the model's random states were set; twice changes nothing.
+    To be called whenever the model's random states were set; calling it twice changes
+    nothing.
+
+    Args:
+        model: The model, whose seed generators are changed.
+        strategy: The strategy that it was built under.
     """
     if strategy.num_replicas_in_sync == 1:
         return
@@ -138,21 +133,21 @@ def spread_seeds(model: keras.Model, strategy: tf.distribute.Strategy) -> None:
         and variable.path.endswith("seed_generator_state")
     ]
 
-    def spread():
+    def spread() -> None:
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         for state in states:
             seed, counter = tf.unstack(state.read_value())
             seed = seed % 2**32 + tf.cast(replica, state.dtype) * 2**32
             state.assign(tf.stack([seed, counter]))
 
-    _everywhere(strategy, spread)()
+    _on_every_replica(strategy, spread)()
 
 
-class Statistics(keras.callbacks.Callback):
-    """Averages what normalisations gathered on each replica, after every epoch.
+class AverageStatistics(keras.callbacks.Callback):
+    """Average the batch statistics of the replicas after every epoch.
 
-    To come first of the callbacks, so that all others see the averages.
-    `settle` does it at any other moment, on all machines at the same one.
+    It must be the first of the callbacks, so that the others see the averages. Within
+    an epoch `average` does the same, if all machines call it at the same step.
 
     Args:
         strategy: The strategy.
@@ -162,7 +157,8 @@ class Statistics(keras.callbacks.Callback):
         super().__init__()
         self.strategy = strategy
 
-    def set_model(self, model):
+    def set_model(self, model: keras.Model) -> None:
+        """Find the model's batch statistics."""
         super().set_model(model)
         self.statistics = [
             weight.value
@@ -170,17 +166,18 @@ class Statistics(keras.callbacks.Callback):
             if layer.trainable
             for weight in layer.non_trainable_weights
         ]
-        self.average = _everywhere(self.strategy, self._average)
+        self._average_all = _on_every_replica(self.strategy, self._average)
 
-    def on_epoch_end(self, epoch, logs=None):
-        self.settle()
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Average the statistics."""
+        self.average()
 
-    def settle(self) -> None:
+    def average(self) -> None:
         """Replace every replica's statistics by the averages."""
         if self.statistics and self.strategy.num_replicas_in_sync > 1:
-            self.average()
+            self._average_all()
 
-    def _average(self):
+    def _average(self) -> None:
         replica = tf.distribute.get_replica_context()
         means = replica.all_reduce(
             tf.distribute.ReduceOp.MEAN,
@@ -191,51 +188,36 @@ class Statistics(keras.callbacks.Callback):
 
 
 @contextlib.contextmanager
-def explaining_losses(strategy: tf.distribute.Strategy) -> Iterator[None]:
-    """Say in one sentence what TensorFlow says when another worker is lost.
+def reporting_lost_workers(strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """Turn TensorFlow's errors about a lost worker into one with a short message.
 
     Raises:
         ConnectionError: In place of TensorFlow's errors.
     """
     try:
         yield
-    except LOST as error:
+    except LOST_WORKER_ERRORS as error:
         if not across_machines(strategy):
             raise
-        # Behind a list of every function that was being called.
+        # The reason follows a list of all functions on the stack.
         reason = error.message.rpartition("aborted by:")[2].strip().splitlines()[0]
         raise ConnectionError(
             "Another worker was lost, and training ends with it. Start all workers "
-            "again, going on with --resume where training has begun. Received: "
+            "again, with --resume if training had begun. Received: "
             f"{reason}"
         ) from error
 
 
-def _everywhere(strategy: tf.distribute.Strategy, function: Callable) -> Callable:
+def _on_every_replica(
+    strategy: tf.distribute.Strategy, function: Callable[[], None]
+) -> Callable[[], None]:
     """Return a function that calls another one on every replica, as a graph."""
-    # A lambda would be the same code for every model, and TensorFlow warn of tracing
-    # it anew.
+    # A lambda would be the same code for every model, and TensorFlow would warn of
+    # retracing it.
     return tf.function(functools.partial(strategy.run, function), autograph=False)
 
 
-def _clip_together(optimizer: keras.optimizers.Optimizer, replicas: int) -> None:
-    """Have an optimiser clip the sum of all replicas' gradients."""
-    norm, apply = optimizer.global_clipnorm, optimizer.apply
-    if norm is None:
-        return
-
-    def clipped(grads, trainable_variables=None):
-        replica = tf.distribute.get_replica_context()
-        total = replica.all_reduce(tf.distribute.ReduceOp.SUM, list(grads))
-        total, _ = tf.clip_by_global_norm(total, norm)
-        # Keras will add up as many of these.
-        return apply([each / replicas for each in total], trainable_variables)
-
-    optimizer.global_clipnorm = None
-    optimizer.apply = clipped
-
-
-# One of each in a process: the sums of two would be taken for one another's.
+# One of each in a process: the collective operations of two would be mixed up.
 @functools.cache
 def _mirrored(devices: tuple[str, ...]) -> tf.distribute.Strategy:
     return tf.distribute.MirroredStrategy(devices)
@@ -243,13 +225,13 @@ def _mirrored(devices: tuple[str, ...]) -> tf.distribute.Strategy:
 
 @functools.cache
 def _multiworker(machines: cluster.Cluster) -> tf.distribute.Strategy:
-    cluster.gather(machines)
+    cluster.wait_for_workers(machines)
     before = signal.getsignal(signal.SIGTERM)
     strategy = tf.distribute.MultiWorkerMirroredStrategy()
-    # TensorFlow takes note of the signal and goes on.
+    # TensorFlow's handler records the signal and does not end the process.
     signal.signal(signal.SIGTERM, before)
     return strategy
 
 
-def _devices(kind: str) -> tuple[str, ...]:
-    return tuple(device.name for device in tf.config.list_logical_devices(kind))
+def _devices(device_type: str) -> tuple[str, ...]:
+    return tuple(device.name for device in tf.config.list_logical_devices(device_type))

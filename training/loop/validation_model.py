@@ -1,4 +1,8 @@
-"""The model that a run is judged by, and that it leaves behind."""
+"""The model that a run evaluates and saves, with the weights of the trained one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import keras
 import tensorflow as tf
@@ -7,20 +11,23 @@ from fovea import models
 from fovea.training.loop import optimizers
 from fovea.training.runs import environment
 
+if TYPE_CHECKING:
+    from fovea.training.loop.fit import Task
+
 BATCH_SIZE = 500
 
 
-class Judge:
-    """The network as it will answer, with the weights of the one being trained.
+class ValidationModel:
+    """The network as it is served, with the weights of the one being trained.
 
-    It has no augmentation layers, takes images of full size, computes in float32,
-    and has the averaged weights where the recipe averages.
+    It is a plain functional model without augmentation layers, takes images of full
+    size, computes in float32, and has the averaged weights if the recipe averages.
 
     Args:
-        task: What is trained; see `fovea.training.loop.fit.Task`.
+        task: What is trained.
     """
 
-    def __init__(self, task):
+    def __init__(self, task: Task):
         self.model = models.build(
             task.model, task.input_shape, task.num_classes, **task.recipe.options
         )
@@ -36,8 +43,8 @@ class Judge:
             else None
         )
 
-    def take(self, model: keras.Model) -> None:
-        """Take over the weights of the model being trained."""
+    def copy_weights(self, model: keras.Model) -> None:
+        """Copy the weights, or their averages, of the model being trained."""
         averages = optimizers.averages(model)
         self.model.set_weights(
             [
@@ -46,9 +53,9 @@ class Judge:
             ]
         )
 
-    def measure(self) -> dict[str, float]:
-        """Return val_loss and val_accuracy; nothing without held-out images."""
+    def evaluate(self) -> dict[str, float]:
+        """Return val_loss and val_accuracy; an empty dict without held-out images."""
         if self.held_out is None:
             return {}
-        figures = self.model.evaluate(self.held_out, verbose=0, return_dict=True)
-        return {f"val_{name}": figures[name] for name in ("loss", "accuracy")}
+        metrics = self.model.evaluate(self.held_out, verbose=0, return_dict=True)
+        return {f"val_{name}": metrics[name] for name in ("loss", "accuracy")}

@@ -1,21 +1,23 @@
-"""The run directory: everything needed to judge, repeat, resume and export a run.
+"""The run directory: everything needed to evaluate, repeat, resume or export a run.
 
-config.json       what was asked for: model, options, data set, recipe, seed
+config.json       the settings: model, options, data set, recipe, seed
 environment.json  versions, machine and settings it ran with
 history.csv       one row for each whole epoch
-metrics.json      what came out, and whether the run came to its end
-model.keras       the model that answers: without augmentation, in float32, with
+metrics.json      the results, and whether the run is complete
+model.keras       the model as it is served: without augmentation, in float32, with
                   averaged weights where the recipe averages; as of the last whole
                   epoch, or of the best one where early stopping ended the run
-best.keras        the same as of the epoch with the best held-out accuracy
-checkpoint.npz    everything that training goes on from
-report.html       all of this as a page, and with it
-mistakes/         the most confident mistakes, as `evaluate` found them
-inspect/          the page and the pictures that `inspect` made
+best.keras        the same, of the epoch with the best held-out accuracy
+checkpoint.npz    everything that training resumes from
+report.html       all of this as a page
+mistakes/         pictures of the most confident mistakes, by `evaluate`
+inspect/          the page and the pictures of `inspect`
 tensorboard/      with --tensorboard
 
 Files are replaced whole: each is, at any moment, either the old or the new one.
 """
+
+from __future__ import annotations
 
 import contextlib
 import csv
@@ -26,7 +28,7 @@ import shutil
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import keras
@@ -37,15 +39,15 @@ BEST = "best.keras"
 
 
 def default_path(model: str, dataset: str) -> Path:
-    """Return a run directory's path that says what ran and when."""
+    """Return a path for a run directory, with model, data set and time in its name."""
     return Path("runs") / f"{model}-{dataset}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
 def check_new(run: Path) -> None:
-    """Refuse a run directory that holds something already.
+    """Refuse a run directory that is not new or empty.
 
     Raises:
-        ValueError: If it does.
+        ValueError: If it holds something.
     """
     if run.exists() and (not run.is_dir() or any(run.iterdir())):
         raise ValueError(
@@ -56,10 +58,10 @@ def check_new(run: Path) -> None:
 
 @contextlib.contextmanager
 def create(run: Path) -> Iterator[Path]:
-    """Make a run directory that appears when what is first in it is complete.
+    """Create a run directory that appears when its first files are complete.
 
     Args:
-        run: Its path; may exist if it is empty.
+        run: Its path; it may exist if it is empty.
 
     Yields:
         The directory to fill, hidden beside that path.
@@ -87,7 +89,7 @@ def create(run: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def read_config(run: Path) -> dict:
+def read_config(run: Path) -> dict[str, Any]:
     """Return config.json of a run.
 
     Raises:
@@ -97,26 +99,26 @@ def read_config(run: Path) -> dict:
         return json.loads((run / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ValueError(
-            "A run directory, as `fovea train` makes it, has a readable config.json. "
+            "A run directory, as `fovea train` writes it, has a readable config.json. "
             f"Received: run={run} ({error})"
         ) from error
 
 
-def read_metrics(run: Path) -> dict:
-    """Return metrics.json of a run, or {} while there is none."""
+def read_metrics(run: Path) -> dict[str, Any]:
+    """Return metrics.json of a run, or {} if there is none yet."""
     path = run / "metrics.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Replace a file by one that takes its name when it is whole and on the disk.
+    """Replace a file by a new one when that is complete and on the disk.
 
     Yields:
         The path to write to.
 
     Raises:
-        OSError: If it cannot be written; what had the name before is still there.
+        OSError: If it cannot be written; the old file is kept then.
     """
     partial = path.with_name(f".partial-{path.name}")
     try:
@@ -131,13 +133,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def replacing_directory(path: Path) -> Iterator[Path]:
-    """Replace a directory by one that takes its name when it is whole.
+    """Replace a directory by a new one when that is complete.
 
     Yields:
         An empty directory to fill, hidden beside that path.
 
     Raises:
-        OSError: If it cannot be written; what had the name before is still there.
+        OSError: If it cannot be written; the old file is kept then.
     """
     partial = path.with_name(f".{path.name}.partial")
     old = path.with_name(f".{path.name}.old")
@@ -160,14 +162,14 @@ def replacing_directory(path: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def write_json(path: Path, value: dict) -> None:
+def write_json(path: Path, value: dict[str, Any]) -> None:
     """Replace a JSON file."""
     with replacing(path) as partial:
         partial.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
 
-def write_history(path: Path, rows: list[dict]) -> None:
-    """Replace a table: a row for each epoch, under the names of the first one's."""
+def write_history(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Replace a CSV file: a row for each epoch, with the keys of the first as head."""
     with (
         replacing(path) as partial,
         partial.open("w", newline="", encoding="utf-8") as file,
@@ -178,7 +180,7 @@ def write_history(path: Path, rows: list[dict]) -> None:
 
 
 def read_history(run: Path) -> list[dict[str, float]]:
-    """Return the rows of history.csv, without the cells that have no figure."""
+    """Return the rows of history.csv, without empty cells."""
     path = run / "history.csv"
     if not path.exists():
         return []
@@ -189,7 +191,7 @@ def read_history(run: Path) -> list[dict[str, float]]:
         ]
 
 
-def save_model(path: Path, model: "keras.Model") -> None:
+def save_model(path: Path, model: keras.Model) -> None:
     """Replace a .keras file."""
     with replacing(path) as partial:
         model.save(partial)
@@ -202,7 +204,7 @@ def copy(source: Path, target: Path) -> None:
 
 
 def flush_directory(directory: Path) -> None:
-    """Have the operating system write a directory's names to the disk."""
+    """Flush a directory's entries to the disk."""
     if os.name != "posix":
         return
     descriptor = os.open(directory, os.O_RDONLY)

@@ -1,20 +1,17 @@
-"""What a result depends on besides the code: versions, machine, settings."""
+"""The environment that a result depends on: versions, machine, settings."""
 
 import os
 import platform
 import sys
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from fovea.models import backend
 
 
-def describe() -> dict:
-    """Return versions, platform, CPU, devices and environment.
-
-    Returns:
-        A JSON-serialisable dict.
-    """
+def describe() -> dict[str, Any]:
+    """Return versions, platform, CPU, devices and environment, as JSON values."""
     import tensorflow as tf
 
     packages = ("tensorflow", "keras", "numpy")
@@ -30,15 +27,15 @@ def describe() -> dict:
     }
 
 
-def precision(asked: str) -> str:
+def precision(policy: str) -> str:
     """Return the dtype policy to train with.
 
     Args:
-        asked: A policy, or "auto": float32 on CPUs, where half the digits are no
-            faster; on GPUs 16 bits, of the kind that their matrix units have.
+        policy: A policy, or "auto": float32 on CPUs, where 16 bits are no faster; on
+            GPUs the 16-bit type of their matrix units.
     """
-    if asked != "auto":
-        return asked
+    if policy != "auto":
+        return policy
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
@@ -49,16 +46,15 @@ def precision(asked: str) -> str:
     return "mixed_bfloat16" if capability >= (8, 0) else "mixed_float16"
 
 
-def xla(asked: "str | bool", replicas: int = 1) -> "str | bool":
+def xla(setting: str | bool, replicas: int = 1) -> str | bool:
     """Return Keras' `jit_compile`.
 
     Args:
-        asked: True, False or "auto": not on CPUs; on GPUs wherever Keras knows that
-            it works.
+        setting: True, False or "auto": off on CPUs; on GPUs Keras' own choice.
         replicas: Devices that share a step; XLA compiles for one.
     """
-    if asked != "auto":
-        return asked
+    if setting != "auto":
+        return setting
     return "auto" if backend.has_gpu() and replicas == 1 else False
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fovea.training.commands import augment as contact_sheet
+from fovea.training.commands import augment as command
 from fovea.training.datasets import load as data
+from fovea.training.rendering import contact_sheet
 
 RNG = np.random.default_rng(0)
 
@@ -29,8 +30,8 @@ def small_data_sets(monkeypatch):
 
 def augment(*words) -> int:
     parser = argparse.ArgumentParser()
-    contact_sheet.add_arguments(parser)
-    return contact_sheet.run(parser.parse_args(list(map(str, words)), _args()))
+    command.add_arguments(parser)
+    return command.run(parser.parse_args(list(map(str, words)), _args()))
 
 
 def _args():
@@ -55,7 +56,7 @@ def test_writes_a_picture(dataset, policy, tmp_path, capsys):
 
 def test_default_name_and_seed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(contact_sheet, "EPOCHS", 2)
+    monkeypatch.setattr(command, "EPOCHS", 2)
 
     def picture(seed):
         global RNG

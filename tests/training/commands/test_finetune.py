@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from fovea import cli, models
-from fovea.training.commands import finetune
+from fovea.training.commands import finetune as finetune_command
 from fovea.training.evaluation.evaluate import evaluate
+from fovea.training.loop import finetune
 from fovea.training.loop.train import resume, train
 from fovea.training.recipes.schema import Recipe
 from fovea.training.runs import directory as runs
@@ -33,7 +34,7 @@ def two_classes(digits):
 def tuned(run_directory, two_classes, tmp_path_factory):
     run = tmp_path_factory.mktemp("runs") / "tuned"
     recipe = Recipe(epochs=3, batch_size=32, augmentation="none")
-    build = finetune.body(run_directory, two_classes, {}, "s4")
+    build = finetune.builder(run_directory, two_classes, {}, "s4")
     train("lenet5", two_classes, run, recipe, build=build)
     return run
 
@@ -45,7 +46,7 @@ def weights_of(model):
 @pytest.mark.slow
 def test_the_body_starts_from_the_run_and_the_head_anew(run_directory, two_classes):
     before = weights_of(load_model(run_directory))
-    model = finetune.body(run_directory, two_classes, {})((28, 28, 1), "mnist")
+    model = finetune.builder(run_directory, two_classes, {})((28, 28, 1), "mnist")
     after = weights_of(model)
     assert model.output_shape == (None, 2)
     for name in ("c1", "c3", "c5", "f6"):
@@ -74,7 +75,7 @@ def test_a_tuned_run_can_be_exported(tuned):
 @pytest.mark.slow
 def test_what_is_frozen_stays_so_when_training_goes_on(tuned, two_classes, tmp_path):
     recipe = Recipe(epochs=1, batch_size=32, augmentation="none", schedule="constant")
-    build = finetune.body(tuned, two_classes, {}, "c1")
+    build = finetune.builder(tuned, two_classes, {}, "c1")
     train("lenet5", two_classes, tmp_path / "run", recipe, build=build)
     assert resume(tmp_path / "run", two_classes, epochs=2)["epochs_completed"] == 2
     before = weights_of(load_model(tuned))
@@ -88,7 +89,7 @@ def test_frozen_batch_statistics_do_not_move(digits, two_classes, tmp_path):
     options = {"normalisation": "batch"}
     recipe = Recipe(epochs=1, batch_size=50, augmentation="none", options=options)
     train("lenet5", digits, tmp_path / "source", recipe)
-    build = finetune.body(tmp_path / "source", two_classes, options, "s2")
+    build = finetune.builder(tmp_path / "source", two_classes, options, "s2")
     train("lenet5", two_classes, tmp_path / "tuned", recipe, build=build)
     before = weights_of(load_model(tmp_path / "source"))
     after = weights_of(load_model(tmp_path / "tuned"))
@@ -117,7 +118,7 @@ def test_the_head_is_what_depends_on_the_classes(name, digits, tmp_path):
     with runs.create(run) as partial:
         runs.write_json(partial / "config.json", config)
         runs.save_model(partial / runs.MODEL, source)
-    same_number = finetune.body(run, colour, {})(colour.input_shape, None)
+    same_number = finetune.builder(run, colour, {})(colour.input_shape, None)
     before, after = weights_of(source), weights_of(same_number)
     new = [
         layer
@@ -134,12 +135,12 @@ def test_the_head_is_what_depends_on_the_classes(name, digits, tmp_path):
     [
         ("s5", r"no such layer.*its layers with weights are c1, c3, c5, f6, logits"),
         ("c33", r"did you mean c3\?"),
-        ("logits", r"The head, logits, is new and has to be trained"),
+        ("logits", r"The head, logits, is new and must be trained"),
     ],
 )
 def test_what_cannot_be_frozen_is_told(run_directory, two_classes, layer, rule):
     with pytest.raises(ValueError, match=f"{rule}.*Received: --freeze-until {layer}"):
-        finetune.body(run_directory, two_classes, {}, layer)
+        finetune.builder(run_directory, two_classes, {}, layer)
 
 
 def test_images_that_do_not_fit_are_told(run_directory, two_classes):
@@ -148,10 +149,10 @@ def test_images_that_do_not_fit_are_told(run_directory, two_classes):
     )
     rule = r"layer f6 .* for images of 28 x 28 x 1, .*Received: images of 40 x 40 x 1"
     with pytest.raises(ValueError, match=rule):
-        finetune.body(run_directory, larger, {})
+        finetune.builder(run_directory, larger, {})
     other = {"normalisation": "batch"}
     with pytest.raises(ValueError, match=r"layer c1 .*options=\{\}.*'batch'"):
-        finetune.body(run_directory, two_classes, other)
+        finetune.builder(run_directory, two_classes, other)
 
 
 @pytest.mark.slow
@@ -164,7 +165,7 @@ def test_the_command_leaves_an_ordinary_run(run_directory, data_dir, tmp_path, c
     assert f"next: fovea evaluate {run}" in capsys.readouterr().out
     config = json.loads((run / "config.json").read_text())
     assert config["model"] == "lenet5" and config["dataset"] == "mnist"
-    assert config["recipe"]["learning_rate"] == finetune.LEARNING_RATE
+    assert config["recipe"]["learning_rate"] == finetune_command.LEARNING_RATE
     assert config["finetuned_from"] == {
         "run": str(run_directory),
         "dataset": "mnist_sample",

@@ -1,4 +1,4 @@
-"""The figures that a model is judged by, and `fovea evaluate`."""
+"""The metrics of a model, and `fovea evaluate`."""
 
 import json
 import shutil
@@ -9,7 +9,7 @@ from PIL import Image
 
 from fovea import cli
 from fovea.training.datasets import load
-from fovea.training.evaluation import metrics as scores
+from fovea.training.evaluation import metrics
 from fovea.training.evaluation.evaluate import evaluate, predict_logits
 from fovea.training.loop.train import train
 from fovea.training.recipes.schema import Recipe
@@ -24,9 +24,9 @@ def _logits(*probabilities):
 
 
 @pytest.fixture(scope="module")
-def judged():
+def evaluated():
     """Five answers: three right, a bee and a cat taken for an ant."""
-    return scores.judge(
+    return metrics.compute_metrics(
         _logits(
             (0.7, 0.2, 0.1), (0.6, 0.3, 0.1), (0.1, 0.8, 0.1), (0.9, 0.06, 0.04),
             (0.5, 0.1, 0.4),
@@ -36,12 +36,12 @@ def judged():
     )  # fmt: skip
 
 
-def test_the_figures_are_those_that_paper_and_pencil_give(judged):
-    assert judged["images"] == 5
-    assert judged["accuracy"] == pytest.approx(3 / 5)
-    assert judged["top_k"] == {"k": 2, "accuracy": 1.0}
+def test_the_figures_are_those_that_paper_and_pencil_give(evaluated):
+    assert evaluated["images"] == 5
+    assert evaluated["accuracy"] == pytest.approx(3 / 5)
+    assert evaluated["top_k"] == {"k": 2, "accuracy": 1.0}
     loss = -np.log([0.7, 0.3, 0.8, 0.9, 0.4]).mean()
-    assert judged["loss"] == pytest.approx(loss)
+    assert evaluated["loss"] == pytest.approx(loss)
     squares = [
         0.3**2 + 0.2**2 + 0.1**2,
         0.6**2 + 0.7**2 + 0.1**2,
@@ -49,30 +49,30 @@ def test_the_figures_are_those_that_paper_and_pencil_give(judged):
         0.1**2 + 0.06**2 + 0.04**2,
         0.5**2 + 0.1**2 + 0.6**2,
     ]
-    assert judged["brier"] == pytest.approx(np.mean(squares))
+    assert evaluated["brier"] == pytest.approx(np.mean(squares))
 
 
-def test_every_class_has_its_figures(judged):
-    assert judged["confusion"] == [[2, 0, 0], [1, 1, 0], [1, 0, 0]]
-    ant, bee, cat = judged["classes"]
+def test_every_class_has_its_figures(evaluated):
+    assert evaluated["confusion"] == [[2, 0, 0], [1, 1, 0], [1, 0, 0]]
+    ant, bee, cat = evaluated["classes"]
     assert (ant["name"], ant["support"], ant["predicted"]) == ("ant", 2, 4)
     assert (ant["precision"], ant["recall"]) == (0.5, 1.0)
     assert ant["f1"] == pytest.approx(2 / 3)
     assert (bee["precision"], bee["recall"], bee["support"]) == (1.0, 0.5, 2)
     assert (cat["precision"], cat["recall"], cat["f1"]) == (0.0, 0.0, 0.0)
-    assert judged["macro"]["f1"] == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
+    assert evaluated["macro"]["f1"] == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
 
 
 def test_a_class_without_images_does_not_count_in_the_means():
-    result = scores.judge(
+    result = metrics.compute_metrics(
         _logits((0.8, 0.1, 0.1), (0.2, 0.7, 0.1)), np.array([0, 1]), NAMES
     )
     assert result["classes"][2]["support"] == 0
     assert result["macro"] == {"precision": 1.0, "recall": 1.0, "f1": 1.0}
 
 
-def test_calibration_is_measured_in_fifteen_bins(judged):
-    bins = judged["calibration"]["bins"]
+def test_calibration_is_measured_in_fifteen_bins(evaluated):
+    bins = evaluated["calibration"]["bins"]
     assert [(row["images"], row["accuracy"]) for row in bins] == [
         (1, 0.0), (1, 0.0), (1, 1.0), (1, 1.0), (1, 1.0)
     ]  # fmt: skip
@@ -81,21 +81,21 @@ def test_calibration_is_measured_in_fifteen_bins(judged):
         assert row["low"] < confidence <= row["high"] + 1e-12
         assert row["high"] - row["low"] == pytest.approx(1 / 15)
     gaps = [0.5, 0.6, 0.3, 0.2, 0.1]
-    assert judged["calibration"]["error"] == pytest.approx(np.mean(gaps))
+    assert evaluated["calibration"]["error"] == pytest.approx(np.mean(gaps))
 
 
 def test_answers_of_like_confidence_share_a_bin():
     logits = _logits(*[(0.75, 0.25)] * 4)
-    calibration = scores.judge(logits, np.array([0, 0, 0, 1]), ("no", "yes"))[
-        "calibration"
-    ]
+    calibration = metrics.compute_metrics(
+        logits, np.array([0, 0, 0, 1]), ("no", "yes")
+    )["calibration"]
     (row,) = calibration["bins"]
     assert row["images"] == 4 and row["accuracy"] == 0.75
     assert calibration["error"] == pytest.approx(0, abs=1e-12)
 
 
-def test_mistakes_come_surest_first(judged):
-    assert judged["mistakes"] == [
+def test_mistakes_come_surest_first(evaluated):
+    assert evaluated["mistakes"] == [
         {
             "index": 1,
             "true": "bee",
@@ -110,18 +110,18 @@ def test_mistakes_come_surest_first(judged):
         },
     ]
     rng = np.random.default_rng(0)
-    many = scores.judge(rng.normal(size=(500, 3)), rng.integers(0, 3, 500), NAMES)[
-        "mistakes"
-    ]
+    many = metrics.compute_metrics(
+        rng.normal(size=(500, 3)), rng.integers(0, 3, 500), NAMES
+    )["mistakes"]
     sureness = [mistake["probability"] for mistake in many]
-    assert len(many) == scores.MISTAKES
+    assert len(many) == metrics.MISTAKES
     assert sureness == sorted(sureness, reverse=True)
 
 
 def test_confusions_come_most_frequent_first():
     confusion = [[5, 3, 0], [9, 1, 4], [0, 0, 2]]
     result = {"classes": [{"name": name} for name in NAMES], "confusion": confusion}
-    assert scores.confusions(result, 2) == [
+    assert metrics.confusions(result, 2) == [
         {"true": "bee", "predicted": "ant", "images": 9},
         {"true": "bee", "predicted": "cat", "images": 4},
     ]
@@ -131,7 +131,7 @@ def test_confusions_come_most_frequent_first():
 def test_the_interval_is_wilson_s(right, images):
     from scipy.stats import binomtest
 
-    low, high = scores.wilson_interval(right, images)
+    low, high = metrics.wilson_interval(right, images)
     wanted = binomtest(right, images).proportion_ci(0.95, method="wilson")
     assert (low, high) == pytest.approx((wanted.low, wanted.high), abs=1e-12)
 
@@ -141,7 +141,7 @@ def test_top_k_depends_on_the_number_of_classes(classes, top):
     rng = np.random.default_rng(0)
     logits, labels = rng.normal(size=(50, classes)), rng.integers(0, classes, 50)
     names = [str(label) for label in range(classes)]
-    result = scores.judge(logits, labels, names)
+    result = metrics.compute_metrics(logits, labels, names)
     assert result.get("top_k", {}).get("k") == top
     if top:
         best = np.argsort(-logits, axis=1)[:, :top]
@@ -152,7 +152,7 @@ def test_top_k_depends_on_the_number_of_classes(classes, top):
 
 def test_answers_that_are_no_numbers_are_refused():
     with pytest.raises(ValueError, match=r"must be finite numbers.*Received: 2 that"):
-        scores.judge(
+        metrics.compute_metrics(
             np.array([[np.nan, 1.0], [0.0, np.inf]]), np.array([0, 1]), ("a", "b")
         )
 
@@ -212,22 +212,22 @@ def test_plain_figures_stay_beside_the_augmented_ones(model, digits):
 
 @pytest.fixture
 def run(run_directory, tmp_path):
-    """A copy of the run, to be judged on the thousand digits of its data set."""
+    """A copy of the run, to be evaluated on the thousand digits of its data set."""
     return shutil.copytree(run_directory, tmp_path / "run")
 
 
 @pytest.mark.slow
 def test_the_command_records_tells_and_shows(run, sample, capsys):
     assert cli.main(["evaluate", str(run), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    metrics = runs.read_metrics(run)
-    assert metrics["test"] == told
-    assert metrics["status"] == "complete" and "accuracy" in metrics["validation"]
-    assert told["dataset"] == "mnist_sample" and told["images"] == 1000
+    printed = json.loads(capsys.readouterr().out)
+    written = runs.read_metrics(run)
+    assert written["test"] == printed
+    assert written["status"] == "complete" and "accuracy" in written["validation"]
+    assert printed["dataset"] == "mnist_sample" and printed["images"] == 1000
     logits = load_model(run).predict(sample.x_test, verbose=0)
-    assert told["accuracy"] == (logits.argmax(axis=1) == sample.y_test).mean()
-    assert told["mistakes"] and "test_time_augmentation" not in told
-    for mistake in told["mistakes"]:
+    assert printed["accuracy"] == (logits.argmax(axis=1) == sample.y_test).mean()
+    assert printed["mistakes"] and "test_time_augmentation" not in printed
+    for mistake in printed["mistakes"]:
         picture = np.asarray(Image.open(run / mistake["picture"]))
         assert np.array_equal(picture, sample.x_test[mistake["index"], ..., 0])
         assert mistake["true"] == str(sample.y_test[mistake["index"]])
@@ -242,16 +242,16 @@ def test_the_recipe_chooses_the_augmentation_and_the_command_overrules(run, caps
     config["recipe"]["test_time_augmentation"] = "mirror"
     runs.write_json(run / "config.json", config)
     assert cli.main(["evaluate", str(run), "--verbose"]) == 0
-    told = capsys.readouterr().out
-    assert "with mirror" in told and "a served model answers without" in told
-    assert "precision" in told and "taken for" in told
+    printed = capsys.readouterr().out
+    assert "with mirror" in printed and "a served model predicts without" in printed
+    assert "precision" in printed and "taken for" in printed
     assert (
         runs.read_metrics(run)["test"]["test_time_augmentation"]["policy"] == "mirror"
     )
     words = ("evaluate", str(run), "--test-time-augmentation", "none")
     assert cli.main(list(words)) == 0
-    told = capsys.readouterr().out
-    assert "mirror" not in told and "precision" not in told
+    printed = capsys.readouterr().out
+    assert "mirror" not in printed and "precision" not in printed
     assert "test_time_augmentation" not in runs.read_metrics(run)["test"]
 
 
@@ -267,17 +267,17 @@ def held_out(digits, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_without_a_test_split_the_held_out_images_judge(held_out, capsys):
+def test_without_a_test_split_the_held_out_images_are_used(held_out, capsys):
     run, dataset = held_out
     in_training = runs.read_metrics(run)["validation"]
     assert cli.main(["evaluate", str(run)]) == 0
-    told = capsys.readouterr().out
-    assert "no test split: judged on images held out of training" in told
-    assert "200 held-out training images" in told
-    assert f"next: fovea export {run} --to exported/own" in told
-    metrics = runs.read_metrics(run)
-    assert "test" not in metrics
-    result = metrics["validation"]
+    printed = capsys.readouterr().out
+    assert "no test split: evaluated on images held out of training" in printed
+    assert "200 held-out training images" in printed
+    assert f"next: fovea export {run} --to exported/own" in printed
+    written = runs.read_metrics(run)
+    assert "test" not in written
+    result = written["validation"]
     assert result["images"] == in_training["images"] == 200
     assert result["accuracy"] == pytest.approx(in_training["accuracy"], abs=1e-6)
     assert result["loss"] == pytest.approx(in_training["loss"], rel=1e-4)
@@ -294,16 +294,16 @@ def _refused(capsys, *words) -> str:
     return error
 
 
-def test_what_cannot_be_judged_is_refused(held_out, digits, tmp_path, capsys):
+def test_what_cannot_be_evaluated_is_refused(held_out, digits, tmp_path, capsys):
     run, dataset = held_out
     before = (run / "metrics.json").read_bytes()
-    told = _refused(capsys, run, "--split", "test")
-    assert "no test split; --split validation judges on" in told
+    printed = _refused(capsys, run, "--split", "test")
+    assert "no test split; --split validation evaluates on" in printed
 
     grown = tmp_path / "grown.npz"
     np.savez(grown, x_train=digits.x_train[:999], y_train=digits.y_train[:999])
-    told = _refused(capsys, run, "--dataset", grown)
-    assert "with 1,000 training images. Received: dataset=npz:" in told
+    printed = _refused(capsys, run, "--dataset", grown)
+    assert "with 1,000 training images. Received: dataset=npz:" in printed
 
     names = np.array([f"digit {label}" for label in range(10)])
     other = tmp_path / "other.npz"
@@ -314,8 +314,8 @@ def test_what_cannot_be_judged_is_refused(held_out, digits, tmp_path, capsys):
     config = runs.read_config(run)
     config["recipe"]["validation_split"] = 0
     runs.write_json(none_out / "config.json", config)
-    told = _refused(capsys, none_out)
-    assert "held none out of training, and the data set has no test split" in told
+    printed = _refused(capsys, none_out)
+    assert "held none out of training, and the data set has no test split" in printed
     assert (run / "metrics.json").read_bytes() == before
 
 

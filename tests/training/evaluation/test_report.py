@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from fovea.training.evaluation import mistakes, plots, report
-from fovea.training.evaluation.metrics import judge
+from fovea.training.evaluation.metrics import compute_metrics
 from fovea.training.rendering import figures
 from fovea.training.rendering import html as pages
 from fovea.training.runs import directory as runs
@@ -24,9 +24,9 @@ def run(run_directory, tmp_path):
     return shutil.copytree(run_directory, tmp_path / "run")
 
 
-def _judged(run, logits, labels, names, images, split="test"):
-    """Give a run a judgement and return its report."""
-    result = judge(logits, labels, names)
+def _evaluated(run, logits, labels, names, images, split="test"):
+    """Evaluate a run and return its report."""
+    result = compute_metrics(logits, labels, names)
     mistakes.save(run, split, result["mistakes"], images)
     metrics = runs.read_metrics(run)
     metrics[split] = result
@@ -47,7 +47,7 @@ def _noise(classes, count, sureness=2.0):
 
 def test_a_page_needs_nothing_but_itself(run):
     logits, labels, images = _noise(10, 300)
-    html, _ = _judged(run, logits, labels, list("abcdefghij"), images)
+    html, _ = _evaluated(run, logits, labels, list("abcdefghij"), images)
     page = Page(html)
     assert not page.all("script") and not page.all("link")
     for _, attributes in page.elements:
@@ -66,7 +66,7 @@ def test_a_page_needs_nothing_but_itself(run):
 
 def test_what_is_seen_is_told_in_words_too(run):
     logits, labels, images = _noise(10, 300)
-    html, result = _judged(run, logits, labels, list("abcdefghij"), images)
+    html, result = _evaluated(run, logits, labels, list("abcdefghij"), images)
     page = Page(html)
     assert page.all("html") == [{"lang": "en"}]
     assert len(page.all("h1")) == 1 and "lenet5 on mnist_sample" in page.text
@@ -91,7 +91,7 @@ def test_what_is_seen_is_told_in_words_too(run):
 
 def test_drawings_are_sound_and_take_their_colours_from_the_page():
     logits, labels, _ = _noise(4, 100)
-    result = judge(logits, labels, list("abcd"))
+    result = compute_metrics(logits, labels, list("abcd"))
     history = [{"epoch": 0, "loss": 1.5, "val_loss": 1.4}, {"epoch": 1, "loss": 1.2}]
     style = (pages.TEMPLATES / "style.css").read_text()
     for drawing in (
@@ -113,7 +113,7 @@ def test_drawings_are_sound_and_take_their_colours_from_the_page():
 
 def test_every_count_stands_in_the_matrix():
     logits, labels, _ = _noise(4, 100, sureness=1.0)
-    result = judge(logits, labels, ["ant", "bee", "cat", "dog"])
+    result = compute_metrics(logits, labels, ["ant", "bee", "cat", "dog"])
     root = ElementTree.fromstring(plots.confusion_matrix(result))
     written = ["".join(e.itertext()) for e in root.iter() if e.tag.endswith("}text")]
     counts = [str(n) for row in result["confusion"] for n in row if n]
@@ -127,14 +127,14 @@ def test_every_count_stands_in_the_matrix():
 def test_names_are_text_whatever_is_in_them(run):
     names = ["<script>alert(1)</script>", 'a "quoted" & odd one', "$x_1$ and \\alpha"]
     logits, labels, images = _noise(3, 60, sureness=0.5)
-    html, _ = _judged(run, logits, labels, names, images)
+    html, _ = _evaluated(run, logits, labels, names, images)
     page = Page(html)
     assert not page.all("script")
     for name in names:
         assert page.text.count(name) > 3  # in tables, captions and the matrix
 
 
-def test_a_run_that_was_not_judged_has_a_page_too(run):
+def test_a_run_that_was_not_evaluated_has_a_page_too(run):
     page = Page(report.write(run).read_text(encoding="utf-8"))
     assert f"fovea evaluate {run}" in page.text and "Held-out accuracy" in page.text
     assert not page.all("img") and len(page.all("svg")) == 3
@@ -177,10 +177,10 @@ def test_the_command_is_told_as_it_is_typed(command, told):
 
 def test_two_classes_without_a_mistake(run):
     logits, labels, images = _noise(2, 30, sureness=50)
-    html, result = _judged(run, logits, labels, ["no", "yes"], images)
+    html, result = _evaluated(run, logits, labels, ["no", "yes"], images)
     page = Page(html)
     assert result["accuracy"] == 1 and "100.00%" in page.text
-    assert "None: every answer is right." in page.text
+    assert "None: every prediction is correct." in page.text
     assert not page.all("img") and "Most confident mistakes" not in page.text
 
 
@@ -188,20 +188,20 @@ def test_two_classes_without_a_mistake(run):
 def test_many_classes_are_drawn_without_names_or_not_at_all(classes, drawn):
     logits, labels, _ = _noise(classes, 3000)
     names = [f"class {label}" for label in range(classes)]
-    matrix = plots.confusion_matrix(judge(logits, labels, names))
+    matrix = plots.confusion_matrix(compute_metrics(logits, labels, names))
     assert (matrix is not None) == drawn
     if drawn:
         assert "class 7" not in matrix and len(matrix) < 1_000_000
 
 
 @pytest.mark.slow
-def test_a_new_judgement_replaces_the_pictures_of_the_last(run):
+def test_a_new_evaluation_replaces_the_pictures_of_the_last(run):
     logits, labels, images = _noise(10, 300)
     names = list("abcdefghij")
-    _judged(run, logits, labels, names, images)
-    _judged(run, logits, labels, names, images, split="validation")
+    _evaluated(run, logits, labels, names, images)
+    _evaluated(run, logits, labels, names, images, split="validation")
     few = slice(0, 10)
-    _, result = _judged(run, logits[few], labels[few], names, images[few])
+    _, result = _evaluated(run, logits[few], labels[few], names, images[few])
     left = sorted(path.name for path in (run / "mistakes/test").iterdir())
     assert left == [f"{place:02}.png" for place in range(len(result["mistakes"]))]
     assert len(list((run / "mistakes/validation").iterdir())) == 24

@@ -13,7 +13,9 @@ STEPS = 10  # in an epoch
 
 
 def rates(**values):
-    schedule = schedules.of(Recipe(epochs=10, learning_rate=2.0, **values), STEPS)
+    schedule = schedules.from_recipe(
+        Recipe(epochs=10, learning_rate=2.0, **values), STEPS
+    )
     return np.array([float(schedule(step)) for step in range(100)])
 
 
@@ -62,7 +64,9 @@ def test_one_cycle_is_pytorch_s():
 
 
 def test_a_schedule_can_be_saved():
-    one = schedules.of(Recipe(schedule="step", step_epochs=[2], warmup=1), STEPS)
+    one = schedules.from_recipe(
+        Recipe(schedule="step", step_epochs=[2], warmup=1), STEPS
+    )
     config = keras.optimizers.schedules.serialize(one)
     again = keras.optimizers.schedules.deserialize(config)
     assert again.get_config() == one.get_config()

@@ -188,7 +188,7 @@ def test_a_schedule_without_an_end_may_go_on(short):
     metrics = resume(run, few, epochs=4)
     assert metrics["status"] == "complete" and metrics["epochs_completed"] == 4
     assert runs.read_config(run)["recipe"]["epochs"] == 4
-    with pytest.raises(ValueError, match=r"has 4 epochs behind it.*epochs=3"):
+    with pytest.raises(ValueError, match=r"has completed 4 epochs.*epochs=3"):
         resume(run, few, epochs=3)
 
 
@@ -246,8 +246,10 @@ def test_a_checkpoint_of_another_network_is_refused(short):
 
 def test_parts_of_a_run_begin_within_an_epoch_only_if_they_end_with_it():
     recipe = Recipe(epochs=9, sizes=[[0, 20], [4, 24], [6, 28]])
-    assert list(fit.legs(recipe, 0, 0)) == [(0, 0, 4), (4, 0, 6), (6, 0, 9)]
-    assert list(fit.legs(recipe, 4, 7)) == [(4, 7, 5), (5, 0, 6), (6, 0, 9)]
-    assert list(fit.legs(recipe, 8, 1)) == [(8, 1, 9)]
-    assert list(fit.legs(recipe, 9, 0)) == []
-    assert list(fit.legs(dataclasses.replace(recipe, epochs=3), 0, 0)) == [(0, 0, 3)]
+    assert list(fit.segments(recipe, 0, 0)) == [(0, 0, 4), (4, 0, 6), (6, 0, 9)]
+    assert list(fit.segments(recipe, 4, 7)) == [(4, 7, 5), (5, 0, 6), (6, 0, 9)]
+    assert list(fit.segments(recipe, 8, 1)) == [(8, 1, 9)]
+    assert list(fit.segments(recipe, 9, 0)) == []
+    assert list(fit.segments(dataclasses.replace(recipe, epochs=3), 0, 0)) == [
+        (0, 0, 3)
+    ]

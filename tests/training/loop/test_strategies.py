@@ -92,7 +92,7 @@ def test_workers_wait_for_each_other():
     come = []
 
     def worker(index):
-        cluster.gather(cluster.Cluster(addresses, index), patience=30)
+        cluster.wait_for_workers(cluster.Cluster(addresses, index), timeout=30)
         come.append(index)
         # As TensorFlow does, keep answering at this address.
         with socket.create_server(("", int(addresses[index].split(":")[1]))):
@@ -110,8 +110,8 @@ def test_workers_wait_for_each_other():
 def test_a_worker_that_does_not_come_is_named(capsys):
     here, there = free_ports(2)
     pair = cluster.Cluster((f"127.0.0.1:{here}", f"127.0.0.1:{there}"), 0)
-    with pytest.raises(OSError, match=f"no answer from 127.0.0.1:{there}"):
-        cluster.gather(pair, patience=0)
+    with pytest.raises(OSError, match=f"no connection to 127.0.0.1:{there}"):
+        cluster.wait_for_workers(pair, timeout=0)
     assert capsys.readouterr().out == f"waiting for 127.0.0.1:{there}\n"
 
 
@@ -119,7 +119,9 @@ def test_a_port_that_is_taken_is_named():
     with socket.create_server(("", 0)) as door:
         address = f"127.0.0.1:{door.getsockname()[1]}"
         with pytest.raises(OSError, match=f"in use.* Received: {address} in"):
-            cluster.gather(cluster.Cluster((address, "127.0.0.1:1"), 0), patience=0)
+            cluster.wait_for_workers(
+                cluster.Cluster((address, "127.0.0.1:1"), 0), timeout=0
+            )
 
 
 # Devices are divided before TensorFlow uses them, hence in a process of its own.
@@ -202,7 +204,7 @@ found["halves"] = values(halves())
 images = np.zeros((8, 4, 4, 1), "float32")
 images[4:] += np.arange(4).reshape(4, 1, 1, 1)
 model.fit(images, np.zeros((8, 2)), batch_size=8, shuffle=False,
-    verbose=0, callbacks=[strategies.Statistics(two)])
+    verbose=0, callbacks=[strategies.AverageStatistics(two)])
 found["mean"] = [float(v.numpy()[0]) for v in normalise.moving_mean.value.values]
 print(json.dumps(found))
 """

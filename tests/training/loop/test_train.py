@@ -344,7 +344,7 @@ def test_without_room_for_a_checkpoint_training_goes_on(tmp_path, data_dir):
     assert process.returncode == 3, errors
     assert "epoch   2/2" in output and "could not be written" in output
     assert errors.startswith("fovea: warning: ") and errors.count("\n") == 1
-    assert runs.CHECKPOINT in errors and "training goes on" in errors
+    assert runs.CHECKPOINT in errors and "training continues" in errors
     metrics = runs.read_metrics(run)
     assert metrics["status"] == "complete" and metrics["epochs_completed"] == 2
     assert {told.partition(":")[0] for told in metrics["not_saved"]} == {
