@@ -44,7 +44,8 @@ def main() -> None:
 
     backend.prepare()
     from fovea.training.datasets import load
-    from fovea.training.inspect import invariance, invariance_plot
+    from fovea.training.inspect.analysis import invariance
+    from fovea.training.inspect.drawing import invariance_plot
 
     dataset = load.load("mnist", args.data_dir)
     dataset = dataclasses.replace(

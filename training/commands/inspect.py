@@ -3,6 +3,9 @@
 import argparse
 import os
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from fovea.models import backend
 from fovea.training.datasets import load
@@ -14,7 +17,7 @@ from fovea.training.runs.load import load_model
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
+    """Declare the arguments of `fovea inspect`."""
     parser.add_argument(
         "run", type=Path, metavar="RUN", help="a run directory, or pretrained:NAME"
     )
@@ -34,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="N",
         help="show these units of each layer, counted from 0 (default: the four that "
-        "tell the classes apart best)",
+        "separate the classes best)",
     )
     parser.add_argument(
         "--image",
@@ -43,14 +46,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=[],
         metavar="FILE",
-        help="follow these pictures through the network (default: three of the data "
-        "set, one of them a mistake)",
+        help="pictures whose feature maps and attributions are shown (default: three "
+        "of the data set, one of them a mistake)",
     )
     parser.add_argument(
         "--to",
         type=Path,
         metavar="DIR",
-        help="where the page and its pictures go (default: RUN/inspect)",
+        help="directory of the page and its pictures (default: RUN/inspect)",
     )
     parser.add_argument(
         "--dataset", metavar="D", help="where the run's data set is, if it has moved"
@@ -61,18 +64,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry out the command; return the exit code."""
+    """Write the page that the arguments describe; return the exit code."""
     directory = pretrained.locate(args.run)
     config = runs.read_config(directory)
     if args.to is None and pretrained.is_name(args.run):
         raise ValueError(
-            "What comes with the package stays as it is: --to DIR says where the page "
-            f"goes. Received: {args.run}"
+            "The package's own directories are not written to: --to DIR says where the "
+            f"page goes. Received: {args.run}"
         )
     target = args.to or directory / "inspect"
     backend.prepare(args.debug)
     from fovea.models.anatomy.walk import anatomy
-    from fovea.training.inspect import invariance, page, subject
+    from fovea.training.inspect import page
+    from fovea.training.inspect.analysis import invariance, subject
     from fovea.training.inspect.units import selection
 
     page.check_target(target)
@@ -84,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     given = subject.read(args.image, shape) if args.image else None
     images, labels, split, source = _images(config, args)
     origin = SPLITS[split]
-    every = subject.Subject(
+    inspected = subject.Subject(
         model,
         parts,
         config["class_names"],
@@ -96,39 +100,45 @@ def run(args: argparse.Namespace) -> int:
         layers,
         args.unit,
     )
-    selection.check_numbers(every.chosen if args.unit else [], args.unit)
+    selection.check_numbers(inspected.chosen if args.unit else [], args.unit)
     if given is None:
-        every = subject.with_default_images(every)
+        inspected = subject.with_default_images(inspected)
     name = load.short_name(config["dataset"])
     path = page.write(
         target,
-        every,
+        inspected,
         f"{config['model']} on {name}",
         [
-            f"Run: {args.run.resolve().name}. Asked about {len(images):,} {origin} of "
-            f"{source}.",
-            f"Followed one by one: {'; '.join(every.titles)}.",
+            f"Run: {args.run.resolve().name}. Inspected with {len(images):,} {origin} "
+            f"of {source}.",
+            f"Examples: {'; '.join(inspected.titles)}.",
         ],
-        lambda what: print(f"{what} ...", flush=True),
+        on_progress=lambda step: print(f"{step} ...", flush=True),
     )
     if not pretrained.is_name(args.run):
         changed = min(len(images), subject.MOST_CHANGED)
-        invariance.record(directory, every.invariance, changed, split)
+        invariance.record(directory, inspected.invariance, changed, split)
     print(f"page: {path}")
     return 0
 
 
-def _images(config: dict, args: argparse.Namespace):
-    """Return images that the run was not trained on, labels, their split, whence."""
-    from fovea.training.inspect.subject import MOST_IMAGES
+def _images(
+    config: dict[str, Any], args: argparse.Namespace
+) -> tuple[np.ndarray, np.ndarray, str, str]:
+    """Load images that the run was not trained on.
+
+    Returns:
+        Images, labels, their split, and the name of their data set.
+    """
+    from fovea.training.inspect.analysis.subject import MOST_IMAGES
 
     dataset = load.load_for(config, args.data_dir, args.dataset)
-    # What was held out can be told of the same training images only.
+    # The held-out images are known only if the training images are the same.
     same = len(dataset.x_train) == config.get("training_images", len(dataset.x_train))
     held_out = config["recipe"]["validation_split"] > 0
     tested = len(dataset.x_test) > 0
     split = "validation" if held_out and (same or not tested) else "test"
-    images, labels, _ = evaluate.part(dataset, split, config)
-    # Where the images lay is nothing that should travel with the page.
+    images, labels, _ = evaluate.select_split(dataset, split, config)
+    # The page must not contain the path of the images.
     name = load.short_name(os.fspath(dataset.name))
     return images[:MOST_IMAGES], labels[:MOST_IMAGES], split, name

@@ -39,7 +39,7 @@ def _curves(
 ) -> str:
     from matplotlib.ticker import MaxNLocator
 
-    last_values = []
+    ends = []
     with figures.new(3.15, 2.6) as figure:
         ax = figure.subplots()
         for column in columns:
@@ -58,17 +58,17 @@ def _curves(
                 markersize=3.5,
                 label=label,
             )
-            last_values.append(f"{label} {rows[-1][column]:.4g}")
+            ends.append(f"{label} {rows[-1][column]:.4g}")
         ax.set_title(title)
         ax.set_xlabel("epoch")
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
         ax.margins(x=0.04)
-        if len(last_values) > 1:
+        if len(ends) > 1:
             ax.legend(loc="best")
         return figures.svg(
             figure,
             columns[0],
-            f"{title} over {len(history)} epochs, at the end: {', '.join(last_values)}.",
+            f"{title} over {len(history)} epochs, at the end: {', '.join(ends)}.",
         )
 
 
@@ -127,9 +127,9 @@ def confusion_matrix(result: dict[str, Any]) -> str | None:
         if classes <= MOST_NUMBERED:
             for row, column in zip(rows, columns, strict=True):
                 ax.text(
-                    column,
-                    row,
-                    counts[row, column],
+                    int(column),
+                    int(row),
+                    str(counts[row, column]),
                     ha="center",
                     va="center",
                     fontsize=8 if classes <= 10 else 7,

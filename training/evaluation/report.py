@@ -65,15 +65,15 @@ def write(run: Path) -> Path:
 
 def _tiles(metrics: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Yield the metrics at the top: name, value, and a note."""
-    for split in SPLITS:
-        if split not in metrics:
+    for name in SPLITS:
+        if name not in metrics:
             continue
-        result = metrics[split]
+        result = metrics[name]
         note = f"{result['images']:,} images"
         if "accuracy_interval" in result:
             low, high = result["accuracy_interval"]
             note = f"95% interval {low:.2%} to {high:.2%}, {note}"
-        yield TILES[split], f"{result['accuracy']:.2%}", note
+        yield TILES[name], f"{result['accuracy']:.2%}", note
         if "test_time_augmentation" in result:
             augmented = result["test_time_augmentation"]
             yield (

@@ -1,9 +1,6 @@
-"""What a trained network looks for, and what it does with an image.
+"""What a trained network looks for, and what it does with an image, as a page.
 
-Each module computes one thing from a Keras model and uint8 images, and knows neither
-files nor pages: `survey` goes once over many images and notes every unit's strongest
-response, from which `patches` and `idle` follow; `backward` and `maximisation` ask
-which pixels a unit's response comes from, `grad_cam`, `integrated_gradients` and
-`occlusion` which ones an answer comes from. The modules show_*.py turn this into the
-sections of a page, `page` puts them together, `command` is `fovea inspect`.
+`units` and `analysis` compute: of single units, and of the network as a whole.
+`drawing` turns their arrays into pictures and plots, `sections` makes a section of the
+page of each, and `page` writes them. Imports point in this order, upwards only.
 """

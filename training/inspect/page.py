@@ -1,18 +1,19 @@
-"""inspect.html: what a network looks for, on one page that needs nothing but itself."""
+"""inspect.html: what a network looks for, on one self-contained page."""
+
+from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
-from fovea.training.inspect.sections import (
-    answers,
-    health,
-    images,
-    invariance,
-    layers,
-    units,
-)
+from fovea.training.inspect.analysis.subject import Subject
+from fovea.training.inspect.sections.attributions import attributions
+from fovea.training.inspect.sections.dead_units import dead_units
+from fovea.training.inspect.sections.gradients import gradients
+from fovea.training.inspect.sections.images import confusions, similar
+from fovea.training.inspect.sections.invariance import invariance
+from fovea.training.inspect.sections.layers import feature_maps, first_filters
 from fovea.training.inspect.sections.section import Album, Section
-from fovea.training.inspect.subject import Subject
+from fovea.training.inspect.sections.units import units
 from fovea.training.inspect.units.survey import survey
 from fovea.training.rendering import html as pages
 from fovea.training.runs import directory as runs
@@ -25,7 +26,7 @@ def check_target(directory: Path) -> None:
     """Refuse a directory that holds anything but an earlier page.
 
     Raises:
-        ValueError: If it does.
+        ValueError: If it holds something else.
     """
     if not directory.exists():
         return
@@ -42,24 +43,24 @@ def write(
     directory: Path,
     subject: Subject,
     title: str,
-    facts: "list[str]",
-    tell: Callable[[str], None] = lambda what: None,
+    facts: list[str],
+    on_progress: Callable[[str], None] = lambda section: None,
 ) -> Path:
     """Write the page and its pictures into a directory.
 
     Args:
-        directory: Replaced as a whole when everything is there.
+        directory: The page's directory, replaced when the new one is complete.
         subject: What is inspected.
-        title: Of the page: "lenet5 on mnist".
-        facts: Sentences below it.
-        tell: Called with the name of each section before it is made.
+        title: Title of the page: "lenet5 on mnist".
+        facts: Sentences below the title.
+        on_progress: Called with a description of each step before it starts.
 
     Returns:
         The page's path.
 
     Raises:
         ValueError: If the directory holds something else.
-        OSError: If it cannot be written; an earlier page is still there then.
+        OSError: If it cannot be written; an earlier page is kept then.
     """
     check_target(directory)
     with runs.replacing_directory(directory) as partial:
@@ -68,7 +69,7 @@ def write(
             "inspect.html",
             title=title,
             facts=facts,
-            sections=_sections(subject, album, tell),
+            sections=_sections(subject, album, on_progress),
             warnings=[note for note in subject.parts.warnings if "whole map" in note],
         )
         (partial / FILE).write_text(html, encoding="utf-8")
@@ -76,29 +77,34 @@ def write(
 
 
 def _sections(
-    subject: Subject, album: Album, tell: Callable[[str], None]
-) -> "list[Section]":
-    tell("filters and feature maps")
-    sections = [
-        layers.first_filters(subject, album),
-        layers.feature_maps(subject, album),
+    subject: Subject, album: Album, on_progress: Callable[[str], None]
+) -> list[Section]:
+    on_progress("filters and feature maps")
+    filters, maps = first_filters(subject, album), feature_maps(subject, album)
+    on_progress(f"responses of all units to {len(subject.images):,} images")
+    others = [layer for layer in subject.chosen if layer not in subject.every]
+    surveys = {
+        found.units: found
+        for found in survey(subject.model, [*subject.every, *others], subject.images)
+    }
+    on_progress(f"units of {', '.join(layer.layer for layer in subject.chosen)}")
+    chosen = units(subject, album, [surveys[layer] for layer in subject.chosen])
+    dead = dead_units(subject, [surveys[layer] for layer in subject.every])
+    on_progress("evidence for the predictions")
+    evidence = attributions(subject, album)
+    on_progress("classes and images")
+    confused, neighbours = confusions(subject, album), similar(subject)
+    on_progress("shifts, rotations, sizes, noise")
+    changed = invariance(subject)
+    on_progress("gradients")
+    return [
+        filters,
+        maps,
+        evidence,
+        chosen,
+        dead,
+        confused,
+        neighbours,
+        changed,
+        gradients(subject),
     ]
-    tell(f"every unit's response to {len(subject.images):,} images")
-    chosen = [each for each in subject.chosen if each not in subject.every]
-    surveys = survey(subject.model, [*subject.every, *chosen], subject.images)
-    of = {found.units: found for found in surveys}
-    tell(f"units of {', '.join(each.layer for each in subject.chosen)}")
-    sections.append(
-        units.of_layers(subject, album, [of[each] for each in subject.chosen])
-    )
-    sections.append(health.idle_units(subject, [of[each] for each in subject.every]))
-    tell("why it answers so")
-    sections.insert(2, answers.why(subject, album))
-    tell("classes and images")
-    sections.append(images.confusions(subject, album))
-    sections.append(images.alike(subject))
-    tell("shifts, rotations, sizes, noise")
-    sections.append(invariance.invariance(subject))
-    tell("gradients")
-    sections.append(health.gradients(subject))
-    return sections

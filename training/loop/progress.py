@@ -79,7 +79,7 @@ class EpochProgress(keras.callbacks.Callback):
         figures.append(f"{self.speed:,.0f} images/s")
         self.console.print("  ".join(figures), highlight=False, soft_wrap=True)
 
-    def close(self):
+    def close(self) -> None:
         """Remove the bar from the terminal; also after an interruption."""
         if self.bar is not None:
             self.bar.stop()

@@ -1,4 +1,4 @@
-"""Dataclass fields that know what they may hold."""
+"""Dataclass fields that check their values."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -6,9 +6,9 @@ from typing import Any
 
 
 def whole(default: int, *, least: int = 0) -> Any:
-    """Return a field for whole numbers from `least` on."""
+    """Return a field for whole numbers of at least `least`."""
 
-    def check(value: Any) -> "int | None":
+    def check(value: Any) -> int | None:
         usable = isinstance(value, int) and not isinstance(value, bool)
         return value if usable and value >= least else None
 
@@ -18,7 +18,7 @@ def whole(default: int, *, least: int = 0) -> Any:
 def number(default: float, usable: Callable[[float], bool], rule: str) -> Any:
     """Return a field for numbers; infinities and NaN must not be `usable`."""
 
-    def check(value: Any) -> "float | None":
+    def check(value: Any) -> float | None:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return None
         return float(value) if usable(value) else None
@@ -29,7 +29,7 @@ def number(default: float, usable: Callable[[float], bool], rule: str) -> Any:
 def switch(default: bool) -> Any:
     """Return a field that is true or false."""
 
-    def check(value: Any) -> "bool | None":
+    def check(value: Any) -> bool | None:
         return value if isinstance(value, bool) else None
 
     return _field(default, check, "true or false")
@@ -50,12 +50,12 @@ def numbers(rule: str, *, each: int = 1) -> Any:
     """Return a field for a list of ascending whole numbers.
 
     Args:
-        rule: For the message.
-        each: How many numbers make an entry; with more than one, entries are
-            lists, ascending by their first number.
+        rule: The rule, for the error message.
+        each: Numbers in an entry; if more than one, entries are lists, ascending by
+            their first number.
     """
 
-    def check(value: Any) -> "tuple | None":
+    def check(value: Any) -> tuple[Any, ...] | None:
         if not isinstance(value, (list, tuple)):
             return None
         entries = [tuple(e) if isinstance(e, (list, tuple)) else (e,) for e in value]

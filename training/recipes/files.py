@@ -1,7 +1,7 @@
-"""Recipes in TOML files: `recipes/MODEL-DATASET.toml` is the recipe of a pair.
+"""Recipes in TOML files: `recipes/MODEL-DATASET.toml` is the default for a pair.
 
-`MODEL-DATASET-NAME.toml` is another one for it. A file's hyper-parameters are under
-[train], those of the architecture under [options]; a [[result]] is what it reached.
+`MODEL-DATASET-NAME.toml` is another recipe for it. Hyper-parameters are under [train],
+the architecture's options under [options], measured results under [[result]].
 """
 
 import os
@@ -30,17 +30,17 @@ DIRECTORY = Path(__file__).parent
 
 @dataclass(frozen=True)
 class RecipeFile:
-    """A recipe as it stands in a file.
+    """A recipe file.
 
     Attributes:
         path: The file.
-        name: What `--recipe` calls it; "" for the recipe of its pair.
-        model: The architecture it is for; "" in a user's own file that leaves it open.
+        name: Its name for `--recipe`; "" for the default recipe of its pair.
+        model: The architecture it is for; "" in a user's file for any architecture.
         dataset: The data set it is for; "" likewise.
         description: One line.
-        source: Where its values come from.
+        source: The origin of its values.
         recipe: The hyper-parameters.
-        results: What it reached: dicts with `command`, `accuracy` (on the test split,
+        results: Measured results: dicts with `command`, `accuracy` (on the test split,
             a number for each seed), `seconds`, `hardware` and `flops`.
     """
 
@@ -54,15 +54,15 @@ class RecipeFile:
     results: tuple[dict[str, Any], ...]
 
 
-def load(model: str, dataset: str, name: "str | None" = None) -> Recipe:
+def load(model: str, dataset: str, name: str | None = None) -> Recipe:
     """Return the recipe for a pair of model and data set.
 
     Args:
         model: A name in `models.names()`.
         dataset: A data set's name.
-        name: None for the pair's recipe, or where it has no file, for one that
-            trains any network; the name of another recipe of this pair; or the path
-            of a TOML file, which may leave out `model` and `dataset`.
+        name: None for the pair's default recipe, or, if it has none, for a general
+            one; the name of another recipe of this pair; or the path of a TOML file,
+            which may leave out `model` and `dataset`.
 
     Raises:
         ValueError: If there is no such recipe, it is for another pair, or a key or
@@ -71,8 +71,9 @@ def load(model: str, dataset: str, name: "str | None" = None) -> Recipe:
     if name is None:
         path = _path(model, dataset)
         if not path.exists():
-            rate = {"learning_rate": PLAIN_LEARNING_RATE} if model in PLAIN else {}
-            return Recipe(**rate)
+            if model in PLAIN:
+                return Recipe(learning_rate=PLAIN_LEARNING_RATE)
+            return Recipe()
     elif name.endswith(".toml"):
         path = Path(name).expanduser()
     else:
@@ -85,7 +86,7 @@ def load(model: str, dataset: str, name: "str | None" = None) -> Recipe:
             raise ValueError(
                 f"Unknown recipe{nearest(name, known)}; beside a file's path, "
                 f"the recipes of {model} on {dataset} are "
-                f"{', '.join(filter(None, known)) or 'only the one without a name'}. "
+                f"{', '.join(filter(None, known)) or 'only the default one'}. "
                 f"Received: recipe={name}"
             )
     file = read(path)
@@ -132,11 +133,11 @@ def _parse(path: Path, values: dict[str, Any]) -> RecipeFile:
     for key in texts:
         if not isinstance(values.get(key, ""), str):
             raise ValueError(f"{key} must be a string. Received: {key}={values[key]}")
-    for key, kind in (("train", dict), ("options", dict), ("result", list)):
-        if not isinstance(values.get(key, kind()), kind):
+    for key, table in (("train", dict), ("options", dict), ("result", list)):
+        if not isinstance(values.get(key, table()), table):
             raise ValueError(
-                f"{key} must be {'[[' if kind is list else '['}{key}"
-                f"{']]' if kind is list else ']'}. Received: {key}={values[key]}"
+                f"{key} must be {'[[' if table is list else '['}{key}"
+                f"{']]' if table is list else ']'}. Received: {key}={values[key]}"
             )
     train = values.get("train", {})
     _check_keys(train, keys(), "of [train]")
@@ -154,7 +155,7 @@ def _parse(path: Path, values: dict[str, Any]) -> RecipeFile:
 
 
 def _check_result(result: Any) -> None:
-    kinds = {
+    types: dict[str, Any] = {
         "command": str,
         "accuracy": list,
         "seconds": (int, float),
@@ -163,9 +164,9 @@ def _check_result(result: Any) -> None:
     }
     if not isinstance(result, dict):
         raise ValueError(f"result must be [[result]]. Received: result={result}")
-    _check_keys(result, kinds, "of [[result]]")
+    _check_keys(result, types, "of [[result]]")
     for key, value in result.items():
-        if not isinstance(value, kinds[key]) or (
+        if not isinstance(value, types[key]) or (
             key == "accuracy"
             and not all(isinstance(x, float) and 0 <= x <= 1 for x in value)
         ):
@@ -186,6 +187,6 @@ def _check_keys(values: Iterable[str], known: Iterable[str], where: str) -> None
 
 
 def _path(model: str, dataset: str, name: str = "") -> Path:
-    # A data set may be a path itself, which no shipped file is called after.
+    # A data set may be a path itself, for which there is no shipped file.
     parts = [part.replace(os.sep, "_") for part in (model, dataset, name) if part]
     return DIRECTORY / f"{'-'.join(parts)}.toml"

@@ -1,4 +1,4 @@
-"""The hyper-parameters of a training run: what there are, and what they may be."""
+"""The hyper-parameters of a training run, and their valid values."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from fovea.models.parse_options import parse_options
 from fovea.models.validation import nearest
 from fovea.training.recipes import fields
 
-# Deep or wide, and without normalisation: at the usual rate they do not start.
+# Deep or wide, and without normalisation: at the usual rate they do not learn.
 PLAIN = {"nin", "all_cnn_c", "dilated", "alphago_policy", "alexnet"}
 PLAIN |= {"vgg11", "vgg13", "vgg16", "vgg19"}
 PLAIN_LEARNING_RATE = 3e-4
@@ -23,36 +23,38 @@ class Recipe:
     Attributes:
         epochs: Passes over the training images.
         batch_size: Images in a step, over all devices together.
-        drop_last: Leave out the images that do not fill a whole batch.
+        drop_last: Whether to leave out images that do not fill a whole batch.
         optimizer: "sgd" (with Nesterov momentum), "adam", "adamw" or "muon".
         learning_rate: At the schedule's peak.
         momentum: Of sgd, and of muon's convolutions.
-        dense_factor, vector_factor, other_momentum, unit_filters: Of muon, see
-            `fovea.training.loop.muon`.
-        weight_decay: Share of a kernel that a step at learning rate 1 takes away;
-            decoupled from the gradient, and kernels only.
+        dense_factor: Argument of `fovea.training.loop.muon.Muon`.
+        vector_factor: Argument of `Muon`.
+        other_momentum: Argument of `Muon`.
+        unit_filters: Argument of `Muon`.
+        weight_decay: Share by which a step at learning rate 1 shrinks a kernel;
+            decoupled from the gradient, and for kernels only.
         schedule: "constant", "cosine", "linear", "step" or "one_cycle".
-        warmup: Epochs in which the learning rate rises from zero, linearly; for
-            one_cycle those of its rising half wave, 0 standing for 30 %.
-        final_learning_rate: Where cosine, linear and one_cycle end, as a share of
+        warmup: Epochs of linear warm-up from zero; for one_cycle those of its rising
+            half cosine, where 0 means 30 % of all.
+        final_learning_rate: Last value of cosine, linear and one_cycle, as a share of
             the peak.
-        step_epochs: Where the step schedule steps down.
-        step_factor: What the step schedule multiplies by.
-        clip_norm: Largest global norm of the gradients; 0: any.
-        ema: Momentum of the average of weights that is judged and exported; 0: none.
-        label_smoothing: Share of a label that is spread over all classes.
+        step_epochs: Epochs at which the step schedule changes.
+        step_factor: Factor of the step schedule at each of these epochs.
+        clip_norm: Largest global norm of the gradients; 0: no clipping.
+        ema: Momentum of the average of weights that is evaluated and exported; 0: none.
+        label_smoothing: Share of a label that is distributed over all classes.
         augmentation: Policy of `fovea.models.augmentation`, or "auto" for the data
             set's.
         mixing: "none", "mixup" or "cutmix".
         sizes: Progressive resizing: (epoch, side) pairs; from that epoch, counted
             from 0, on, training images are side x side. Empty: as they are.
-        early_stopping: Epochs without a better held-out accuracy that end the run,
-            whose model is then the best epoch's; 0: off.
+        early_stopping: Epochs without a better held-out accuracy after which the run
+            ends with the best epoch's model; 0: off.
         validation_split: Share of the training images that is held out.
-        test_time_augmentation: What `evaluate` averages over: "none", "mirror" or
+        test_time_augmentation: Views that `evaluate` averages over: "none", "mirror" or
             "mirror_shift".
-        precision: Of the arithmetic in training, "auto" for the device's.
-        xla: Whether XLA compiles the training step, "auto" for the device's habit.
+        precision: Dtype policy in training, "auto" for the device's default.
+        xla: Whether XLA compiles the training step, "auto" for the device's default.
         options: The architecture's own options.
     """
 
@@ -110,7 +112,7 @@ class Recipe:
     xla: str | bool = fields.choice("auto", ("auto", True, False))
     options: dict[str, Any] = field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         fields.check(self)
         if not isinstance(self.augmentation, str):
             raise ValueError(
@@ -143,7 +145,7 @@ class Recipe:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-serialisable dict, of which `from_dict` makes the recipe."""
+        """Return a JSON-serialisable dict for `from_dict`."""
         values = dataclasses.asdict(self)
         values["step_epochs"] = list(self.step_epochs)
         values["sizes"] = [list(pair) for pair in self.sizes]
@@ -161,7 +163,7 @@ def from_dict(values: dict[str, Any]) -> Recipe:
     if unknown:
         raise ValueError(
             "The run's recipe has keys that this version does not know: "
-            f"{', '.join(unknown)}; go on with the version that began it. "
+            f"{', '.join(unknown)}; resume with the version that started it. "
             f"It knows {', '.join(known)}"
         )
     return Recipe(**values)
@@ -171,8 +173,8 @@ def with_settings(recipe: Recipe, model: str, pairs: Iterable[str]) -> Recipe:
     """Return a recipe with some values replaced.
 
     Args:
-        recipe: The one to begin with.
-        model: Whose options may be set as well.
+        recipe: The recipe to change.
+        model: The architecture, whose options may be set as well.
         pairs: Texts such as "epochs=3", "sizes=[[0, 24], [4, 32]]" or
             "activation=relu".
 
@@ -191,15 +193,15 @@ def with_settings(recipe: Recipe, model: str, pairs: Iterable[str]) -> Recipe:
 
 
 def check_option(option: str, model: str, file: str = "") -> None:
-    """Refuse what is no option of an architecture.
+    """Refuse a name that is not an option of an architecture.
 
     Args:
-        option: Its name.
+        option: The name.
         model: A name in `models.names()`.
-        file: Where it stands, for the message.
+        file: The file with the option, for the message.
 
     Raises:
-        ValueError: With all keys that may be set, and the nearest.
+        ValueError: If there is no such option; the message lists all keys.
     """
     known = [key for key in registry.known_options(model) if key not in keys()]
     if option not in known:

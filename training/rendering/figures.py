@@ -1,22 +1,24 @@
-"""The style of all plots, and plots as SVG that a page takes into its own text.
+"""The style of all plots, and plots as SVG elements for a page.
 
-Colours are Okabe and Ito's, told apart with any kind of colour vision, and lines
+Colours are Okabe and Ito's, distinguishable with any type of colour vision, and lines
 differ in more than colour. In a page every colour is a variable of its style sheet,
-so that one drawing serves light and dark paper.
+so that one drawing serves light and dark pages.
 """
+
+from __future__ import annotations
 
 import contextlib
 import io
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BLUE, ORANGE = "#0072b2", "#d55e00"
 INK, FAINT, RULE = "#202020", "#606060", "#d0d0d0"
-# What the style sheet calls them.
+# Their names in the style sheet.
 VARIABLES = {
     BLUE: "var(--blue)",
     ORANGE: "var(--orange)",
@@ -24,7 +26,7 @@ VARIABLES = {
     FAINT: "var(--faint)",
     RULE: "var(--rule)",
 }
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text
     "font.family": "sans-serif",
     "font.size": 9,
@@ -53,8 +55,8 @@ _STYLE = {
 
 
 @contextlib.contextmanager
-def new(width: float, height: float) -> "Iterator[Figure]":
-    """Make a figure in the style, which holds as long as the figure is drawn on.
+def new(width: float, height: float) -> Iterator[Figure]:
+    """Create a figure; the style is in effect within the context.
 
     Args:
         width: In inches.
@@ -70,13 +72,13 @@ def new(width: float, height: float) -> "Iterator[Figure]":
         yield Figure()
 
 
-def svg(figure: "Figure", name: str, description: str) -> str:
+def svg(figure: Figure, name: str, description: str) -> str:
     """Return a figure as an SVG element for a page.
 
     Args:
-        figure: Drawn in the style.
-        name: Different for every figure of a page; a word.
-        description: What it shows, for those who do not see it.
+        figure: A figure that `new` created.
+        name: A word, different for every figure of a page.
+        description: The alternative text.
     """
     import matplotlib
     from markupsafe import escape
@@ -87,11 +89,11 @@ def svg(figure: "Figure", name: str, description: str) -> str:
     text = written.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, count=1, flags=re.DOTALL)
-    # Names that every figure would have again; those that are referred to differ.
+    # Ids that are the same in every figure; those that are referred to differ.
     text = re.sub(r'<g id="[^"]*"', "<g", text)
     for colour, variable in VARIABLES.items():
         text = text.replace(colour, variable)
     label = f'role="img" aria-label="{escape(description)}"'
-    # As wide as it is, but the page's style may make it narrower.
+    # Without a height, so that the page's style may make it narrower.
     text = re.sub(r' height="[^"]*pt"', "", text, count=1)
     return text.replace("<svg", f"<svg {label}", 1)

@@ -1,17 +1,18 @@
-"""Pages that need nothing but themselves: templates, style and pictures in one file."""
+"""Self-contained HTML pages: template, style and pictures in one file."""
 
 import base64
 from pathlib import Path
+from typing import Any
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def render(template: str, **values) -> str:
-    """Return a page made of a template.
+def render(template: str, **values: Any) -> str:
+    """Render a template as a page.
 
     Args:
         template: A file of templates/, which extends base.html.
-        **values: What it names.
+        **values: The template's variables.
     """
     import jinja2
 
@@ -26,6 +27,6 @@ def render(template: str, **values) -> str:
 
 
 def inline(picture: Path) -> str:
-    """Return a PNG file as the source of an <img>."""
+    """Return a PNG file as a data URL for an <img>."""
     data = base64.b64encode(picture.read_bytes()).decode()
     return f"data:image/png;base64,{data}"

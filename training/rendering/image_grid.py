@@ -6,7 +6,7 @@ import numpy as np
 
 from fovea.training.rendering.figures import BLUE, ORANGE
 
-# From background to ink; ten steps are what a terminal font tells apart.
+# From background to ink, in the ten steps that are distinguishable in a terminal.
 RAMP = " .:-=+*#%@"
 GRID_COLUMNS = 8
 
@@ -34,14 +34,14 @@ def terminal_art(image: np.ndarray, width: int = 20) -> list[str]:
 def prediction_grid(
     path: Path,
     images: np.ndarray,
-    true_names: "list[str]",
-    predicted_names: "list[str]",
-    probabilities: "list[float]",
+    true_names: list[str],
+    predicted_names: list[str],
+    probabilities: list[float],
     title: str,
 ) -> None:
     """Write a PNG of images, each with its true and its predicted class.
 
-    Wrong answers are marked by words and a thick frame, not by colour alone.
+    Wrong predictions are marked by words and a thick frame, not by colour alone.
 
     Args:
         path: The PNG file.
@@ -49,7 +49,7 @@ def prediction_grid(
         true_names: n class names.
         predicted_names: n class names.
         probabilities: n probabilities of the predicted classes.
-        title: Printed above all.
+        title: The title of the figure.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -40,8 +40,9 @@ def precision(policy: str) -> str:
 
     gpus = tf.config.list_physical_devices("GPU")
     details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
-    capability = min((d.get("compute_capability", (0, 0)) for d in details), default=0)
-    if not capability or capability < (7, 0):
+    capabilities = [each.get("compute_capability", (0, 0)) for each in details]
+    capability = min(capabilities, default=(0, 0))
+    if capability < (7, 0):
         return "float32"
     return "mixed_bfloat16" if capability >= (8, 0) else "mixed_float16"
 

@@ -10,7 +10,8 @@ from PIL import Image
 
 from fovea import cli
 from fovea.training.datasets import load as data
-from fovea.training.inspect import draw, page
+from fovea.training.inspect import page
+from fovea.training.inspect.drawing import pictures
 from fovea.training.loop.train import train
 from fovea.training.recipes.schema import Recipe
 from fovea.training.runs import directory as runs
@@ -62,23 +63,23 @@ def test_a_page_needs_nothing_but_itself(inspected):
     assert named <= set(identifiers) and len(named) == 9
 
 
-def test_the_page_tells_of_what_was_asked(inspected):
+def test_the_page_describes_what_was_chosen(inspected):
     text = Page((inspected / page.FILE).read_text(encoding="utf-8")).text
     for word in ("lenet5 on mnist", "digit.png", "tanh", "held-out"):
         assert word in text
-    assert "6 units at 28×28 places each; a unit sees 5×5 pixels" in text
-    assert "84 units; every unit sees the whole image" in text
+    assert "6 units at 28×28 positions each; the receptive field is 5×5 pixels" in text
+    assert "84 units; the receptive field is the whole image" in text
     assert "neither a rectifier nor max pooling" in text
     measured = runs.read_metrics(inspected.parent)["invariance"]
     assert measured["images"] == 100
-    assert f"{measured['shift'][0]['accuracy']:.1%} are answered rightly" in text
+    assert f"{measured['shift'][0]['accuracy']:.1%} are classified correctly" in text
 
 
 def test_the_pictures_are_files_too(inspected):
     names = {path.name for path in inspected.iterdir()}
     assert {"filters-c1.png", "maps-c1.png", "maps-c5.png"} <= names
     for unit in (2, 5):
-        for what in ("patches", "deconvolution", "guided", "climbed"):
+        for what in ("patches", "deconvolution", "guided", "maximised"):
             assert f"unit-f6-{unit}-{what}.png" in names
     text = (inspected / page.FILE).read_text(encoding="utf-8")
     data = re.findall(r'src="data:image/png;base64,([^"]+)"', text)
@@ -147,35 +148,35 @@ def test_a_model_without_convolutions_shows_what_it_has(data_dir, tmp_path):
     train("softmax_regression", data.load("mnist", data_dir), run, recipe)
     assert cli.main(["inspect", str(run), "--data-dir", str(data_dir)]) == 0
     text = Page((run / "inspect" / page.FILE).read_text(encoding="utf-8")).text
-    assert "no convolution in front: each of the 10 units of logits" in text
+    assert "does not start with a convolution: each of the 10 units of logits" in text
     assert "there are no maps to show" in text
     assert "Grad-CAM" not in text and "Integrated gradients: each pixel" in text
     assert (run / "inspect" / "filters-logits.png").exists()
-    assert list((run / "inspect").glob("unit-logits-*-climbed.png"))
+    assert list((run / "inspect").glob("unit-logits-*-maximised.png"))
 
 
 # ---- pictures
 
 
-def test_pictures_have_the_colours_that_the_page_tells_of():
+def test_pictures_have_the_colours_that_the_page_describes():
     values = np.array([[1.0, -1.0, 0.0, 0.5]])
-    drawn = draw.signed(values)
+    drawn = pictures.signed(values)
     assert drawn[0, 0].tolist() == [0xD5, 0x5E, 0x00, 255]
     assert drawn[0, 1].tolist() == [0x00, 0x72, 0xB2, 255]
     assert drawn[0, 2, 3] == 0 and drawn[0, 3, 3] == 128
     image = np.full((2, 2, 3), 200.0)
     inside = np.array([[True, False], [True, True]])
-    assert draw.pixels(image, inside)[..., 3].tolist() == [[255, 0], [255, 255]]
-    grey = draw.signed_image(np.zeros((2, 2, 3)))
+    assert pictures.pixels(image, inside)[..., 3].tolist() == [[255, 0], [255, 255]]
+    grey = pictures.signed_image(np.zeros((2, 2, 3)))
     assert (grey[..., :3] == 128).all() and (grey[..., 3] == 255).all()
 
 
 def test_tiles_are_laid_out_in_rows():
     tiles = [np.full((2, 3, 4), value, np.uint8) for value in (10, 20, 30)]
-    sheet = draw.montage(tiles, 2, gap=1)
+    sheet = pictures.montage(tiles, 2, gap=1)
     assert sheet.shape == (5, 7, 4)
     assert sheet[0, 0, 0] == 10 and sheet[0, 4, 0] == 20 and sheet[3, 0, 0] == 30
     assert not sheet[2].any() and not sheet[3:, 4:].any()
-    assert draw.fit(tiles[0], 44).shape == (29, 44, 4)
-    assert np.array_equal(draw.fit(sheet, 7), sheet)
-    assert draw.enlarge(tiles[0], 10).shape == (6, 9, 4)
+    assert pictures.fit(tiles[0], 44).shape == (29, 44, 4)
+    assert np.array_equal(pictures.fit(sheet, 7), sheet)
+    assert pictures.enlarge(tiles[0], 10).shape == (6, 9, 4)

@@ -1,4 +1,6 @@
-"""Which classes are taken for one another, with images that were."""
+"""The most frequently confused classes, with example images."""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fovea.training.evaluation.evaluate import predict_logits
-from fovea.training.evaluation.metrics import confusions, judge
+from fovea.training.evaluation.metrics import compute_metrics, confusions
 
 if TYPE_CHECKING:
     import keras
@@ -18,11 +20,12 @@ class Confusion:
     """A pair of classes.
 
     Args:
-        true, predicted: Their names.
-        images: How often the one was taken for the other.
-        back: How often the other for the one.
-        examples: Places of images, the most confident first.
-        probabilities: Of the wrong class, for each example.
+        true: Name of the true class.
+        predicted: Name of the predicted class.
+        images: Number of confusions.
+        back: Number of confusions in the other direction.
+        examples: Indices of images, the most confident first.
+        probabilities: Probability of the predicted class, for each example.
     """
 
     true: str
@@ -41,27 +44,29 @@ def confused(
     pairs: int = 6,
     examples: int = 8,
 ) -> list[Confusion]:
-    """Return the pairs of classes that are confused most.
+    """Return the pairs of classes that are confused most often.
 
     Args:
         logits: (n, K).
         labels: Integers (n,).
         class_names: K strings.
-        pairs: How many pairs, at most.
-        examples: Images for each, at most.
+        pairs: Largest number of pairs.
+        examples: Largest number of images for each.
 
     Raises:
-        ValueError: As `fovea.training.evaluation.metrics.judge`.
+        ValueError: As `fovea.training.evaluation.metrics.compute_metrics`.
     """
-    result = judge(logits, labels, class_names)
+    result = compute_metrics(logits, labels, class_names)
     names = list(class_names)
-    sureness = probabilities(logits)
+    confidence = probabilities(logits)
     predicted = logits.argmax(axis=1)
     found = []
     for row in confusions(result, pairs):
         true, wrong = names.index(row["true"]), names.index(row["predicted"])
         places = np.flatnonzero((labels == true) & (predicted == wrong))
-        places = places[np.argsort(-sureness[places, wrong], kind="stable")][:examples]
+        places = places[np.argsort(-confidence[places, wrong], kind="stable")][
+            :examples
+        ]
         found.append(
             Confusion(
                 row["true"],
@@ -69,7 +74,7 @@ def confused(
                 row["images"],
                 result["confusion"][wrong][true],
                 tuple(map(int, places)),
-                tuple(float(sureness[place, wrong]) for place in places),
+                tuple(float(confidence[place, wrong]) for place in places),
             )
         )
     return found
@@ -81,6 +86,6 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
     return shifted / shifted.sum(axis=1, keepdims=True)
 
 
-def answers(model: "keras.Model", images: np.ndarray) -> np.ndarray:
+def predict_probabilities(model: keras.Model, images: np.ndarray) -> np.ndarray:
     """Return a model's probabilities for images, float64 (n, K)."""
     return probabilities(predict_logits(model, images))

@@ -1,4 +1,6 @@
-"""Images as points in a plane: near one another if the network finds them alike."""
+"""Embed images in a plane, by the similarity of their features."""
+
+from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
@@ -15,8 +17,8 @@ COMPONENTS = 50
 LEAST_IMAGES = 8
 
 
-def penultimate(model: "keras.Model", images: np.ndarray) -> np.ndarray:
-    """Return what the layer that gives the logits is given.
+def penultimate(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """Return the features that the last layer gets.
 
     Args:
         model: A functional model: uint8 images -> logits.
@@ -34,7 +36,7 @@ def penultimate(model: "keras.Model", images: np.ndarray) -> np.ndarray:
     if not dense:
         raise ValueError(
             "The logits must come from a fully connected layer, so that there is a "
-            f"penultimate one. Received: model={model.name}"
+            f"penultimate layer. Received: model={model.name}"
         )
     part = keras.Model(model.inputs[0], dense[-1].input)
     features = part.predict(images, batch_size=batch_size(part, images), verbose=0)
@@ -42,12 +44,12 @@ def penultimate(model: "keras.Model", images: np.ndarray) -> np.ndarray:
 
 
 def embed(features: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Lay features out in a plane.
+    """Embed features in a plane.
 
     Their 50 principal components, and t-SNE of these: van der Maaten, Hinton,
     "Visualizing Data using t-SNE", JMLR 9, 2008, begun with the first two components
     (Kobak, Berens, "The art of using t-SNE for single-cell transcriptomics", 2019). The
-    same features give the same plane.
+    same features give the same embedding.
 
     Args:
         features: float32 (n, features), n at least 8.
@@ -74,7 +76,7 @@ def embed(features: np.ndarray, seed: int = 0) -> np.ndarray:
     reduced = PCA(components, svd_solver="full").fit_transform(features)
     perplexity = min(PERPLEXITY, (count - 1) / 3)
     plane = TSNE(perplexity=perplexity, init="pca", random_state=seed)
-    # Sums in one order, and no threads that wait for one another on a busy machine.
+    # One thread: a fixed order of summation, and no contention on a busy machine.
     with threadpool_limits(1):
         return plane.fit_transform(reduced).astype(np.float32)
 

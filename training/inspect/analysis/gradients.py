@@ -1,12 +1,14 @@
-"""How large the gradient is in each layer, and how a deep net of sigmoids loses it.
+"""The size of the gradient in each layer, and how it vanishes in deep sigmoid nets.
 
-Hochreiter's diploma thesis, 1991, found why deep networks did not learn: on its way
-back the gradient is multiplied by every layer's weights and by the slope of every
-activation, which is at most 1/4 for a sigmoid. Glorot, Bengio: "Understanding the
-difficulty of training deep feedforward neural networks", AISTATS 2010, section 4.2,
-plotted it as here; Glorot, Bordes, Bengio: "Deep Sparse Rectifier Neural Networks",
-2011, gave the remedy, whose slope is 1.
+Hochreiter's diploma thesis, 1991, found why deep networks did not learn: in
+backpropagation the gradient is multiplied by every layer's weights and by the slope of
+every activation, which is at most 1/4 for a sigmoid. Glorot, Bengio: "Understanding
+the difficulty of training deep feedforward neural networks", AISTATS 2010, section
+4.2, plotted it as here; Glorot, Bordes, Bengio: "Deep Sparse Rectifier Neural
+Networks", 2011, gave the remedy, whose slope is 1.
 """
+
+from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
@@ -23,9 +25,9 @@ LEARNING_RATE = 0.1
 
 
 def gradient_norms(
-    model: "keras.Model", images: np.ndarray, labels: np.ndarray
+    model: keras.Model, images: np.ndarray, labels: np.ndarray
 ) -> dict[str, float]:
-    """Return how large the gradient of the loss is, layer by layer.
+    """Return the size of the loss's gradient in each layer.
 
     Args:
         model: uint8 images -> logits.
@@ -33,8 +35,8 @@ def gradient_norms(
         labels: Integers (n,).
 
     Returns:
-        For each layer with a trainable kernel, in order of the weights: root mean
-        square of the cross-entropy's gradient by it.
+        For each layer with a trainable kernel, in order of the weights: the root mean
+        square of the cross-entropy's gradient with respect to the kernel.
     """
     import keras
     import tensorflow as tf
@@ -45,10 +47,10 @@ def gradient_norms(
         if isinstance(getattr(layer, "kernel", None), keras.Variable)
         and layer.kernel.trainable
     ]
-    loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
     with tf.GradientTape() as tape:
-        loss = loss_of(labels, model(images, training=False))
+        loss = cross_entropy(labels, model(images, training=False))
     found = tape.gradient(loss, [kernel for _, kernel in kernels])
     return {
         name: float(tf.sqrt(tf.reduce_mean(gradient**2)))
@@ -59,7 +61,7 @@ def gradient_norms(
 def demonstrate(
     images: np.ndarray, labels: np.ndarray, num_classes: int, *, steps: int = STEPS
 ) -> dict[str, dict[str, list[float]]]:
-    """Train two deep networks for a few steps, equal but for their activation.
+    """Train two deep networks for a few steps that differ only in their activation.
 
     Ten hidden layers of 64 units, He's initialisation, plain gradient descent with
     batches of 128 in the order of the images.
@@ -68,7 +70,7 @@ def demonstrate(
         images: uint8 (n, height, width, channels).
         labels: Integers (n,), 0 to num_classes - 1.
         num_classes: Number of classes.
-        steps: How many.
+        steps: Number of steps.
 
     Returns:
         For "sigmoid" and "relu": `start` and `end`, the gradient's root mean square in

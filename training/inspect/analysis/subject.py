@@ -1,4 +1,6 @@
-"""What is inspected: a run's model, and the images that it is asked about."""
+"""The subject of a page: a run's model, and the images that it is inspected with."""
+
+from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
@@ -10,43 +12,43 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fovea.models.anatomy.parts import Anatomy
-from fovea.training.inspect.units import selection as of_layers
+from fovea.training.inspect.units import selection
 from fovea.training.inspect.units.selection import Units
 
 if TYPE_CHECKING:
     import keras
 
+    from fovea.training.inspect.analysis.invariance import Curves
+
 # Images surveyed: enough for nine clear patches a unit, few enough for a laptop.
 MOST_IMAGES = 2000
-# Of the default layers, so many have units shown, evenly from first to last.
+# Number of default layers whose units are shown, evenly from first to last.
 MOST_LAYERS = 5
-# Pictures followed through the network: each is a row of every layer's maps.
+# Example images: each is a row of every layer's maps.
 MOST_SHOWN = 12
-
-
-# Images that are shifted, turned, scaled and made noisy, some fifty times each.
+# Images that are shifted, rotated, scaled and made noisy, about fifty times each.
 MOST_CHANGED = 300
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What the page is about.
+    """A model and the images that it is inspected with.
 
     Args:
         model: uint8 images -> logits (n, K).
         parts: Its anatomy.
         class_names: K strings.
-        images: uint8 (n, height, width, channels) that the model was not trained on.
+        images: uint8 (n, height, width, channels), not seen in training.
         labels: Integers (n,).
-        origin: What these images are: "test images".
-        shown: uint8 (m, height, width, channels): images that are followed through
-            the network one by one.
-        titles: m strings, what each of them is.
-        layers: Whose units are shown; empty for a choice.
-        numbers: Which units of each; empty for a choice.
+        origin: A name for these images: "test images".
+        shown: uint8 (m, height, width, channels): example images, whose maps and
+            attributions are shown.
+        titles: m strings, a title for each of them.
+        layers: The layers whose units are shown; empty for the default.
+        numbers: The numbers of the units to show; empty for the default.
     """
 
-    model: "keras.Model"
+    model: keras.Model
     parts: Anatomy
     class_names: Sequence[str]
     images: np.ndarray
@@ -60,7 +62,7 @@ class Subject:
     @cached_property
     def every(self) -> list[Units]:
         """The units of all layers with weights, but the last."""
-        return of_layers.with_weights(self.model, self.parts)
+        return selection.with_weights(self.model, self.parts)
 
     @cached_property
     def chosen(self) -> list[Units]:
@@ -72,15 +74,15 @@ class Subject:
 
     @cached_property
     def logits(self) -> np.ndarray:
-        """What the model answers to `images`, float32 (n, K)."""
+        """The model's logits for `images`, float32 (n, K)."""
         from fovea.training.evaluation.evaluate import predict_logits
 
         return predict_logits(self.model, self.images)
 
     @cached_property
-    def invariance(self) -> "dict[str, list[dict[str, float]]]":
-        """How the answers change with the images; see `invariance.curves`."""
-        from fovea.training.inspect.invariance import curves
+    def invariance(self) -> Curves:
+        """Accuracy on changed images; see `invariance.curves`."""
+        from fovea.training.inspect.analysis.invariance import curves
 
         return curves(
             self.model, self.images[:MOST_CHANGED], self.labels[:MOST_CHANGED]
@@ -88,22 +90,22 @@ class Subject:
 
 
 def with_default_images(subject: Subject) -> Subject:
-    """Choose three images to follow: two answered rightly, and one not, if any.
+    """Choose three example images: two classified correctly, and a mistake, if any.
 
     Returns:
-        The same with `shown` and `titles`: the first right ones of the two lowest
-        classes that have one, and the mistake that the model is surest of.
+        The subject with `shown` and `titles`: the first correct images of the two
+        lowest classes that have one, and the most confident mistake.
     """
-    from fovea.training.inspect.confusions import probabilities
+    from fovea.training.inspect.analysis.confusions import probabilities
 
-    sureness = probabilities(subject.logits).max(axis=1)
+    confidence = probabilities(subject.logits).max(axis=1)
     predicted = subject.logits.argmax(axis=1)
     right = predicted == subject.labels
     _, firsts = np.unique(subject.labels[right], return_index=True)
     places = [int(place) for place in np.flatnonzero(right)[firsts][:2]]
     wrong = np.flatnonzero(~right)
     if len(wrong):
-        places.append(int(wrong[sureness[wrong].argmax()]))
+        places.append(int(wrong[confidence[wrong].argmax()]))
     titles = []
     for place in places:
         name = subject.class_names[subject.labels[place]]
@@ -114,25 +116,25 @@ def with_default_images(subject: Subject) -> Subject:
 
 
 def read(files: Sequence[Path], shape: tuple[int, int, int]) -> np.ndarray:
-    """Read pictures as the model sees them.
+    """Read pictures as the model's input.
 
     Args:
         files: Paths of pictures.
-        shape: (height, width, channels) to bring them to.
+        shape: (height, width, channels) to resize and convert them to.
 
     Returns:
         uint8 (len(files), *shape).
 
     Raises:
-        ValueError: If one cannot be read, such images have no file format, or
-            there are more than a page holds.
+        ValueError: If one cannot be read, picture files do not have this number of
+            channels, or there are more than a page holds.
     """
     from fovea.training.datasets import image_files
     from fovea.training.datasets.image_ops import PICTURE_CHANNELS
 
     if len(files) > MOST_SHOWN:
         raise ValueError(
-            f"At most {MOST_SHOWN} pictures are followed through the network. "
+            f"At most {MOST_SHOWN} pictures can be example images. "
             f"Received: {len(files)} --image files"
         )
     if shape[2] not in PICTURE_CHANNELS:
@@ -144,7 +146,7 @@ def read(files: Sequence[Path], shape: tuple[int, int, int]) -> np.ndarray:
     for path in files:
         try:
             images.append(image_files.read(path, shape))
-        except Exception as error:  # Pillow's are of many kinds
+        except Exception as error:  # Pillow raises errors of many types
             reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
             raise ValueError(
                 f"An image must be a picture that Pillow can read ({reason}). "

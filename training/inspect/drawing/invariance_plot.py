@@ -1,17 +1,20 @@
-"""Curves of invariance, of one model or of several, as one figure."""
+"""Curves of invariance, of one or several models, as one figure."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fovea.training.inspect.invariance import UNITS
+from fovea.training.inspect.analysis.invariance import UNITS, Curves
 from fovea.training.rendering import figures
 from fovea.training.rendering.figures import BLUE, FAINT, INK, ORANGE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# After Okabe and Ito, as in training/rendering/figures.py; lines differ in dashes and
-# marks too.
+# By Okabe and Ito, as in fovea.training.rendering.figures; lines also differ in dashes
+# and markers.
 GREEN, PURPLE, SKY = "#009e73", "#cc79a7", "#56b4e9"
 LINES = (
     (BLUE, "-", "o"),
@@ -24,29 +27,29 @@ LINES = (
 SIZE = (8.8, 4.4)  # inches
 
 
-def svg(results: dict[str, dict]) -> str:
-    """Draw accuracy and probability over the strength of every change.
+def svg(results: Mapping[str, Curves]) -> str:
+    """Draw accuracy and probability against the strength of every change.
 
     Args:
-        results: What `fovea.training.inspect.invariance.curves` returned, by the
-            models' names; at most six.
+        results: What `fovea.training.inspect.analysis.invariance.curves` returned, by
+            the models' names; at most six.
 
     Returns:
         An SVG element for a page.
 
     Raises:
-        ValueError: If there are more models than lines that can be told apart.
+        ValueError: If there are more models than distinguishable lines.
     """
     with figures.new(*SIZE) as figure:
         _draw(figure, results)
-        return figures.svg(figure, "invariance", _told(results))
+        return figures.svg(figure, "invariance", _description(results))
 
 
-def png(path: Path, results: dict[str, dict]) -> None:
-    """Write the same as a PNG file on white paper.
+def png(path: Path, results: Mapping[str, Curves]) -> None:
+    """Write the same figure as a PNG file on white.
 
     Raises:
-        ValueError: If there are more models than lines that can be told apart.
+        ValueError: If there are more models than distinguishable lines.
         OSError: If it cannot be written.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -58,7 +61,7 @@ def png(path: Path, results: dict[str, dict]) -> None:
         FigureCanvasAgg(figure).print_png(path)
 
 
-def _draw(figure: "Figure", results: dict[str, dict]) -> None:
+def _draw(figure: Figure, results: Mapping[str, Curves]) -> None:
     if not 1 <= len(results) <= len(LINES):
         raise ValueError(
             f"One to {len(LINES)} models are drawn in one figure. "
@@ -100,8 +103,8 @@ def _draw(figure: "Figure", results: dict[str, dict]) -> None:
         )
 
 
-def _told(results: dict[str, dict]) -> str:
-    """Say in words what the figure shows, for those who do not see it."""
+def _description(results: Mapping[str, Curves]) -> str:
+    """Return the figure's alternative text."""
     sentences = []
     for name, found in results.items():
         ends = ", ".join(
@@ -110,5 +113,5 @@ def _told(results: dict[str, dict]) -> str:
             for change, unit in UNITS.items()
         )
         start = found["shift"][0]["accuracy"]
-        sentences.append(f"{name}: accuracy {start:.0%} on images as they are, {ends}.")
+        sentences.append(f"{name}: accuracy {start:.0%} on unchanged images, {ends}.")
     return "Invariance. " + " ".join(sentences)

@@ -1,8 +1,10 @@
-"""Numbers as pictures: pixels, signed maps, and many small ones side by side.
+"""Arrays as pictures: images, signed maps, overlays and montages.
 
-Pictures have an alpha channel: what is not there lets the paper through, so that one
-picture serves light and dark pages. Signed values have the plots' two colours.
+Pictures have an alpha channel, so that one picture serves light and dark pages. Signed
+values have the plots' two colours.
 """
+
+from __future__ import annotations
 
 from pathlib import Path
 
@@ -13,13 +15,13 @@ from fovea.training.rendering.figures import BLUE, ORANGE
 GAP = 1  # pixels between the tiles of a montage
 
 
-def pixels(image: np.ndarray, inside: "np.ndarray | None" = None) -> np.ndarray:
+def pixels(image: np.ndarray, inside: np.ndarray | None = None) -> np.ndarray:
     """Return an image as RGBA.
 
     Args:
-        image: Values 0 to 255 (height, width, channels); of other depths than 1 and 3
-            the mean is shown.
-        inside: bool (height, width): where it is to be seen.
+        image: Values 0 to 255 (height, width, channels); with other numbers of
+            channels than 1 and 3 their mean is shown.
+        inside: bool (height, width): where it is visible.
 
     Returns:
         uint8 (height, width, 4).
@@ -31,7 +33,7 @@ def pixels(image: np.ndarray, inside: "np.ndarray | None" = None) -> np.ndarray:
     return np.dstack([colours, alpha]).astype(np.uint8)
 
 
-def signed(values: np.ndarray, largest: "float | None" = None) -> np.ndarray:
+def signed(values: np.ndarray, largest: float | None = None) -> np.ndarray:
     """Return a map as RGBA: orange above 0, blue below, clear at 0.
 
     Args:
@@ -49,7 +51,7 @@ def signed(values: np.ndarray, largest: "float | None" = None) -> np.ndarray:
 
 def signed_image(
     values: np.ndarray,
-    inside: "np.ndarray | None" = None,
+    inside: np.ndarray | None = None,
     share: float = 1.0,
 ) -> np.ndarray:
     """Return signed values for each channel of an image as RGBA.
@@ -59,9 +61,9 @@ def signed_image(
 
     Args:
         values: (height, width, channels).
-        inside: bool (height, width): where they are to be seen.
-        share: Of the values, those that are no larger than what is drawn in full: the
-            few largest may be cut so that the others are seen.
+        inside: bool (height, width): where they are visible.
+        share: Quantile of the absolute values that is drawn at full strength: the few
+            largest may be clipped so that the others are visible.
 
     Returns:
         uint8 (height, width, 4).
@@ -79,13 +81,13 @@ def signed_image(
     return pixels(127.5 + 127.5 * values / (largest or 1.0), inside)
 
 
-def over(image: np.ndarray, values: np.ndarray, share: float = 0.99) -> np.ndarray:
-    """Lay a signed map over its image, which is turned to a pale grey.
+def overlay(image: np.ndarray, values: np.ndarray, share: float = 0.99) -> np.ndarray:
+    """Overlay a pale grey image with a signed map.
 
     Args:
         image: Values 0 to 255 (height, width, channels).
         values: (height, width); orange above 0, blue below.
-        share: Of the values, those that are no larger than what is drawn in full.
+        share: Quantile of the absolute values that is drawn at full strength.
 
     Returns:
         uint8 (height, width, 4).
@@ -98,13 +100,13 @@ def over(image: np.ndarray, values: np.ndarray, share: float = 0.99) -> np.ndarr
     return pixels(colours)
 
 
-def montage(tiles: "list[np.ndarray]", columns: int, gap: int = GAP) -> np.ndarray:
-    """Lay pictures of one size out in rows.
+def montage(tiles: list[np.ndarray], columns: int, gap: int = GAP) -> np.ndarray:
+    """Arrange pictures of one size in rows.
 
     Args:
         tiles: uint8 (height, width, 4) each.
-        columns: In a row.
-        gap: Clear pixels between them.
+        columns: Pictures in a row.
+        gap: Clear pixels between pictures.
 
     Returns:
         uint8 (rows, columns, 4).
@@ -122,13 +124,13 @@ def montage(tiles: "list[np.ndarray]", columns: int, gap: int = GAP) -> np.ndarr
 
 
 def enlarge(picture: np.ndarray, side: int) -> np.ndarray:
-    """Repeat pixels, a whole number of times, until a side is about that long."""
+    """Repeat pixels, a whole number of times, until a side has about this length."""
     times = max(1, round(side / max(picture.shape[:2])))
     return picture.repeat(times, axis=0).repeat(times, axis=1)
 
 
 def fit(picture: np.ndarray, side: int) -> np.ndarray:
-    """Bring a picture's longer side to exactly so many pixels, without smoothing."""
+    """Resize a picture, without smoothing, until its longer side has this length."""
     height, width = picture.shape[:2]
     longer = max(height, width)
     rows, columns = (

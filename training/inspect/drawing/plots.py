@@ -1,4 +1,6 @@
-"""The page's plots: points in a plane, gradients by layer."""
+"""Plots: points in a plane, gradients by layer."""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 
@@ -7,16 +9,16 @@ import numpy as np
 from fovea.training.rendering import figures
 from fovea.training.rendering.figures import BLUE, FAINT, INK, ORANGE
 
-# Okabe and Ito's colours that are seen on light and dark paper; a class differs from
-# those of like colour in its mark.
+# Okabe and Ito's colours that are visible on light and dark pages; classes of the same
+# colour differ in their marker.
 COLOURS = (BLUE, ORANGE, "#009e73", "#cc79a7", "#e69f00", "#56b4e9", FAINT)
 MARKS = "os^DvP*X<>"
-# More classes than these: no names in the plane.
+# With more classes than these the plane has no names.
 MOST_NAMED = 20
 
 
 def plane(points: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> str:
-    """Draw points in a plane, with the name of each class in its middle.
+    """Draw points in a plane, with the name of each class at its median.
 
     Args:
         points: float (n, 2).
@@ -62,20 +64,20 @@ def plane(points: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) ->
             figure,
             "plane",
             f"{len(points)} images as points in a plane, of {len(present)} classes. "
-            "How well the classes stay apart is told beside it.",
+            "The text beside it has a measure of their separation.",
         )
 
 
-def vanishing(shown: "dict[str, dict[str, list[float]]]") -> str:
+def vanishing(shown: dict[str, dict[str, list[float]]]) -> str:
     """Draw the gradient's size in each layer of two deep networks.
 
     Args:
-        shown: What `fovea.training.inspect.vanishing.demonstrate` returned.
+        shown: What `fovea.training.inspect.analysis.gradients.demonstrate` returned.
 
     Returns:
         An SVG element.
     """
-    told = []
+    descriptions = []
     with figures.new(4.6, 3.2) as figure:
         ax = figure.subplots()
         for name, colour, mark in (("sigmoid", ORANGE, "s"), ("relu", BLUE, "o")):
@@ -90,7 +92,7 @@ def vanishing(shown: "dict[str, dict[str, list[float]]]") -> str:
                     linestyle=style,
                     label=f"{name}, {'before' if moment == 'start' else 'after'}",
                 )
-            told.append(
+            descriptions.append(
                 f"{name} {shown[name]['start'][0]:.1e} in the first and "
                 f"{shown[name]['start'][-1]:.1e} in the last layer"
             )
@@ -98,7 +100,9 @@ def vanishing(shown: "dict[str, dict[str, list[float]]]") -> str:
         ax.set_xlabel("layer")
         ax.legend(loc="best", fontsize=8)
         return figures.svg(
-            figure, "vanishing", f"Root mean square gradient: {'; '.join(told)}."
+            figure,
+            "vanishing",
+            f"Root mean square gradient: {'; '.join(descriptions)}.",
         )
 
 
@@ -107,7 +111,7 @@ def gradients(norms: dict[str, float], name: str) -> str:
 
     Args:
         norms: Layer -> root mean square of its kernel's gradient.
-        name: The network's.
+        name: Name of the network.
 
     Returns:
         An SVG element.
@@ -116,7 +120,7 @@ def gradients(norms: dict[str, float], name: str) -> str:
     places = np.arange(len(values))
     with figures.new(4.6, float(np.clip(0.2 * len(values) + 1, 2.2, 8))) as figure:
         ax = figure.subplots()
-        # A logarithmic scale has no 0 for bars to stand on: points, then.
+        # Points: bars cannot start at 0 on a logarithmic scale.
         ax.plot(values, places, color=BLUE, marker="o", markersize=4, linestyle="")
         ax.hlines(places, values.min() / 3, values, color=BLUE, alpha=0.35)
         ax.set_xscale("log")

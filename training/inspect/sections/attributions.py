@@ -1,10 +1,10 @@
-"""The page's section about answers: which pixels of the given images they rest on."""
+"""The page's section about attributions: which pixels the predictions depend on."""
 
 from fovea.training.attribution import grad_cam, integrated_gradients, maps, occlusion
-from fovea.training.inspect import draw
-from fovea.training.inspect.confusions import answers
+from fovea.training.inspect.analysis.confusions import predict_probabilities
+from fovea.training.inspect.analysis.subject import Subject
+from fovea.training.inspect.drawing import pictures
 from fovea.training.inspect.sections.section import Album, Block, Row, Section
-from fovea.training.inspect.subject import Subject
 from fovea.training.inspect.units import activations
 
 WIDTH = 140  # of a picture, in CSS pixels
@@ -19,13 +19,13 @@ SOURCES = {
 }
 
 
-def why(subject: Subject, album: Album) -> Section:
-    """Show what speaks for the class that was answered, in three ways.
+def attributions(subject: Subject, album: Album) -> Section:
+    """Show the evidence for the predicted class, by three methods.
 
-    Networks without convolutions have no maps for Grad-CAM: the other two are left.
+    For networks without convolutions Grad-CAM is left out.
     """
     model, images = subject.model, subject.shown
-    probabilities = answers(model, images)
+    probabilities = predict_probabilities(model, images)
     ids = probabilities.argmax(axis=1)
     shares = integrated_gradients.integrated_gradients(model, images, ids)
     heat = {
@@ -33,35 +33,37 @@ def why(subject: Subject, album: Album) -> Section:
         FALLS: occlusion.occlusion(model, images, ids),
     }
     text = [
-        "Integrated gradients: each pixel's share in the answer's logit, compared with "
-        "a black image; a black pixel has none. Occlusion: how far the answer's "
-        "probability falls when a square there is painted over; it is measured, not "
-        "derived, and sees only what one square can hide. Orange speaks for the "
-        "answer, blue against it. Where they agree, the answer rests on that place. "
-        "Where they do not, one has to know what each of them asks.",
+        "Integrated gradients: each pixel's share in the predicted class's logit, "
+        "compared with a black image; a black pixel has none. Occlusion: how far the "
+        "class's probability falls when a square there is painted over; it is "
+        "measured, not derived, and finds only what one square can hide. Orange is "
+        "evidence for the class, blue against it. Where the methods agree, the "
+        "prediction depends on that place. Where they disagree, their definitions "
+        "explain why.",
     ]
     if maps.layer_of(model) is not None:
         heat = {CAM: grad_cam.grad_cam(model, images, ids), **heat}
         text.insert(
             0,
-            f"{grad_cam.method(model)}: the deepest maps that still have places, added "
-            "up by how much each speaks for the answer; coarse, and never negative.",
+            f"{grad_cam.method(model)}: the sum of the deepest maps that have spatial "
+            "positions, weighted by their effect on the class; coarse, and never "
+            "negative.",
         )
         if any(
-            _has_loud_background(subject, layer.response) for layer in subject.every
+            _responds_to_background(subject, layer.response) for layer in subject.every
         ):
             text.append(
-                "The maps of tanh are not zero where there is nothing: to Grad-CAM an "
-                "empty background speaks as loudly as a stroke. Rectifiers do not have "
-                "that."
+                "Maps of tanh are not zero on an empty background, so that Grad-CAM "
+                "can mark it as strongly as a stroke. Maps of rectifiers can be zero "
+                "there."
             )
     rows = []
     for place, (title, image) in enumerate(zip(subject.titles, images, strict=True)):
         name = subject.class_names[ids[place]]
-        sureness = probabilities[place, ids[place]]
-        pictures = {
-            "The image": draw.pixels(image),
-            **{way: draw.over(image, each[place]) for way, each in heat.items()},
+        confidence = probabilities[place, ids[place]]
+        drawn = {
+            "The image": pictures.pixels(image),
+            **{way: pictures.overlay(image, each[place]) for way, each in heat.items()},
         }
         fall = heat[FALLS][place].max()
         rows.append(
@@ -69,23 +71,23 @@ def why(subject: Subject, album: Album) -> Section:
                 title,
                 [
                     album.add(
-                        f"why-{place}-{what}".lower(),
+                        f"attribution-{place}-{what}".lower(),
                         picture,
                         f"{what}: {title}",
                         WIDTH,
                     )
-                    for what, picture in pictures.items()
+                    for what, picture in drawn.items()
                 ],
-                f"answered {name}, {sureness:.0%} sure; hiding a square costs up to "
+                f"predicted {name} with {confidence:.0%}; hiding a square costs up to "
                 f"{max(0.0, fall):.0%}",
             )
         )
     head = ("Image", "As it is", *heat)
     source = "; ".join(SOURCES[way] for way in heat) + "."
     blocks = [Block(head=head, rows=rows)]
-    return Section("why", "Why it answers so", text, source, blocks)
+    return Section("attributions", "Evidence for the predictions", text, source, blocks)
 
 
-def _has_loud_background(subject: Subject, layer: str) -> bool:
+def _responds_to_background(subject: Subject, layer: str) -> bool:
     name = activations.of_layer(subject.model.get_layer(layer))
     return activations.SQUASHING.get(name, (0, 1))[0] < 0

@@ -1,27 +1,29 @@
-"""The page's sections about images: which are confused, and which are alike."""
+"""The page's sections about images: which are confused, and which are similar."""
 
 import numpy as np
 
-from fovea.training.inspect import draw, embedding, plots
-from fovea.training.inspect.confusions import confused
+from fovea.training.inspect.analysis import embedding
+from fovea.training.inspect.analysis.confusions import confused
+from fovea.training.inspect.analysis.subject import Subject
+from fovea.training.inspect.drawing import pictures, plots
 from fovea.training.inspect.sections.section import Album, Block, Row, Section
-from fovea.training.inspect.subject import Subject
 
 SIDE = 64  # of an example, in CSS pixels
 MOST_POINTS = 1000
-HEAD = ("Pair", "Images", "Back", "Surest mistakes", "How sure")
+HEAD = ("Pair", "Images", "Back", "Most confident mistakes", "Confidence")
 
 
 def confusions(subject: Subject, album: Album) -> Section:
-    """Show which classes are taken for one another."""
+    """Show the most frequent confusions."""
     found = confused(subject.logits, subject.labels, subject.class_names)
-    title, source = "Which classes are confused", "The answers to the same images."
+    title, source = "Confused classes", "The predictions for the same images."
     wrong = int((subject.logits.argmax(axis=1) != subject.labels).sum())
     text = [
-        f"{wrong} of {len(subject.labels):,} {subject.origin} are answered wrongly."
+        f"{wrong} of {len(subject.labels):,} {subject.origin} are misclassified."
         + (
-            " The most frequent pairs, how often it happens the other way round, and "
-            "the surest mistakes. What such pairs share is what the network goes by."
+            " The table has the most frequent pairs, the number of confusions in the "
+            "other direction, and the most confident mistakes. What such pairs have in "
+            "common hints at the features that the network uses."
             if wrong
             else ""
         )
@@ -29,24 +31,24 @@ def confusions(subject: Subject, album: Album) -> Section:
     rows = []
     for pair in found:
         tiles = [
-            draw.fit(draw.pixels(subject.images[place]), SIDE)
+            pictures.fit(pictures.pixels(subject.images[place]), SIDE)
             for place in pair.examples
         ]
-        sheet = draw.montage(tiles, len(tiles), gap=4)
-        told = f"{pair.true} taken for {pair.predicted}"
+        sheet = pictures.montage(tiles, len(tiles), gap=4)
+        name = f"{pair.true} taken for {pair.predicted}"
         rows.append(
             Row(
-                told,
+                name,
                 [
                     str(pair.images),
                     str(pair.back),
                     album.add(
                         f"confused-{pair.true}-{pair.predicted}",
                         sheet,
-                        f"{len(tiles)} images: {told}",
+                        f"{len(tiles)} images: {name}",
                         sheet.shape[1],
                     ),
-                    ", ".join(f"{sureness:.0%}" for sureness in pair.probabilities),
+                    ", ".join(f"{confidence:.0%}" for confidence in pair.probabilities),
                 ],
             )
         )
@@ -54,10 +56,10 @@ def confusions(subject: Subject, album: Album) -> Section:
     return Section("confusions", title, text, source, blocks)
 
 
-def alike(subject: Subject) -> Section:
-    """Show which images the network finds alike."""
+def similar(subject: Subject) -> Section:
+    """Show which images have similar features."""
     images, labels = subject.images[:MOST_POINTS], subject.labels[:MOST_POINTS]
-    title = "What the network finds alike"
+    title = "Images with similar features"
     source = (
         "van der Maaten, Hinton: “Visualizing Data using t-SNE”, 2008; principal "
         "components and t-SNE by scikit-learn."
@@ -66,17 +68,16 @@ def alike(subject: Subject) -> Section:
         features = embedding.penultimate(subject.model, images)
         points = embedding.embed(features)
     except ValueError as error:
-        return Section("alike", title, [f"Nothing is shown here. {error}."], source)
+        return Section("similar", title, [f"There is no embedding. {error}."], source)
     raw = images.reshape(len(images), -1).astype(np.float32)
     text = [
-        f"Each point is one of {len(images):,} images; near are those whose "
-        f"{features.shape[1]} numbers in front of the last layer are alike. In these "
-        f"numbers {embedding.agreement(features, labels):.1%} of the images have a "
-        "nearest neighbour of their own class; in the pixels themselves "
-        f"{embedding.agreement(raw, labels):.1%}. What the network has done is to pull "
-        "the classes apart.",
-        "Only who is near whom means something: sizes of clusters and distances "
-        "between them are the method's.",
+        f"Each point is one of {len(images):,} images; close points have similar "
+        f"values of the {features.shape[1]} features before the last layer. By these "
+        f"features {embedding.agreement(features, labels):.1%} of the images have a "
+        "nearest neighbour of their own class; by their pixels "
+        f"{embedding.agreement(raw, labels):.1%}. The network separates the classes.",
+        "Only neighbourhood is meaningful: the sizes of clusters and the distances "
+        "between them are artefacts of the method.",
     ]
     svg = plots.plane(points, labels, subject.class_names)
-    return Section("alike", title, text, source, [Block(svg=svg)])
+    return Section("similar", title, text, source, [Block(svg=svg)])

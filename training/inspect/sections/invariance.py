@@ -1,8 +1,8 @@
-"""The page's section about invariance: what a change of the image does to answers."""
+"""The page's section about invariance: accuracy on changed images."""
 
-from fovea.training.inspect import invariance_plot
+from fovea.training.inspect.analysis.subject import MOST_CHANGED, Subject
+from fovea.training.inspect.drawing import invariance_plot
 from fovea.training.inspect.sections.section import Block, Section
-from fovea.training.inspect.subject import MOST_CHANGED, Subject
 
 SOURCE = (
     "Zeiler, Fergus: “Visualizing and Understanding Convolutional Networks”, 2014, "
@@ -11,28 +11,28 @@ SOURCE = (
 
 
 def invariance(subject: Subject) -> Section:
-    """Show how answers change as images are shifted, turned, scaled, made noisy."""
+    """Show accuracy as images are shifted, rotated, scaled and made noisy."""
     found = subject.invariance
     plain = found["shift"][0]["accuracy"]
-    told = []
+    losses = []
     for change, unit in (("shift", "pixels"), ("rotation", "degrees")):
-        # Where one answer in ten of the right ones is lost.
+        # Where a tenth of the accuracy is lost.
         lost = [row for row in found[change] if row["accuracy"] < 0.9 * plain]
-        told.append(
+        losses.append(
             f"a {change} by {lost[0]['strength']:g} {unit} costs more than a tenth of "
-            f"the right answers (accuracy {lost[0]['accuracy']:.0%})"
+            f"the accuracy (now {lost[0]['accuracy']:.0%})"
             if lost
             else f"a {change} by {found[change][-1]['strength']:g} {unit} costs less "
-            "than a tenth of the right answers"
+            "than a tenth of the accuracy"
         )
     count = min(len(subject.images), MOST_CHANGED)
     text = [
-        f"{count} images, changed more and more; {plain:.1%} are answered rightly as "
-        f"they are. Here {', and '.join(told)}. A convolution moves its maps along "
-        "with the image and pooling forgets small moves, so shifts are what a network "
-        "bears by its structure; what it bears of the rest it has from its training "
-        "images and their augmentation.",
+        f"{count} images, changed by increasing amounts; {plain:.1%} are classified "
+        f"correctly without a change. Here {', and '.join(losses)}. Convolutions shift "
+        "their maps with the image and pooling discards small shifts, so that a "
+        "network is invariant to small shifts by its structure; any other invariance "
+        "comes from its training images and their augmentation.",
     ]
     svg = invariance_plot.svg({subject.model.name: found})
-    title = "What it does not mind"
+    title = "Invariance"
     return Section("invariance", title, text, SOURCE, [Block(svg=svg)])

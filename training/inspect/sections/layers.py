@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from fovea.training.inspect import draw
+from fovea.training.inspect.analysis.subject import Subject
+from fovea.training.inspect.drawing import pictures
 from fovea.training.inspect.sections.section import Album, Block, Section
-from fovea.training.inspect.subject import Subject
 from fovea.training.inspect.units import activations, filters, selection
 
 TILE = 44  # pixels of a map's side
@@ -17,15 +17,17 @@ def first_filters(subject: Subject, album: Album) -> Section:
     found = filters.first_layer(subject.model, subject.parts)
     title, source = "Filters of the first layer", _FILTERS_SOURCE
     if found is None:
-        text = (
-            "The first layer with weights has others at every place of the image, or "
-            "is of a kind that has none for pixels: there are no filters to show."
+        reason = (
+            "The first layer with weights does not share them over the positions of "
+            "the image, or has none for pixels: there are no filters to show."
         )
-        return Section("filters", title, [text], source)
+        return Section("filters", title, [reason], source)
     count, height, width, channels = found.weights.shape
-    tiles = [draw.signed_image(each) for each in found.weights[:MOST_FILTERS]]
+    tiles = [pictures.signed_image(each) for each in found.weights[:MOST_FILTERS]]
     columns, side = (8, 80) if len(tiles) <= 32 else (16, TILE)
-    sheet = draw.montage([draw.fit(tile, side) for tile in tiles], columns, gap=6)
+    sheet = pictures.montage(
+        [pictures.fit(tile, side) for tile in tiles], columns, gap=6
+    )
     colour = (
         "As colours around grey: grey is a weight of 0."
         if channels == 3
@@ -55,38 +57,38 @@ def _what_filters_are(found: filters.Filters) -> str:
         return (
             f"These {count} filters were not learned. They are the principal "
             f"directions of the training images' {height}×{width} patches, scaled to "
-            "variance one, and their negatives; training kept them fixed. The coarse "
-            "ones come with large, the fine ones with small variance in images: "
-            "whitening makes all of them count alike."
+            "variance one, and their negatives; training kept them fixed. Coarse "
+            "patterns have a large variance in images, fine ones a small one: "
+            "whitening gives all of them the same weight."
         )
     if not found.is_convolution:
         return (
-            f"The network has no convolution in front: each of the {count} units of "
-            f"{found.layer} compares the whole image with one template."
+            f"The network does not start with a convolution: each of the {count} units "
+            f"of {found.layer} compares the whole image with one template."
         )
-    told = (
+    text = (
         f"Each of the {count} filters is compared with every {height}×{width} patch of "
         f"the image. The weights of {found.cancelling} nearly cancel out: such a "
-        "filter is left cold by a plain area and answers edges, lines or dots."
+        "filter does not respond to a plain area but to edges, lines or dots."
     )
     if channels == 3:
-        told += (
-            f" {found.colourless} look at brightness alone, "
-            f"{count - found.colourless} at colour too."
+        text += (
+            f" {found.colourless} respond to brightness alone, "
+            f"{count - found.colourless} also to colour."
         )
-    return told
+    return text
 
 
 def feature_maps(subject: Subject, album: Album) -> Section:
-    """Show what every convolution makes of the given images."""
+    """Show the maps of every convolution for the given images."""
     layers = [each for each in subject.every if each.is_convolution]
     title = "Feature maps"
     if not layers:
-        text = (
-            "The network has no convolution, so nothing in it is laid out like an "
-            "image: there are no maps to show. Its fully connected units are below."
+        reason = (
+            "The network has no convolution, so that its layers have no spatial "
+            "positions: there are no maps to show. Its fully connected units are below."
         )
-        return Section("maps", title, [text], _MAPS_SOURCE)
+        return Section("maps", title, [reason], _MAPS_SOURCE)
     part = selection.outputs(subject.model, layers)
     maps = part.predict(subject.shown, verbose=0)
     maps = maps if isinstance(maps, list) else [maps]
@@ -97,9 +99,9 @@ def feature_maps(subject: Subject, album: Album) -> Section:
     text = [
         "A row for each image, a column for each channel: those of a layer's channels "
         f"with the strongest response, at most {MOST_CHANNELS}. Orange is a positive "
-        "response, blue a negative one, clear none; the scale is the layer's. The "
-        "deeper the layer, the fewer the places and the less they look like the "
-        "image: what is left is whether something is there, and roughly where.",
+        "response, blue a negative one, clear none; each layer has its own scale. "
+        "Deeper layers have fewer positions, and their maps resemble the image less: "
+        "they show whether a feature is present, and roughly where.",
     ]
     return Section("maps", title, text, _MAPS_SOURCE, blocks)
 
@@ -110,18 +112,20 @@ _MAPS_SOURCE = (
 )
 
 
-def _maps_of(subject: Subject, album: Album, layer: selection.Units, values) -> Block:
+def _maps_of(
+    subject: Subject, album: Album, layer: selection.Units, values: np.ndarray
+) -> Block:
     strength = np.abs(values).mean(axis=(0, 1, 2))
     channels = np.sort(np.argsort(-strength, kind="stable")[:MOST_CHANNELS])
     largest = float(np.quantile(np.abs(values[..., channels]), 0.995))
     tiles = []
     for image, maps in zip(subject.shown, values, strict=True):
-        tiles.append(draw.fit(draw.pixels(image), TILE))
+        tiles.append(pictures.fit(pictures.pixels(image), TILE))
         tiles += [
-            draw.fit(draw.signed(maps[..., channel], largest), TILE)
+            pictures.fit(pictures.signed(maps[..., channel], largest), TILE)
             for channel in channels
         ]
-    sheet = draw.montage(tiles, len(channels) + 1, gap=4)
+    sheet = pictures.montage(tiles, len(channels) + 1, gap=4)
     function = activations.of_layer(subject.model.get_layer(layer.response))
     rows, columns, count = layer.shape
     active = (values > 0).mean()

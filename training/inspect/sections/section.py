@@ -1,4 +1,4 @@
-"""What the page is put together from: sections of text, pictures and tables."""
+"""The parts of the page: sections of text, pictures and tables."""
 
 import re
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fovea.training.inspect import draw
+from fovea.training.inspect.drawing import pictures
 from fovea.training.rendering import html
 
 
@@ -16,9 +16,9 @@ class Picture:
     """A picture in the page.
 
     Args:
-        source: Of the <img>: the file itself.
-        width: In CSS pixels.
-        text: What it shows, for those who do not see it.
+        source: The `src` of the <img>: the file as a data URL.
+        width: Width in CSS pixels.
+        text: The alternative text.
     """
 
     source: str
@@ -31,7 +31,7 @@ class Row:
     """A row of a table: words and pictures."""
 
     head: str
-    cells: "Sequence[str | Picture]"
+    cells: Sequence[str | Picture]
     note: str = ""
 
 
@@ -41,7 +41,7 @@ class Block:
 
     Args:
         title: May be empty.
-        text: What one sees.
+        text: A description.
         picture: A picture.
         svg: A plot.
         head, rows: A table.
@@ -60,11 +60,11 @@ class Section:
     """A section of the page.
 
     Args:
-        name: Of its address; a word.
+        name: The fragment of its address; a word.
         title: Its heading.
-        text: What is seen and how it was made, a paragraph each.
-        source: Whose idea it is.
-        blocks: What there is to see.
+        text: Paragraphs: what is shown and how it was made.
+        source: The papers that the method comes from.
+        blocks: Its content.
     """
 
     name: str
@@ -76,23 +76,23 @@ class Section:
 
 @dataclass(frozen=True)
 class Album:
-    """Keeps the page's pictures as files, and gives them to the page.
+    """The page's pictures, which are also written as files.
 
     Args:
-        directory: That the files are written to.
+        directory: The directory of the files.
     """
 
     directory: Path
 
     def add(self, name: str, picture: np.ndarray, text: str, width: int) -> Picture:
-        """Save a picture.
+        """Save a picture and return it for the page.
 
         Args:
-            name: Of the file, without suffix.
+            name: Name of the file, without suffix.
             picture: uint8 RGBA (rows, columns, 4).
-            text: What it shows.
-            width: That it is shown with, in CSS pixels.
+            text: The alternative text.
+            width: Width on the page, in CSS pixels.
         """
         path = self.directory / (re.sub(r"[^\w.-]+", "-", name) + ".png")
-        draw.save(draw.enlarge(picture, width), path)
+        pictures.save(pictures.enlarge(picture, width), path)
         return Picture(html.inline(path), width, text)

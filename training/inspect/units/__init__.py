@@ -1,1 +1,1 @@
-"""Single units and filters: which to show, what excites them, which are dead."""
+"""Single units and filters: selection, responses, backpropagation, dead units."""

@@ -1,4 +1,6 @@
-"""The weights of the first layer, as the images that they are compared with."""
+"""The weights of the first layer, as images."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,7 +23,8 @@ class Filters:
     Args:
         layer: Its name.
         weights: float32 (filters, height, width, channels).
-        is_convolution: Whether the window slides; else it is the whole image.
+        is_convolution: Whether the layer is a convolution; else a filter has the size
+            of the image.
         is_whitening: Whether the weights were computed from the training images and
             kept, not learned (`fovea.models.zoo.speednet.whiten`).
     """
@@ -33,34 +36,34 @@ class Filters:
 
     @property
     def cancelling(self) -> int:
-        """How many filters do not respond to a plain area: their weights cancel."""
+        """Number of filters whose weights cancel: a plain area gives no response."""
         flat = self.weights.reshape(len(self.weights), -1)
         size = np.abs(flat).sum(axis=1)
         return int((np.abs(flat.sum(axis=1)) < CANCELS * size).sum())
 
     @property
     def colourless(self) -> int:
-        """How many look at brightness: over nine tenths of their weights' energy.
+        """Number of filters with over nine tenths of their energy in brightness.
 
-        The energy of a colour's weights splits into that of their mean, to which a
-        grey image is enough, and that of the differences from it.
+        The energy of weights for colours is that of their mean, which a grey image
+        has as well, plus that of the differences from the mean.
         """
         grey = self.weights.mean(axis=-1, keepdims=True)
         total = (self.weights**2).sum(axis=(1, 2, 3))
-        of_grey = (grey**2).sum(axis=(1, 2, 3)) * self.weights.shape[-1]
-        return int((of_grey > 0.9 * total).sum())
+        brightness = (grey**2).sum(axis=(1, 2, 3)) * self.weights.shape[-1]
+        return int((brightness > 0.9 * total).sum())
 
 
-def first_layer(model: "keras.Model", parts: Anatomy) -> "Filters | None":
-    """Return the weights of the first layer that has some for pixels.
+def first_layer(model: keras.Model, parts: Anatomy) -> Filters | None:
+    """Return the weights of the first layer, if they are filters of pixels.
 
     Args:
         model: uint8 images -> logits.
         parts: Its anatomy.
 
     Returns:
-        None if the first layer shares its weights otherwise: at every place others,
-        or by a kind of layer that has no filters.
+        The weights; None if the first layer does not share them over positions, or is
+        of a type that has no filters.
     """
     import keras
 

@@ -1,23 +1,26 @@
-"""Images that a unit responds to most, found by climbing.
+"""Activation maximisation: images that a unit responds to strongly.
 
 Erhan, Bengio, Courville, Vincent: "Visualizing Higher-Layer Features of a Deep
 Network", 2009, section 3: gradient ascent in the space of images. Simonyan, Vedaldi,
 Zisserman: "Deep Inside Convolutional Networks", 2014, section 2: of class scores, with
-an L2 penalty. Without more, patterns of single pixels win, so each step is taken on
+an L2 penalty. To avoid patterns of single pixels, each step is taken on
 the image shifted by up to a pixel at random, and now and then the image is blurred
 (Yosinski et al.: "Understanding Neural Networks Through Deep Visualization", 2015,
 section 3).
 """
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fovea.training.inspect.units.backward import indices, rewired
+from fovea.training.inspect.units.backpropagation import indices, rewired
 
 if TYPE_CHECKING:
     import keras
+    import tensorflow as tf
 
 STEPS = 96
 # Together they keep an image's root mean square contrast below 100 of 255.
@@ -28,30 +31,30 @@ BLUR_EVERY = 4
 
 
 def maximise(
-    model: "keras.Model",
+    model: keras.Model,
     layer: str,
     units: Sequence[int],
-    places: "Sequence[tuple[int, int]]",
+    places: Sequence[tuple[int, int]],
     *,
-    start: "float | np.ndarray" = 127.5,
+    start: float | np.ndarray = 127.5,
     steps: int = STEPS,
     seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Climb from a plain image to one that a unit responds to strongly.
+    """Maximise the responses of units by gradient ascent on images.
 
-    What is climbed is the response in front of the unit's activation, which has a
-    slope everywhere: a ReLU that is off and a saturated tanh have none. The same
+    What is maximised is the response before the unit's activation, whose gradient
+    never vanishes, unlike that of a ReLU that is off or of a saturated tanh. The same
     seed gives the same images.
 
     Args:
         model: A functional model: uint8 images -> anything.
         layer: Name of the layer whose output is the response.
-        units: n numbers.
-        places: n pairs (row, column) on the map; of no matter for a vector.
-        start: Plain value, or one for each channel, that the climb begins at and is
-            drawn back to; 0 to 255.
-        steps: How many steps.
-        seed: Of the start's faint noise and the shifts.
+        units: n numbers of units.
+        places: n pairs (row, column) on the map; not used for a vector.
+        start: Value of the first image, or one for each channel, 0 to 255; the images
+            decay towards it.
+        steps: Number of steps.
+        seed: Of the first images' faint noise and of the shifts.
 
     Returns:
         float32 (n, height, width, channels), 0 to 255; and the responses before and
@@ -67,16 +70,16 @@ def maximise(
     noise = random.normal(0, 2, shape).astype(np.float32)
     blur = _blur(shape[-1])
 
-    def responses(images):
+    def responses(images: tf.Tensor) -> tf.Tensor:
         return tf.gather_nd(part(images, training=False), index)
 
-    def step(images, shift, smooth):
+    def step(images: tf.Tensor, shift: tf.Tensor, smooth: bool) -> tf.Tensor:
         with tf.GradientTape() as tape:
             tape.watch(images)
             response = responses(tf.roll(images, shift, axis=(1, 2)))
-        slope = tape.gradient(response, images)
-        size = tf.sqrt(tf.reduce_mean(slope**2, axis=(1, 2, 3), keepdims=True))
-        images = images + STEP * slope / (size + 1e-12)
+        gradient = tape.gradient(response, images)
+        size = tf.sqrt(tf.reduce_mean(gradient**2, axis=(1, 2, 3), keepdims=True))
+        images = images + STEP * gradient / (size + 1e-12)
         images = plain + (1 - DECAY) * (images - plain)
         if smooth:
             edged = tf.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), "SYMMETRIC")
@@ -92,7 +95,7 @@ def maximise(
     before = responses(images).numpy()
     for number in range(steps):
         shift = tf.constant(random.integers(-SHIFT, SHIFT + 1, 2), tf.int32)
-        # Not at the end, so that the finest strokes are there.
+        # Not in the last steps, so that the finest strokes remain.
         smooth = number % BLUR_EVERY == 0 and number < steps - BLUR_EVERY
         images = step_of[smooth](images, shift)
     return images.numpy(), before, responses(images).numpy()

@@ -1,4 +1,4 @@
-"""The pieces of images that excite a unit most, cut to what the unit sees."""
+"""The patches of images that a unit responds to most, cut to its receptive field."""
 
 from dataclasses import dataclass
 
@@ -15,9 +15,10 @@ class Patch:
     """A unit's response to an image.
 
     Args:
-        image: Place of the image among those surveyed.
-        row, column: Where on the unit's map.
-        response: How strong.
+        image: Index of the image among those surveyed.
+        row: Row on the unit's map.
+        column: Column on the unit's map.
+        response: The response.
     """
 
     image: int
@@ -29,8 +30,8 @@ class Patch:
 def strongest(found: Survey, unit: int, count: int) -> list[Patch]:
     """Return the images that a unit responds to most, and where on its map.
 
-    Of each image the one place counts where the response is largest, so that no
-    image shows up again shifted by a pixel.
+    Only the largest response to each image counts, so that no image appears twice,
+    shifted by a pixel.
 
     Args:
         found: The survey of the unit's layer.
@@ -38,7 +39,7 @@ def strongest(found: Survey, unit: int, count: int) -> list[Patch]:
         count: How many, at most.
 
     Returns:
-        Patches, the largest response first; of equals the earlier image.
+        Patches, the largest response first; of equal ones the earlier image.
     """
     order = np.argsort(-found.peaks[:, unit], kind="stable")[:count]
     return [
@@ -54,9 +55,11 @@ def field(layer: LayerAnatomy, row: int, column: int, height: int, width: int) -
     itself is the limit.
 
     Args:
-        layer: Anatomy of the layer that gives the response.
-        row, column: The unit's place on the map.
-        height, width: Of the image.
+        layer: Anatomy of the layer whose output is the response.
+        row: Row on the unit's map.
+        column: Column on the unit's map.
+        height: Height of the image.
+        width: Width of the image.
 
     Returns:
         (y0, y1, x0, x1), for `cut`.
@@ -74,8 +77,8 @@ def field(layer: LayerAnatomy, row: int, column: int, height: int, width: int) -
 
 
 def seen(layer: LayerAnatomy, row: int, column: int, height: int, width: int) -> Box:
-    """Return the pixels that a unit can see: none outside of them changes it."""
-    if layer.axes is None:  # behind a layer whose field nobody knows
+    """Return the box of the pixels that can change a unit's response."""
+    if layer.axes is None:  # behind a layer with an unknown receptive field
         return 0, height, 0, width
     return layer.box(row, column)
 
@@ -85,12 +88,12 @@ def cut(image: np.ndarray, rectangle: Box, box: Box) -> tuple[np.ndarray, np.nda
 
     Args:
         image: (height, width, channels).
-        rectangle: (y0, y1, x0, x1) to cut, as `field` gives it.
-        box: (y0, y1, x0, x1) that the unit sees, as `seen` gives it.
+        rectangle: (y0, y1, x0, x1) to cut, as `field` returns it.
+        box: (y0, y1, x0, x1) that the unit sees, as `seen` returns it.
 
     Returns:
-        (y1 - y0, x1 - x0, channels) with zeros where the unit sees no image, and
-        bool (y1 - y0, x1 - x0): where it does.
+        (y1 - y0, x1 - x0, channels) with zeros outside the image and the box, and
+        bool (y1 - y0, x1 - x0): where it is inside.
     """
     y0, y1, x0, x1 = rectangle
     top, bottom, left, right = box

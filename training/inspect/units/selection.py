@@ -1,4 +1,6 @@
-"""Which layers have units worth looking at, and where a unit's response is read."""
+"""Select layers and units to inspect, and the layer where their response is read."""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +12,7 @@ from fovea.training.inspect.units import activations
 if TYPE_CHECKING:
     import keras
 
-# What may stand between a layer's weights and the response that is its own.
+# Types of layers that may come between a layer's weights and its response.
 FOLLOWING = {"Activation", "BatchNormalization", "Bias", "GroupNormalization"}
 FOLLOWING |= {"ELU", "LeakyReLU", "MaxPooling2D", "PReLU", "ReLU"}
 
@@ -20,12 +22,12 @@ class Units:
     """The units of a layer: the channels of a map, or the elements of a vector.
 
     Args:
-        layer: Name of the layer, as the reader knows it.
+        layer: Name of the layer with the weights.
         response: Name of the layer whose output is the units' response: `layer`
             itself, or the activation that follows it as a layer of its own.
         shape: Of the response, without the batch axis: (rows, columns, units) or
             (units,).
-        is_convolution: Whether a window of weights slides over the image.
+        is_convolution: Whether the layer is a convolution.
     """
 
     layer: str
@@ -40,11 +42,11 @@ class Units:
 
     @property
     def is_map(self) -> bool:
-        """Whether each unit has a response at every place of a map."""
+        """Whether each unit has a response at every position of a map."""
         return len(self.shape) == 3
 
 
-def with_weights(model: "keras.Model", parts: Anatomy) -> list[Units]:
+def with_weights(model: keras.Model, parts: Anatomy) -> list[Units]:
     """Return the units of all convolutions and hidden fully connected layers.
 
     The last layer with weights gives the logits and is left out, unless there is no
@@ -52,7 +54,7 @@ def with_weights(model: "keras.Model", parts: Anatomy) -> list[Units]:
 
     Args:
         model: A functional model.
-        parts: What `fovea.models.anatomy.walk.anatomy` tells of it.
+        parts: Its anatomy, from `fovea.models.anatomy.walk.anatomy`.
     """
     found = [
         _units(model, parts, layer)
@@ -62,7 +64,7 @@ def with_weights(model: "keras.Model", parts: Anatomy) -> list[Units]:
     return found[:-1] or found
 
 
-def named(model: "keras.Model", parts: Anatomy, names: Sequence[str]) -> list[Units]:
+def named(model: keras.Model, parts: Anatomy, names: Sequence[str]) -> list[Units]:
     """Return the units of the layers of these names.
 
     Raises:
@@ -87,7 +89,7 @@ def named(model: "keras.Model", parts: Anatomy, names: Sequence[str]) -> list[Un
 
 
 def check_numbers(layers: Sequence[Units], numbers: Sequence[int]) -> None:
-    """Refuse numbers that are no units of these layers.
+    """Refuse numbers of units that these layers do not have.
 
     Raises:
         ValueError: If a layer has no unit of such a number.
@@ -101,8 +103,8 @@ def check_numbers(layers: Sequence[Units], numbers: Sequence[int]) -> None:
                 )
 
 
-def outputs(model: "keras.Model", layers: Sequence[Units]) -> "keras.Model":
-    """Return the part of a model that gives the responses of these layers.
+def outputs(model: keras.Model, layers: Sequence[Units]) -> keras.Model:
+    """Return the part of a model that outputs the responses of these layers.
 
     Returns:
         A model: uint8 images -> a list of float tensors, one for each of `layers`.
@@ -114,7 +116,7 @@ def outputs(model: "keras.Model", layers: Sequence[Units]) -> "keras.Model":
     )
 
 
-def _units(model: "keras.Model", parts: Anatomy, layer: LayerAnatomy) -> Units:
+def _units(model: keras.Model, parts: Anatomy, layer: LayerAnatomy) -> Units:
     last = layer
     if layer.fully_connected is not None:
         last = _response(model, parts, layer)
@@ -126,11 +128,9 @@ def _units(model: "keras.Model", parts: Anatomy, layer: LayerAnatomy) -> Units:
     )
 
 
-def _response(
-    model: "keras.Model", parts: Anatomy, layer: LayerAnatomy
-) -> LayerAnatomy:
-    """Follow a layer to what is still its own: up to its activation."""
-    own = last = layer
+def _response(model: keras.Model, parts: Anatomy, layer: LayerAnatomy) -> LayerAnatomy:
+    """Return the layer with the response of a layer with weights: its activation."""
+    response = last = layer
     while activations.of_layer(model.get_layer(last.name)) == "linear":
         followers = [each for each in parts.layers if last.name in each.inputs]
         if len(followers) != 1 or followers[0].kind not in FOLLOWING:
@@ -139,13 +139,13 @@ def _response(
         if not _is_reachable(last):
             break
         if last.kind != "MaxPooling2D":
-            # Pooling alone belongs to no layer; before its activation it does.
-            own = last
+            # Pooling counts only if an activation follows it.
+            response = last
         if last.kind == "PReLU":
             break
-    return own
+    return response
 
 
 def _is_reachable(layer: LayerAnatomy) -> bool:
-    """Return whether a layer is called once, and not inside of another model."""
+    """Return whether a layer is called once, and not inside another model."""
     return "/" not in layer.name and "#" not in layer.name

@@ -1,4 +1,6 @@
-"""One pass over many images: the strongest response of every unit to each of them."""
+"""Survey many images: the strongest response of every unit to each of them."""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,31 +8,34 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fovea.training.inspect.units import selection as of_layers
+from fovea.training.inspect.units import selection
 from fovea.training.inspect.units.selection import Units
 
 if TYPE_CHECKING:
     import keras
+    import tensorflow as tf
 
-# Bytes of responses that are held at one time.
+# Largest size of the responses held at one time, in bytes.
 MOST_BYTES = 200_000_000
 LARGEST_BATCH = 250
-# At 0.95 tanh passes a tenth of the gradient that it passes at 0, sigmoid a fifth.
+# At 0.95 the slope of tanh is a tenth of that at 0, the slope of sigmoid a fifth.
 SATURATED = 0.95
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What a layer's units answered to n images.
+    """The responses of a layer's units to n images.
 
     Args:
         units: The layer.
-        peaks: float32 (n, units): the largest response to an image, of all places.
-        places: int32 (n, units): where on the map, row * columns + column.
+        peaks: float32 (n, units): the largest response to an image, over all positions.
+        places: int32 (n, units): its position on the map, row * columns + column.
         lowest: float32 (units,): the smallest response to any image.
-        low, still, high, off: float64 (units,): share of all responses, over images
-            and places, that are below -0.95; between -0.05 and 0.05; above 0.95;
-            not above 0.
+        low: float64 (units,): share of all responses, over images and positions, that
+            are below -0.95.
+        still: Share between -0.05 and 0.05.
+        high: Share above 0.95.
+        off: Share not above 0.
     """
 
     units: Units
@@ -51,16 +56,16 @@ class Survey:
 
 
 def survey(
-    model: "keras.Model", layers: Sequence[Units], images: np.ndarray
+    model: keras.Model, layers: Sequence[Units], images: np.ndarray
 ) -> list[Survey]:
-    """Note every unit's strongest response to each image.
+    """Record every unit's strongest response to each image.
 
-    Memory is bounded whatever the network and the number of images: maps live for
-    one batch, and a unit leaves two numbers for each image.
+    Memory is bounded: maps exist for one batch only, and two numbers are kept for
+    each unit and image.
 
     Args:
         model: uint8 images -> logits.
-        layers: Whose units.
+        layers: The layers to survey.
         images: uint8 (n, height, width, channels), n at least 1.
 
     Returns:
@@ -68,10 +73,10 @@ def survey(
     """
     import tensorflow as tf
 
-    part = of_layers.outputs(model, layers)
+    part = selection.outputs(model, layers)
 
-    def ask(batch):
-        noted = []
+    def respond(batch: tf.Tensor) -> list[tuple[tf.Tensor, ...]]:
+        recorded = []
         for maps in tf.nest.flatten(part(batch, training=False)):
             flat = tf.reshape(maps, (tf.shape(maps)[0], -1, maps.shape[-1]))
             flat = tf.cast(flat, tf.float32)
@@ -84,7 +89,7 @@ def survey(
                     flat <= 0,
                 )
             ]
-            noted.append(
+            recorded.append(
                 (
                     tf.reduce_max(flat, axis=1),
                     tf.argmax(flat, axis=1, output_type=tf.int32),
@@ -92,15 +97,15 @@ def survey(
                     *share,
                 )
             )
-        return noted
+        return recorded
 
     batch_of_any_size = tf.TensorSpec((None, *images.shape[1:]), tf.uint8)
-    ask_graph = tf.function(ask).get_concrete_function(batch_of_any_size)
+    graph = tf.function(respond).get_concrete_function(batch_of_any_size)
     size = batch_size(part, images)
     batches = [
         [
-            [array.numpy() for array in noted]
-            for noted in ask_graph(tf.constant(images[first : first + size]))
+            [array.numpy() for array in recorded]
+            for recorded in graph(tf.constant(images[first : first + size]))
         ]
         for first in range(0, len(images), size)
     ]
@@ -115,8 +120,8 @@ def survey(
     return found
 
 
-def batch_size(part: "keras.Model", images: np.ndarray) -> int:
-    """Return how many images a model can be given at once."""
+def batch_size(part: keras.Model, images: np.ndarray) -> int:
+    """Return the batch size that keeps a model's maps below `MOST_BYTES`."""
     maps = sum(
         4 * int(np.prod(tensor.shape[1:]))
         for layer in part.layers
@@ -126,7 +131,7 @@ def batch_size(part: "keras.Model", images: np.ndarray) -> int:
 
 
 def selectivity(found: Survey, labels: np.ndarray) -> np.ndarray:
-    """Return how well each unit's response tells the classes apart.
+    """Return how well each unit's response separates the classes.
 
     Args:
         found: A layer's survey of n images.

@@ -8,7 +8,8 @@ import pytest
 from keras import layers
 from PIL import Image
 
-from fovea.training.inspect import invariance, invariance_plot
+from fovea.training.inspect.analysis import invariance
+from fovea.training.inspect.drawing import invariance_plot
 from fovea.training.runs import directory as runs
 
 

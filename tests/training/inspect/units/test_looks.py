@@ -6,7 +6,7 @@ import pytest
 
 from fovea import models
 from fovea.models.anatomy.walk import anatomy
-from fovea.training.inspect import confusions, embedding, vanishing
+from fovea.training.inspect.analysis import confusions, embedding, gradients
 from fovea.training.inspect.units import filters
 
 
@@ -77,7 +77,7 @@ def test_the_penultimate_features_give_the_logits(small, noise):
 def test_gradient_norms_are_those_of_finite_differences(small, noise):
     model, noise = small["tanh"], noise[:8]
     labels = np.arange(len(noise)) % 3
-    norms = vanishing.gradient_norms(model, noise, labels)
+    norms = gradients.gradient_norms(model, noise, labels)
     assert list(norms) == ["a", "b", "logits"]
     loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     kernel = model.get_layer("b").kernel
@@ -97,9 +97,9 @@ def test_gradient_norms_are_those_of_finite_differences(small, noise):
 @pytest.mark.slow
 def test_sigmoids_lose_the_gradient_and_rectifiers_keep_it(digits):
     images, labels = digits.x_train[:512, ::2, ::2], digits.y_train[:512]
-    shown = vanishing.demonstrate(images, labels, 10, steps=20)
+    shown = gradients.demonstrate(images, labels, 10, steps=20)
     kept = {name: row["start"][0] / row["start"][-1] for name, row in shown.items()}
     assert kept["sigmoid"] < 1e-4 and kept["relu"] > 1e-2
-    assert len(shown["relu"]["end"]) == vanishing.HIDDEN + 1
+    assert len(shown["relu"]["end"]) == gradients.HIDDEN + 1
     gained = {name: row["loss"][0] - row["loss"][1] for name, row in shown.items()}
     assert gained["relu"] > 0.1 and gained["relu"] > gained["sigmoid"]

@@ -7,7 +7,7 @@ import pytest
 from fovea import models
 from fovea.models.anatomy.walk import anatomy
 from fovea.training.inspect.units import patches, selection
-from fovea.training.inspect.units.dead_units import idle
+from fovea.training.inspect.units.dead_units import usage
 from fovea.training.inspect.units.survey import selectivity, survey
 
 
@@ -109,7 +109,7 @@ def test_a_unit_that_knows_a_class_is_selective(small, noise):
     assert 0 <= share[2] < 0.5
 
 
-def _idle_net():
+def _dead_net():
     """Four ReLUs, of which two never fire; three tanhs: free, saturated, still."""
     images = keras.Input((4, 4, 1), dtype="uint8")
     x = keras.layers.Rescaling(1 / 255)(images)
@@ -129,11 +129,11 @@ def _idle_net():
 
 
 def test_dead_and_saturated_units_are_counted(noise):
-    model = _idle_net()
+    model = _dead_net()
     images = noise[:, :4, :4, :1]
     layers = selection.with_weights(model, anatomy(model))
     rectified, squashed, straight = (
-        idle(model, found) for found in survey(model, layers, images)
+        usage(model, found) for found in survey(model, layers, images)
     )
     assert (rectified.activation, rectified.units) == ("relu", 4)
     assert rectified.dead == (1, 2)

@@ -1,4 +1,4 @@
-"""Responses led back to the pixels, against loops that do it step by step."""
+"""Responses signal back to the pixels, against loops that do it step by step."""
 
 import keras
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 
 from fovea import models
 from fovea.models.anatomy.walk import anatomy
-from fovea.training.inspect.units import backward, selection
+from fovea.training.inspect.units import backpropagation, selection
 from fovea.training.inspect.units.maximisation import maximise
 
 
@@ -59,12 +59,12 @@ def _by_hand(model, image, unit, place, method, activation):
     return _transposed(unpooled, a)[1:-1, 1:-1] / 127.5
 
 
-@pytest.mark.parametrize("method", backward.METHODS)
+@pytest.mark.parametrize("method", backpropagation.METHODS)
 @pytest.mark.parametrize("activation", ["relu", "tanh", "layer"])
 def test_a_response_led_back_is_what_loops_give(small, noise, activation, method):
     model = small[activation]
     wanted = [(0, (0, 0)), (1, (1, 1)), (2, (0, 1))]
-    got = backward.project(
+    got = backpropagation.backpropagate(
         model, "b", noise[:3], [u for u, _ in wanted], [p for _, p in wanted], method
     )
     for image, (unit, place), found in zip(noise, wanted, got, strict=False):
@@ -74,33 +74,45 @@ def test_a_response_led_back_is_what_loops_give(small, noise, activation, method
 
 
 def test_the_methods_differ_where_they_must(small, noise):
-    def lead(activation):
+    def signals(activation):
         one = small[activation], "b", noise[:1], [0], [(1, 1)]
-        return [backward.project(*one, method) for method in backward.METHODS]
+        return [
+            backpropagation.backpropagate(*one, method)
+            for method in backpropagation.METHODS
+        ]
 
-    gradient, deconvolution, guided = lead("relu")
+    gradient, deconvolution, guided = signals("relu")
     assert not np.allclose(gradient, guided) and not np.allclose(deconvolution, guided)
-    gradient, deconvolution, guided = lead("tanh")
+    gradient, deconvolution, guided = signals("tanh")
     assert np.array_equal(gradient, guided) and not np.allclose(deconvolution, guided)
-    gradient, deconvolution, guided = lead("gelu")
+    gradient, deconvolution, guided = signals("gelu")
     assert not np.allclose(gradient, guided) and not np.allclose(deconvolution, guided)
 
 
 def test_looking_back_leaves_the_model_as_it_was(small, noise):
     model = small["layer"]
     before = model.predict(noise, verbose=0)
-    backward.project(model, "a_act", noise[:2], [0, 1], [(0, 0)] * 2, "guided")
+    backpropagation.backpropagate(
+        model, "a_act", noise[:2], [0, 1], [(0, 0)] * 2, "guided"
+    )
     assert np.array_equal(model.predict(noise, verbose=0), before)
     with pytest.raises(ValueError, match="Received: method=sideways"):
-        backward.project(model, "b", noise[:1], [0], [(0, 0)], "sideways")
+        backpropagation.backpropagate(model, "b", noise[:1], [0], [(0, 0)], "sideways")
 
 
 def test_more_images_than_a_batch_are_led_back_one_by_one(small, noise):
     chosen = np.arange(len(noise)) % 3
     places = [(n % 2, n % 2) for n in range(len(noise))]
-    every = backward.project(small["relu"], "b", noise, chosen, places, "guided")
-    for n in (0, backward.BATCH_SIZE - 1, backward.BATCH_SIZE, len(noise) - 1):
-        (alone,) = backward.project(
+    every = backpropagation.backpropagate(
+        small["relu"], "b", noise, chosen, places, "guided"
+    )
+    for n in (
+        0,
+        backpropagation.BATCH_SIZE - 1,
+        backpropagation.BATCH_SIZE,
+        len(noise) - 1,
+    ):
+        (alone,) = backpropagation.backpropagate(
             small["relu"], "b", noise[n : n + 1], chosen[[n]], [places[n]], "guided"
         )
         np.testing.assert_allclose(every[n], alone, rtol=1e-4, atol=1e-8)
@@ -129,9 +141,11 @@ def test_where_branches_meet_their_images_are_added(noise, branches):
         last = keras.layers.Conv2D(2, 1, use_bias=False, name="top")
         alone.append(keras.Model(images, last(arm)))
         last.set_weights([half])
-    for method in backward.METHODS:
+    for method in backpropagation.METHODS:
         one, other, both = (
-            backward.project(model, "top", noise[:2], [0, 1], [(3, 4)] * 2, method)
+            backpropagation.backpropagate(
+                model, "top", noise[:2], [0, 1], [(3, 4)] * 2, method
+            )
             for model in (*alone, whole)
         )
         np.testing.assert_allclose(both, one + other, atol=1e-6)
@@ -143,8 +157,10 @@ def test_the_networks_can_be_led_back(name):
     layer = selection.with_weights(model, anatomy(model))[3]
     images = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), np.uint8)
     for method in ("deconvolution", "guided"):
-        led = backward.project(model, layer.response, images, [0], [(0, 0)], method)
-        assert led.shape == images.shape and np.isfinite(led).all()
+        signal = backpropagation.backpropagate(
+            model, layer.response, images, [0], [(0, 0)], method
+        )
+        assert signal.shape == images.shape and np.isfinite(signal).all()
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
