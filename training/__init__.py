@@ -1,1 +1,4 @@
-"""How models are trained, judged and exported. Imports models/, never serving/."""
+"""Train, evaluate, inspect and export models.
+
+Imports fovea.models and fovea.serving.protocol.pixels, nothing else of serving.
+"""

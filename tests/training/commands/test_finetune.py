@@ -138,12 +138,12 @@ def test_the_head_is_what_depends_on_the_classes(name, digits, tmp_path):
         ("logits", r"The head, logits, is new and must be trained"),
     ],
 )
-def test_what_cannot_be_frozen_is_told(run_directory, two_classes, layer, rule):
+def test_what_cannot_be_frozen_is_reported(run_directory, two_classes, layer, rule):
     with pytest.raises(ValueError, match=f"{rule}.*Received: --freeze-until {layer}"):
         finetune.builder(run_directory, two_classes, {}, layer)
 
 
-def test_images_that_do_not_fit_are_told(run_directory, two_classes):
+def test_images_that_do_not_fit_are_reported(run_directory, two_classes):
     larger = dataclasses.replace(
         two_classes, x_train=np.zeros((3, 40, 40, 1), np.uint8)
     )

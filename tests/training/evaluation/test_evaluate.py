@@ -217,7 +217,7 @@ def run(run_directory, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_command_records_tells_and_shows(run, sample, capsys):
+def test_the_command_records_prints_and_draws(run, sample, capsys):
     assert cli.main(["evaluate", str(run), "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     written = runs.read_metrics(run)

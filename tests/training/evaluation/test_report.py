@@ -64,7 +64,7 @@ def test_a_page_needs_nothing_but_itself(run):
     assert referred and referred <= set(identifiers)
 
 
-def test_what_is_seen_is_told_in_words_too(run):
+def test_figures_are_described_in_words(run):
     logits, labels, images = _noise(10, 300)
     html, result = _evaluated(run, logits, labels, list("abcdefghij"), images)
     page = Page(html)
@@ -72,9 +72,10 @@ def test_what_is_seen_is_told_in_words_too(run):
     assert len(page.all("h1")) == 1 and "lenet5 on mnist_sample" in page.text
     drawings = page.all("svg")
     assert [drawing["role"] for drawing in drawings] == ["img"] * 5
-    told = " ".join(drawing["aria-label"] for drawing in drawings)
-    assert "Accuracy over 4 epochs" in told and "Confusion matrix of 10" in told
-    assert f"calibration error is {result['calibration']['error']:.4f}" in told
+    descriptions = " ".join(drawing["aria-label"] for drawing in drawings)
+    assert "Accuracy over 4 epochs" in descriptions
+    assert "Confusion matrix of 10" in descriptions
+    assert f"calibration error is {result['calibration']['error']:.4f}" in descriptions
     pictures = page.all("img")
     assert len(pictures) == len(result["mistakes"]) == 24
     for picture, mistake in zip(pictures, result["mistakes"], strict=True):
@@ -163,7 +164,7 @@ def test_settings_machine_and_command_are_there(run):
 
 
 @pytest.mark.parametrize(
-    "command, told",
+    "command, expected",
     [
         (["/bin/fovea", "train", "x"], "fovea train x"),
         (["/lib/fovea.py", "train", "x"], "fovea train x"),
@@ -171,8 +172,8 @@ def test_settings_machine_and_command_are_there(run):
         (["my script.py", "--fast"], "python 'my script.py' --fast"),
     ],
 )
-def test_the_command_is_told_as_it_is_typed(command, told):
-    assert report._command(command) == told
+def test_the_command_is_shown_as_it_is_typed(command, expected):
+    assert report._command(command) == expected
 
 
 def test_two_classes_without_a_mistake(run):

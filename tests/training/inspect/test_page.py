@@ -106,7 +106,7 @@ def test_a_page_is_replaced_and_nothing_else(run, inspected, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["--layer", "c2"], "The layers of lenet5 are normalisation, frame, c1, s2"),
         (
@@ -120,12 +120,12 @@ def test_a_page_is_replaced_and_nothing_else(run, inspected, tmp_path, capsys):
         (["--dataset", "folder:nowhere"], "nowhere"),
     ],
 )
-def test_a_mistake_costs_one_sentence(run, tmp_path, words, told, capsys):
+def test_a_mistake_costs_one_sentence(run, tmp_path, words, message, capsys):
     target = tmp_path / "page"
     assert cli.main(["inspect", str(run), "--to", str(target), *words]) == 1
     error = capsys.readouterr().err
     assert error.startswith("fovea: error: ") and error.count("\n") == 1
-    assert told in error
+    assert message in error
     assert not list(tmp_path.iterdir())
 
 

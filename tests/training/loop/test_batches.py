@@ -79,14 +79,14 @@ def test_the_last_images_may_be_left_out(images):
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"batch_size": 60, "drop_last": True}, "do not fill a batch"),
         ({"batch_size": 9, "replicas": 2}, "a multiple of the 2 devices"),
     ],
 )
-def test_what_leaves_no_step_or_no_equal_parts_is_refused(images, settings, told):
-    with pytest.raises(ValueError, match=f"{told}.*Received: batch_size="):
+def test_what_leaves_no_step_or_no_equal_parts_is_refused(images, settings, message):
+    with pytest.raises(ValueError, match=f"{message}.*Received: batch_size="):
         batches(images, **settings)
 
 

@@ -93,9 +93,9 @@ def test_each_stage_trains_its_block_alone(digits, capsys):
         np.testing.assert_allclose(one, other, atol=1e-5)
     # Biases begin at zero.
     assert [bool(bias.any()) for _, bias in learned[1]] == [True, True, False]
-    told = capsys.readouterr().out
-    assert "block 1 of 2: fc1\n" in told and "block 2 of 2: fc2\n" in told
-    losses = [float(line.split()[3]) for line in told.splitlines() if "loss" in line]
+    printed = capsys.readouterr().out
+    assert "block 1 of 2: fc1\n" in printed and "block 2 of 2: fc2\n" in printed
+    losses = [float(line.split()[3]) for line in printed.splitlines() if "loss" in line]
     assert losses[-1] < losses[-2]
 
 
@@ -142,7 +142,9 @@ def test_what_was_held_out_is_not_pretrained_on(digits, tmp_path):
         (["mlp", "--pretrain-epochs", "2"], "belongs to --pretrain layerwise"),
     ],
 )
-def test_what_cannot_be_pretrained_is_told(command, rule, data_dir, tmp_path, capsys):
+def test_what_cannot_be_pretrained_is_reported(
+    command, rule, data_dir, tmp_path, capsys
+):
     run = tmp_path / "run"
     arguments = ["--dataset", "mnist", "--data-dir", str(data_dir), "--run", str(run)]
     assert cli.main(["train", *command, *arguments]) == 1

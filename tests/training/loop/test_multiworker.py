@@ -52,7 +52,7 @@ print(json.dumps(metrics))
 
 
 class Workers:
-    """Two processes with the same command, told of each other by TF_CONFIG."""
+    """Two processes with the same command, that find each other by TF_CONFIG."""
 
     def __init__(self):
         self.processes = []
@@ -125,9 +125,9 @@ def test_two_processes_train_as_one(workers, sample, tmp_path):
     )
     ended = [process.communicate(timeout=240) for process in started]
     assert [process.returncode for process in started] == [0, 0], ended
-    told, weights = [], []
+    printed, weights = [], []
     for (output, _), path in zip(ended, shown, strict=True):
-        told.append(json.loads(output.splitlines()[-1]))
+        printed.append(json.loads(output.splitlines()[-1]))
         with np.load(path) as file:
             weights.append([file[name] for name in file.files])
     for ours, theirs in zip(*weights, strict=True):
@@ -135,7 +135,7 @@ def test_two_processes_train_as_one(workers, sample, tmp_path):
     metrics, alone = trained_alone(sample, tmp_path / "alone", recipe)
     for ours, theirs in zip(weights[0], alone, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
-    for each in (*told, runs.read_metrics(run)):
+    for each in (*printed, runs.read_metrics(run)):
         assert each["train"] == pytest.approx(metrics["train"], rel=1e-4)
         assert each["validation"] == pytest.approx(metrics["validation"], rel=1e-4)
     # Only the chief speaks of epochs.

@@ -23,7 +23,7 @@ def test_constant():
     assert set(rates(schedule="constant")) == {2.0}
 
 
-def test_linear_ends_where_it_is_told_to():
+def test_linear_ends_at_the_final_rate():
     np.testing.assert_allclose(
         rates(schedule="linear", final_learning_rate=0.1),
         [2 * (0.1 + 0.9 * (1 - step / 100)) for step in range(100)],

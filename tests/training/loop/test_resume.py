@@ -142,7 +142,7 @@ def test_a_run_that_is_complete_is_left_alone(uninterrupted, data_dir):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["mlp"], "model=lenet5. Received: model=mlp"),
         (["--seed", "1"], "seed=0. Received: seed=1"),
@@ -157,13 +157,13 @@ def test_a_run_that_is_complete_is_left_alone(uninterrupted, data_dir):
     ],
 )
 def test_a_change_is_refused_with_the_difference(
-    uninterrupted, data_dir, words, told, capsys
+    uninterrupted, data_dir, words, message, capsys
 ):
     command = ["train", *words, "--resume", str(uninterrupted)]
     assert cli.main([*command, "--data-dir", str(data_dir)]) == 1
     error = capsys.readouterr().err
     assert error.startswith("fovea: error: ") and error.count("\n") == 1
-    assert told in error
+    assert message in error
 
 
 def test_what_is_no_run_is_refused(tmp_path, capsys):
@@ -207,7 +207,7 @@ def test_what_follows_from_the_checkpoint_is_made_again(short):
 
 
 @pytest.mark.slow
-def test_a_recipe_of_another_version_is_told(short, capsys):
+def test_a_recipe_of_another_version_is_reported(short, capsys):
     run, _ = short
     config = runs.read_config(run)
     config["recipe"] = {**config["recipe"], "lookahead": 5}
@@ -226,7 +226,7 @@ def test_other_images_of_the_same_shape_are_noticed(short):
 
 
 @pytest.mark.slow
-def test_a_damaged_checkpoint_is_told(short):
+def test_a_damaged_checkpoint_is_reported(short):
     run, few = short
     path = run / runs.CHECKPOINT
     path.write_bytes(path.read_bytes()[:-500])

@@ -35,7 +35,7 @@ def few(digits):
 
 
 @pytest.mark.slow
-def test_a_run_directory_can_be_judged_and_repeated(run_directory, digits):
+def test_a_run_directory_can_be_evaluated_and_repeated(run_directory, digits):
     assert sorted(path.name for path in run_directory.iterdir()) == [
         "best.keras",
         "checkpoint.npz",
@@ -91,9 +91,9 @@ def test_evaluate_agrees_with_keras(run_directory, digits):
 def test_the_figures_are_those_of_the_model_that_is_left(run_directory, digits):
     *_, x, y = load.split(digits, 0.1, seed=0)
     result = evaluate(load_model(run_directory), x, y)
-    told = runs.read_metrics(run_directory)["validation"]
-    assert result["accuracy"] == pytest.approx(told["accuracy"], abs=1e-6)
-    assert result["loss"] == pytest.approx(told["loss"], rel=1e-4)
+    recorded = runs.read_metrics(run_directory)["validation"]
+    assert result["accuracy"] == pytest.approx(recorded["accuracy"], abs=1e-6)
+    assert result["loss"] == pytest.approx(recorded["loss"], rel=1e-4)
 
 
 @pytest.mark.slow
@@ -121,7 +121,7 @@ def test_the_same_seed_gives_the_same_first_steps(few, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_averaged_weights_are_what_is_judged_and_left(few, tmp_path):
+def test_the_averaged_weights_are_what_is_evaluated_and_left(few, tmp_path):
     recipe = Recipe(epochs=2, batch_size=10, ema=0.95, augmentation="none")
     train("softmax_regression", few, tmp_path / "run", recipe)
     left = load_model(tmp_path / "run").get_weights()
@@ -197,7 +197,7 @@ def test_a_frozen_layer_stays_as_it_was_given(few, tmp_path):
 
     recipe = Recipe(epochs=1, schedule="constant", augmentation="none")
     train("lenet5", few, tmp_path / "run", recipe, build=build)
-    # Going on knows of it without being told.
+    # Resuming reads it from the run.
     metrics = resume(tmp_path / "run", few, epochs=2)
     assert metrics["epochs_completed"] == 2
     left = load_model(tmp_path / "run")
@@ -347,7 +347,7 @@ def test_without_room_for_a_checkpoint_training_goes_on(tmp_path, data_dir):
     assert runs.CHECKPOINT in errors and "training continues" in errors
     metrics = runs.read_metrics(run)
     assert metrics["status"] == "complete" and metrics["epochs_completed"] == 2
-    assert {told.partition(":")[0] for told in metrics["not_saved"]} == {
+    assert {each.partition(":")[0] for each in metrics["not_saved"]} == {
         runs.CHECKPOINT,
         runs.MODEL,
         runs.BEST,

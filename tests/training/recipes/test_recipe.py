@@ -52,15 +52,15 @@ def test_an_unusable_value_is_refused_in_a_sentence(key, value):
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "message"),
     [
         ({"schedule": "step"}, "needs step_epochs"),
         ({"optimizer": "adam", "weight_decay": 0.1}, "belongs to adamw"),
         ({"early_stopping": 2, "validation_split": 0.0}, "needs held-out images"),
     ],
 )
-def test_values_that_do_not_go_together_are_refused(values, told):
-    with pytest.raises(ValueError, match=told):
+def test_values_that_do_not_go_together_are_refused(values, message):
+    with pytest.raises(ValueError, match=message):
         Recipe(**values)
 
 
@@ -86,7 +86,7 @@ def test_settings_go_to_the_recipe_or_to_the_architecture():
 
 
 @pytest.mark.parametrize(
-    ("pair", "told"),
+    ("pair", "message"),
     [
         ("epochz=3", "did you mean epochs?"),
         ("activaton=relu", "did you mean activation?"),
@@ -96,8 +96,8 @@ def test_settings_go_to_the_recipe_or_to_the_architecture():
         ("epochs", "option=value"),
     ],
 )
-def test_a_setting_that_is_none_is_refused(pair, told):
-    with pytest.raises(ValueError, match=f"{told}.*Received: "):
+def test_a_setting_that_is_none_is_refused(pair, message):
+    with pytest.raises(ValueError, match=f"{message}.*Received: "):
         schema.with_settings(Recipe(), "lenet5", [pair])
 
 
@@ -129,7 +129,7 @@ def test_a_file_of_one_s_own(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("[train]\nepochz = 2", r"of \[train\] \(did you mean epochs\?\)"),
         ("[train]\nepochs = 0", "epochs must be a whole number of at least 1"),
@@ -144,10 +144,10 @@ def test_a_file_of_one_s_own(tmp_path):
         ("model = '\ud800'".encode("utf-8", "surrogatepass"), "utf-8"),
     ],
 )
-def test_a_mistake_in_a_file_is_told_with_its_path(tmp_path, text, told):
+def test_a_mistake_in_a_file_is_reported_with_its_path(tmp_path, text, message):
     path = tmp_path / "mine.toml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(ValueError, match=f"^{path}: .*{told}"):
+    with pytest.raises(ValueError, match=f"^{path}: .*{message}"):
         recipe_file.load("lenet5", "mnist", str(path))
 
 

@@ -70,7 +70,7 @@ def test_a_shipped_model_can_be_tuned(shipped, data_dir, tmp_path, capsys):
     assert f"lenet5 of {shipped} on mnist" in capsys.readouterr().out
 
 
-def test_an_unknown_name_is_told_those_there_are(shipped, tmp_path, capsys):
+def test_an_unknown_name_is_refused_with_those_there_are(shipped, tmp_path, capsys):
     assert cli.main(["export", "pretrained:digit", "--to", str(tmp_path / "x")]) == 1
     assert capsys.readouterr().err == (
         "fovea: error: There is no such model (did you mean digits?); those that "
@@ -119,7 +119,7 @@ def test_weights_that_cannot_be_packed_are_refused(
     assert keras.backend.floatx() == "float32"
 
 
-def test_damaged_weights_are_told(packed, tmp_path):
+def test_damaged_weights_are_reported(packed, tmp_path):
     for name in ("config.json", "weights.npz"):
         (tmp_path / name).write_bytes((packed / name).read_bytes()[:20_000])
     with pytest.raises(ValueError, match="does not hold the weights of its model: "):

@@ -144,7 +144,7 @@ def test_several_models_are_drawn_in_one_figure(
     words = re.findall(r"<text[^>]*>([^<]*)</text>", drawn)
     for word in ("Shift", "Rotation", "Scaling", "Noise", "averaging", "one pixel"):
         assert word in words
-    assert "averaging: accuracy 100% on images as they are, 100% at shift" in drawn
+    assert "averaging: accuracy 100% on unchanged images, 100% at shift" in drawn
     invariance_plot.png(tmp_path / "curves.png", results)
     with Image.open(tmp_path / "curves.png") as picture:
         assert picture.size == (1320, 660)

@@ -168,7 +168,7 @@ def test_units_are_found_with_their_activations():
     assert [u.is_convolution for u in found] == [True, True, True, False]
 
 
-def test_a_layer_or_unit_that_is_not_there_is_told():
+def test_a_layer_or_unit_that_is_not_there_is_reported():
     model = models.build("lenet5", (28, 28, 1), 10)
     parts = anatomy(model)
     with pytest.raises(ValueError, match=r"c1, s2, c3.*Received: --layer c2"):
