@@ -18,12 +18,8 @@ from tensorflow.core.protobuf import saved_model_pb2
 from fovea import Client, InvalidRequest, models
 from fovea.serving.client.heatmaps.explain_images import explain_images
 from fovea.training.attribution import explainers
-from fovea.training.exporting.export import (
-    add_arguments,
-    export,
-    publish,
-    write_version,
-)
+from fovea.training.commands.export import add_arguments
+from fovea.training.exporting.export import export, publish, write_version
 from fovea.training.runs.load import load_model
 
 with warnings.catch_warnings():
