@@ -68,6 +68,7 @@ def test_frozen_layers_stay_and_the_others_learn(tuned, run_directory, two_class
     assert result["accuracy"] > 0.8
 
 
+@pytest.mark.slow
 def test_a_tuned_run_can_be_exported(tuned):
     assert load_model(tuned).output_shape == (None, 2)
 

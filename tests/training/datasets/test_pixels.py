@@ -110,6 +110,7 @@ def test_files_of_other_packages_are_the_same_pixels(path):
         assert np.array_equal(image_files.read(path, shape), fitted)
 
 
+@pytest.mark.slow
 def test_the_exported_graph_sees_these_pixels(seen_by_graph):
     files, expected = [], []
     for kind in KINDS.values():

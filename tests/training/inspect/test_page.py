@@ -17,6 +17,8 @@ from fovea.training.recipes.schema import Recipe
 from fovea.training.runs import directory as runs
 from tests.html_page import Page
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def run(data_dir, tmp_path_factory):
@@ -44,7 +46,6 @@ def inspected(run, picture):
     return run / "inspect"
 
 
-@pytest.mark.slow
 def test_a_page_needs_nothing_but_itself(inspected):
     text = (inspected / page.FILE).read_text(encoding="utf-8")
     whole = Page(text)
@@ -141,7 +142,6 @@ def test_what_is_no_picture_and_what_is_no_run(run, tmp_path, capsys):
     assert "--to DIR says where the page goes" in capsys.readouterr().err
 
 
-@pytest.mark.slow
 def test_a_model_without_convolutions_shows_what_it_has(data_dir, tmp_path):
     run = tmp_path / "run"
     recipe = Recipe(epochs=1, batch_size=64, augmentation="none")
