@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 # Attributes whose address a browser fetches without a click.
 FETCHED = {"src", "srcset", "poster", "data"}
