@@ -16,16 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fovea.serving.client.aio import AsyncClient
-    from fovea.serving.client.results import (
-        Classification,
-        ClassScore,
-        ModelMetadata,
-        Prediction,
-        PredictResult,
-        Signature,
-        TensorSpec,
-        VersionStatus,
-    )
     from fovea.serving.client.client import Client
     from fovea.serving.client.errors import (
         BadImage,
@@ -37,6 +27,16 @@ if TYPE_CHECKING:
     )
     from fovea.serving.client.images import encode_image
     from fovea.serving.client.model_config import ModelConfig
+    from fovea.serving.client.results import (
+        Classification,
+        ClassScore,
+        ModelMetadata,
+        Prediction,
+        PredictResult,
+        Signature,
+        TensorSpec,
+        VersionStatus,
+    )
 
 __all__ = [
     "AsyncClient",

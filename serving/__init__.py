@@ -1,0 +1,1 @@
+"""TensorFlow Serving's protocol: the messages, a client, a server and a web page."""

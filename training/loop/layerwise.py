@@ -21,6 +21,7 @@ from fovea.training.loop import checkpoint, distributed, fit, strategies
 from fovea.training.loop.batches import Batches
 from fovea.training.loop.checkpoint import State
 from fovea.training.loop.progress import EpochProgress
+from fovea.training.loop.task import Task
 from fovea.training.recipes.schema import Recipe
 from fovea.training.runs import directory as runs
 
@@ -62,7 +63,7 @@ def stages(model: keras.Model) -> list[list[str]]:
 
 
 def finish_pretraining(
-    task: fit.Task,
+    task: Task,
     state: State,
     stage: Recipe,
     model: keras.Model | None,
@@ -104,7 +105,7 @@ def finish_pretraining(
 
 def pretrain(
     model: keras.Model,
-    task: fit.Task,
+    task: Task,
     *,
     done: int = 0,
     after_block: Callable[[int], None] = lambda done: None,
@@ -202,7 +203,7 @@ def _has_kernel(model: keras.Model, names: list[str]) -> bool:
     return any(each.trainable and hasattr(each, "kernel") for each in found)
 
 
-def _with_head(model: keras.Model, cut: str, task: fit.Task) -> keras.Model:
+def _with_head(model: keras.Model, cut: str, task: Task) -> keras.Model:
     """Return the part of a network up to a layer, with a head on top of it."""
     with task.strategy.scope():
         x = model.get_layer(cut).output
@@ -221,7 +222,7 @@ def _with_head(model: keras.Model, cut: str, task: fit.Task) -> keras.Model:
         return distributed.trainable(part, task.strategy)
 
 
-def _fit(model: keras.Model, task: fit.Task, batches: Batches) -> None:
+def _fit(model: keras.Model, task: Task, batches: Batches) -> None:
     fit.compile_model(task, model)
     strategies.spread_seeds(model, task.strategy)
     callbacks = [

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fovea.training.datasets.dataset import Dataset
+from fovea.training.loop.task import make_task
 from fovea.training.recipes import schema as recipes
 from fovea.training.recipes.schema import Recipe
 from fovea.training.runs import directory as runs
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from fovea.training.loop.checkpoint import State
-    from fovea.training.loop.fit import Build, Task
+    from fovea.training.loop.fit import Build
+    from fovea.training.loop.task import Task
 
 # The data sets' own policies, for augmentation=auto: digits must not be mirrored,
 # photographs may.
@@ -93,7 +95,7 @@ def train(
         recipe = dataclasses.replace(recipe, augmentation=policy)
     from fovea.training.loop import checkpoint, fit, layerwise
 
-    task = fit.make_task(model_name, dataset, recipe, seed, devices)
+    task = make_task(model_name, dataset, recipe, seed, devices)
     stage = None
     if pretrain_epochs is not None:
         stage = layerwise.stage_recipe(recipe, pretrain_epochs)
@@ -172,7 +174,7 @@ def resume(
         return metrics
     strategy = strategy or config["strategy"]
     devices, chief = _start(strategy, config["seed"], config["deterministic"])
-    from fovea.training.loop import checkpoint, fit, layerwise
+    from fovea.training.loop import checkpoint, layerwise
 
     state = checkpoint.read(run / runs.CHECKPOINT)
     stage = None
@@ -185,7 +187,7 @@ def resume(
     if chief:
         runs.write_json(run / "config.json", config)
     return _train(
-        fit.make_task(config["model"], dataset, recipe, config["seed"], devices),
+        make_task(config["model"], dataset, recipe, config["seed"], devices),
         state,
         run if chief else None,
         stage,

@@ -12,7 +12,7 @@ from fovea.training.loop import optimizers
 from fovea.training.runs import environment
 
 if TYPE_CHECKING:
-    from fovea.training.loop.fit import Task
+    from fovea.training.loop.task import Task
 
 BATCH_SIZE = 500
 

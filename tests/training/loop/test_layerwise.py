@@ -14,7 +14,8 @@ import tensorflow as tf
 
 from fovea import cli, models
 from fovea.models.anatomy.without_weights import without_weights
-from fovea.training.loop import checkpoint, fit, layerwise
+from fovea.training.loop import checkpoint, layerwise
+from fovea.training.loop.task import Task
 from fovea.training.loop.train import train
 from fovea.training.recipes.schema import Recipe
 from fovea.training.runs import directory as runs
@@ -69,7 +70,7 @@ def test_a_kernel_that_is_not_trained_begins_no_block(sample):
 @pytest.mark.slow
 def test_each_stage_trains_its_block_alone(digits, capsys):
     """What the first block learns is the same whether another follows or not."""
-    task = fit.Task(
+    task = Task(
         model="mlp",
         recipe=Recipe(epochs=2, batch_size=20, augmentation="none"),
         input_shape=(28, 28, 1),
