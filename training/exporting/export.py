@@ -184,7 +184,7 @@ def write_model_card(
         lines += [
             "",
             "Explanations: the signatures whose names begin with `explain` return a "
-            "heat map, 0 to 1, of the evidence for the class in the image: "
+            "heat map, 0 to 1, of the evidence in the image for the class: "
             f"{explained_by}. It shows where the model looks, not whether it is right.",
         ]
     lines += [
