@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from fovea.models import backend
+from fovea.training.commands import data_arguments
 from fovea.training.datasets import load
 from fovea.training.rendering import contact_sheet
 
@@ -13,7 +14,7 @@ EPOCHS = 8  # columns beside the original
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `fovea augment`."""
-    load.add_data_arguments(parser)
+    data_arguments.add_arguments(parser)
     parser.add_argument(
         "--policy",
         required=True,
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
 
     keras.utils.set_random_seed(args.seed)
     layers = augmentation.resolve(args.policy, fill_value=-1.0, white_value=1.0)
-    dataset = load.from_arguments(args)
+    dataset = data_arguments.load_dataset(args)
     name = load.short_name(dataset.name)
     output = args.output or Path(f"augment-{name}-{args.policy}.png")
     _check_output(output)

@@ -11,6 +11,7 @@ import numpy as np
 
 from fovea.models import backend
 from fovea.terminal import console, print_json, table
+from fovea.training.commands import data_arguments
 from fovea.training.datasets import load
 from fovea.training.evaluation import evaluate
 from fovea.training.evaluation.metrics import confusions
@@ -41,12 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=evaluate.TEST_TIME_AUGMENTATION,
         help="average the logits over views of an image (default: the recipe's)",
     )
-    parser.add_argument(
-        "--dataset", metavar="D", help="where the run's data set is, if it has moved"
-    )
-    parser.add_argument(
-        "--data-dir", metavar="DIR", help="directory with D.npz (or FOVEA_DATA_DIR)"
-    )
+    data_arguments.add_location_arguments(parser)
     parser.add_argument(
         "--verbose", action="store_true", help="print the metrics of every class"
     )

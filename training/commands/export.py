@@ -11,7 +11,7 @@ from fovea.training.runs import pretrained
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
+    """Declare the arguments of `fovea export`."""
     parser.add_argument(
         "run", type=Path, metavar="RUN", help="a run directory, or pretrained:NAME"
     )

@@ -5,6 +5,7 @@ import dataclasses
 from pathlib import Path
 
 from fovea.models import backend
+from fovea.training.commands import data_arguments
 from fovea.training.commands import train as train_command
 from fovea.training.datasets import load
 from fovea.training.recipes import files
@@ -25,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RUN",
         help="the run to start from, or pretrained:NAME",
     )
-    load.add_data_arguments(parser)
+    data_arguments.add_arguments(parser)
     parser.add_argument(
         "--freeze-until",
         metavar="LAYER",
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     strategies.resolve(args.strategy or "auto")  # before devices are used
     resized = args.image_size is not None or args.channels is not None
     shape = None if resized else tuple(config["input_shape"])
-    dataset = load.from_arguments(args, shape)
+    dataset = data_arguments.load_dataset(args, shape)
     build = finetune.builder(source, dataset, chosen.options, args.freeze_until)
     directory = args.run or runs.default_path(name, load.short_name(dataset.name))
     print(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fovea.models import backend
+from fovea.training.commands import data_arguments
 from fovea.training.datasets import load
 from fovea.training.evaluation import evaluate
 from fovea.training.evaluation.report import SPLITS
@@ -55,12 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="directory of the page and its pictures (default: RUN/inspect)",
     )
-    parser.add_argument(
-        "--dataset", metavar="D", help="where the run's data set is, if it has moved"
-    )
-    parser.add_argument(
-        "--data-dir", metavar="DIR", help="directory with D.npz (or FOVEA_DATA_DIR)"
-    )
+    data_arguments.add_location_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:

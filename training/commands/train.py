@@ -6,6 +6,7 @@ from typing import Any
 
 from fovea.models import backend, registry
 from fovea.models.parse_options import parse_options
+from fovea.training.commands import data_arguments
 from fovea.training.datasets import load
 from fovea.training.recipes import files, schema
 from fovea.training.runs import directory as runs
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "model", nargs="?", metavar="MODEL", help="architecture, e.g. lenet5"
     )
-    load.add_data_arguments(parser, required=False)
+    data_arguments.add_arguments(parser, required=False)
     parser.add_argument(
         "--resume",
         type=Path,
@@ -171,7 +172,7 @@ def _begin(args: argparse.Namespace, pairs: list[str]) -> tuple[Path, dict[str, 
     from fovea.training.loop.train import train
 
     strategies.resolve(args.strategy or "auto")  # before devices are used
-    dataset = load.from_arguments(args)
+    dataset = data_arguments.load_dataset(args)
     pretrain_epochs = args.pretrain_epochs
     if args.pretrain is not None and pretrain_epochs is None:
         pretrain_epochs = 1

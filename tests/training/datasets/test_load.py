@@ -1,6 +1,5 @@
 """Where data sets are looked for, and what is refused."""
 
-import argparse
 import dataclasses
 import socket
 
@@ -276,30 +275,6 @@ def test_the_held_out_part_is_a_share_of_all_and_depends_on_the_seed_alone(digit
 def test_an_unusable_share_is_refused(digits, share):
     with pytest.raises(ValueError, match="Received: validation_split="):
         load.split(digits, share, seed=0)
-
-
-def _parsed(*words):
-    parser = argparse.ArgumentParser()
-    load.add_data_arguments(parser)
-    return parser.parse_args(list(map(str, words)))
-
-
-def test_the_arguments_say_which_images(tmp_path):
-    path = _own(tmp_path / "own.npz")
-    words = ("--dataset", path, "--image-size", "10x12", "--channels", 3)
-    assert load.from_arguments(_parsed(*words)).input_shape == (10, 12, 3)
-    words = ("--dataset", path, "--image-size", "9")
-    assert load.from_arguments(_parsed(*words)).input_shape == (9, 9, 1)
-    plain = _parsed("--dataset", path)
-    assert load.from_arguments(plain, input_shape=(8, 6, 3)).input_shape == (8, 6, 3)
-    with pytest.raises(ValueError, match=r"takes images of 8x6.*--image-size 9"):
-        load.from_arguments(_parsed(*words), input_shape=(8, 6, 3))
-
-
-@pytest.mark.parametrize("text", ["0", "x", "3x", "4x4x3", "-3", "big"])
-def test_a_text_that_is_no_size_is_refused(text):
-    with pytest.raises(ValueError, match="Received: --image-size"):
-        load.parse_image_size(text)
 
 
 def test_a_run_gets_its_data_set_again_as_it_saw_it(tmp_path):
