@@ -4,8 +4,8 @@
 
 Six networks are trained in the same way, for 5 epochs on the first 20,000 training
 images, with one seed. Then each classifies the first 2,000 test images, shifted,
-rotated, scaled and made noisy more and more (training/inspect/analysis/invariance.py). Prints
-accuracies as a table in Markdown, and draws all curves.
+rotated, scaled and made noisy more and more (training/inspect/analysis/invariance.py).
+Prints accuracies as a table in Markdown, and draws all curves.
 """
 
 import argparse

@@ -138,7 +138,7 @@ def test_maps_are_part_of_the_contract(repository):
     ]
     assert {"explain", "explain_class", "explain_encoded"} < set(asked)
     card = (version / "assets.extra" / "model_card.md").read_text()
-    assert "image: integrated gradients from a black image, 32 steps." in card
+    assert "class: integrated gradients from a black image, 32 steps." in card
 
 
 def _described(tensors):
