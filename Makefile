@@ -41,8 +41,7 @@ demo: $(READY) ## Train, export, serve and query LeNet-5 on MNIST
 	$(BIN)/fovea demo
 
 check: lint ## Lint, and run the tests that take no time, in a minute and a half
-	$(PYTEST) $(PARALLEL) -m "not ($(LONG) or serial)"
-	$(PYTEST) -m "serial and not ($(LONG))" tests/client
+	$(PYTEST) $(PARALLEL) -m "not ($(LONG))"
 
 test: $(READY) ## Run the tests, in minutes
 	$(PYTEST) $(PARALLEL) --durations 25 -m "not (nightly or matrix or serial)"
