@@ -1,7 +1,7 @@
-"""A small, real gRPC server that speaks TensorFlow Serving's protocol.
+"""A small gRPC server that implements TensorFlow Serving's protocol.
 
-It is built upon the official stubs, so that what the client sends and reads is judged
-by code that is not its own. Its `mnist` sorts images by brightness into ten classes.
+It is built upon the official stubs, so that the client's messages are checked by
+independent code. Its model `mnist` sorts images by brightness into ten classes.
 """
 
 import io
@@ -24,9 +24,9 @@ VERSIONS = (1, 2)
 class Servicer:
     """PredictionService and ModelService, for a model under several names.
 
-    mnist: two versions, typed fields. content: answers in tensor_content. slow: takes
-    a minute unless its caller leaves. busy: unavailable twice, then answers. plain: a
-    Keras export without our signatures. odd: answers something else.
+    mnist: two versions, typed fields. content: outputs in tensor_content. slow: takes
+    a minute unless its caller cancels. busy: unavailable twice, then available. plain:
+    a Keras export without our signatures. odd: outputs that no classifier has.
     """
 
     def __init__(self, official):
@@ -38,7 +38,7 @@ class Servicer:
         self.labels = {"stable": 1}
 
     def __getattr__(self, method):
-        # the stubs want all methods of the services, the client asks three
+        # the stubs look up all methods of the services, the client calls four
         if not method[0].isupper():
             raise AttributeError(method)
         return None
@@ -135,7 +135,7 @@ class Servicer:
             image = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
         except OSError as error:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        if image.shape[0] == 13:  # stands for what a graph may refuse
+        if image.shape[0] == 13:  # stands for a check in a model's graph
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "13 rows bring bad luck")
         return image
 
@@ -222,7 +222,7 @@ def probabilities(image):
 
 @pytest.fixture(scope="session")
 def server(official):
-    """The running server: `.target` is its address, `.servicer` what it has seen."""
+    """The running server: `.target` is its address, `.servicer` records the calls."""
     servicer = Servicer(official)
     server = grpc.server(
         futures.ThreadPoolExecutor(4),

@@ -1,4 +1,4 @@
-"""The client of asyncio, against the same server."""
+"""The asyncio client, against the same server."""
 
 import asyncio
 import time
@@ -16,18 +16,18 @@ from fovea import (
 )
 
 
-def asked(server, questions, **settings):
-    """Run `questions(client)`, a coroutine function, in an event loop of its own."""
+def run(server, scenario, **settings):
+    """Run `scenario(client)`, a coroutine function, in its own event loop."""
 
-    async def ask():
+    async def main():
         async with AsyncClient(server.target, **settings) as client:
-            return await questions(client)
+            return await scenario(client)
 
-    return asyncio.run(ask())
+    return asyncio.run(main())
 
 
-def test_every_kind_of_question(server, shade):
-    async def questions(client):
+def test_every_method(server, shade):
+    async def scenario(client):
         one = await client.predict(shade(3), model="mnist", top=2)
         assert (one.label, one.top[1].label) == ("shade-3", "shade-0")
         several = await client.predict([shade(1), shade(2)], model="mnist")
@@ -40,11 +40,11 @@ def test_every_kind_of_question(server, shade):
         assert (await client.metadata("mnist", label="stable")).version == 1
         assert (await client.status("mnist"))[0].state == "AVAILABLE"
 
-    asked(server, questions)
+    run(server, scenario)
 
 
 def test_errors_are_those_of_the_blocking_client(server):
-    async def questions(client):
+    async def scenario(client):
         with pytest.raises(ModelNotFound, match=r"Versions that are ready: 2\.$"):
             await client.predict({"images": [1]}, model="mnist", version=7)
         with pytest.raises(InvalidRequest, match="Its signatures: "):
@@ -56,26 +56,26 @@ def test_errors_are_those_of_the_blocking_client(server):
                 np.zeros((1, 4, 4, 1), np.uint8), model="slow", timeout=0.1
             )
 
-    asked(server, questions)
+    run(server, scenario)
 
 
 def test_each_image_in_order(server, shade):
-    async def questions(client):
+    async def scenario(client):
         images = (
             b"nonsense" if n == 70 else np.asarray(shade(n % 10)) for n in range(150)
         )
-        answers = client.predict_each(images, model="mnist", batch_size=16)
-        return [answer async for answer in answers]
+        predictions = client.predict_each(images, model="mnist", batch_size=16)
+        return [prediction async for prediction in predictions]
 
-    answers = asked(server, questions)
-    assert isinstance(answers.pop(70), ClientError)
-    assert [answer.class_id for answer in answers] == [
+    predictions = run(server, scenario)
+    assert isinstance(predictions.pop(70), ClientError)
+    assert [prediction.class_id for prediction in predictions] == [
         n % 10 for n in range(150) if n != 70
     ]
 
 
-def test_a_cancelled_task_takes_its_call_with_it(server):
-    async def questions(client):
+def test_cancelling_a_task_cancels_its_call(server):
+    async def scenario(client):
         array = np.zeros((1, 4, 4, 1), np.uint8)
         ended = server.servicer.ended["slow"]
         task = asyncio.create_task(client.predict(array, model="slow"))
@@ -84,38 +84,38 @@ def test_a_cancelled_task_takes_its_call_with_it(server):
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        # the server is told before it has answered
+        # the server notices before it has responded
         started = time.monotonic()
         while server.servicer.ended["slow"] == ended:
             await asyncio.sleep(0.01)
             assert time.monotonic() - started < 10
         assert server.servicer.cancelled["slow"] == cancelled + 1
-        # and the client goes on
+        # and the client remains usable
         assert (await client.predict(array, model="mnist"))[0].class_id == 0
 
     calls = server.servicer.calls["slow"]
     while server.servicer.ended["slow"] < calls:  # of the tests before
         time.sleep(0.01)
     cancelled = server.servicer.cancelled["slow"]
-    asked(server, questions)
+    run(server, scenario)
 
 
 def test_one_event_loop_after_another(server, shade):
     client = AsyncClient(server.target)
 
-    async def ask():
+    async def predict():
         return (await client.predict(shade(4), model="mnist")).class_id
 
-    async def ask_and_close():
+    async def predict_and_close():
         async with client:
-            return await ask()
+            return await predict()
 
-    assert [asyncio.run(ask()) for _ in range(3)] == [4, 4, 4]
-    assert asyncio.run(ask_and_close()) == 4
+    assert [asyncio.run(predict()) for _ in range(3)] == [4, 4, 4]
+    assert asyncio.run(predict_and_close()) == 4
 
 
-def test_encoding_does_not_hold_up_the_loop(server, shade):
-    """The loop turns while a slow source makes its images."""
+def test_encoding_does_not_block_the_event_loop(server, shade):
+    """Other tasks run while a slow source creates its images."""
     turns = []
 
     def slow_source():
@@ -126,20 +126,20 @@ def test_encoding_does_not_hold_up_the_loop(server, shade):
                 time.sleep(0.001)
             yield shade(n)
 
-    async def questions(client):
+    async def scenario(client):
         async def turn():
             while True:
                 turns.append(1)
                 await asyncio.sleep(0.001)
 
         turning = asyncio.create_task(turn())
-        answers = [
-            answer.class_id
-            async for answer in client.predict_each(slow_source(), model="mnist")
+        predictions = [
+            prediction.class_id
+            async for prediction in client.predict_each(slow_source(), model="mnist")
         ]
         turning.cancel()
-        return answers
+        return predictions
 
     started = time.monotonic()
-    assert asked(server, questions) == [0, 1, 2]
+    assert run(server, scenario) == [0, 1, 2]
     assert time.monotonic() - started < 10

@@ -1,4 +1,4 @@
-"""The client against a real server on a real socket."""
+"""The client against a server on a socket."""
 
 import http.server
 import os
@@ -24,7 +24,7 @@ from fovea import (
     VersionStatus,
 )
 
-PATIENCE = 8  # seconds, less than the time-out that a call has by itself
+PATIENCE = 8  # seconds, less than the default timeout of a call
 
 
 def shades(count):
@@ -46,11 +46,11 @@ def test_predict_any_signature(client, model):
 
 
 def test_version_and_label(client):
-    ask = {"inputs": {"images": shades(1)}, "model": "mnist"}
-    assert client.predict(**ask, version=1).model_version == 1
-    assert client.predict(**ask, label="stable").model_version == 1
+    target = {"inputs": {"images": shades(1)}, "model": "mnist"}
+    assert client.predict(**target, version=1).model_version == 1
+    assert client.predict(**target, label="stable").model_version == 1
     with pytest.raises(ValueError, match="by version or by label, not both"):
-        client.predict(**ask, version=1, label="stable")
+        client.predict(**target, version=1, label="stable")
 
 
 @pytest.mark.parametrize("model", ["mnist", "content"])
@@ -61,9 +61,9 @@ def test_classify_files_of_all_kinds(client, model, shade, tmp_path):
         shade(n, "RGB", (20 + n, 30)).save(path)
         sources.append(path)
     sources += [shade(6), np.asarray(shade(7)), sources[0].read_bytes()]
-    answers = client.predict(sources, model=model)
-    assert [answer.class_id for answer in answers] == [*range(8), 0]
-    first = answers[0]
+    predictions = client.predict(sources, model=model)
+    assert [prediction.class_id for prediction in predictions] == [*range(8), 0]
+    first = predictions[0]
     assert first.label == "shade-0"
     assert first.probability == pytest.approx(0.91)
     assert first.model_version == 2
@@ -71,18 +71,18 @@ def test_classify_files_of_all_kinds(client, model, shade, tmp_path):
 
 
 def test_classify_an_array_through_serving_default(client):
-    answers = client.predict(shades(12), model="mnist")
-    assert [answer.label for answer in answers] == [
+    predictions = client.predict(shades(12), model="mnist")
+    assert [prediction.label for prediction in predictions] == [
         f"shade-{n % 10}" for n in range(12)
     ]
 
 
 def test_top_classes_have_labels(client):
-    (answer,) = client.predict(shades(1), model="mnist", top=3, version=1)
-    assert answer.model_version == 1
-    assert answer.top[0].label == answer.label == "shade-0"
-    assert len(answer.top) == 3
-    assert all(score.label == f"shade-{score.class_id}" for score in answer.top)
+    (prediction,) = client.predict(shades(1), model="mnist", top=3, version=1)
+    assert prediction.model_version == 1
+    assert prediction.top[0].label == prediction.label == "shade-0"
+    assert len(prediction.top) == 3
+    assert all(score.label == f"shade-{score.class_id}" for score in prediction.top)
     assert len(client.predict(shades(1), model="mnist", top=99)[0].top) == 10
 
 
@@ -94,20 +94,22 @@ def test_labels(client):
 
 def test_splitting_keeps_order(server, client):
     server.servicer.batches.clear()
-    answers = client.predict(shades(150), model="mnist", batch_size=32)
-    assert [answer.class_id for answer in answers] == [n % 10 for n in range(150)]
+    predictions = client.predict(shades(150), model="mnist", batch_size=32)
+    assert [prediction.class_id for prediction in predictions] == [
+        n % 10 for n in range(150)
+    ]
     assert sorted(server.servicer.batches["mnist"]) == [22, 32, 32, 32, 32]
 
 
-def test_large_images_travel_in_smaller_requests(server, client):
+def test_large_images_are_sent_in_smaller_requests(server, client):
     server.servicer.batches.clear()
     images = np.repeat(np.repeat(shades(5), 250, axis=1), 1000, axis=2)  # 4 MB each
-    answers = client.predict(images, model="mnist")
-    assert [answer.class_id for answer in answers] == [0, 1, 2, 3, 4]
+    predictions = client.predict(images, model="mnist")
+    assert [prediction.class_id for prediction in predictions] == [0, 1, 2, 3, 4]
     assert server.servicer.batches["mnist"] == [1] * 5
 
 
-def test_nothing_to_ask(client):
+def test_no_images_are_no_predictions(client):
     assert client.predict([], model="mnist") == []
     assert client.predict(shades(0), model="mnist") == []
 
@@ -135,9 +137,9 @@ def test_status(client):
 
 
 def test_wrong_model_version_and_label(client, server):
-    def error(**which):
+    def error(**target):
         with pytest.raises(ModelNotFound) as caught:
-            client.predict({"images": shades(1)}, **{"model": "mnist", **which})
+            client.predict({"images": shades(1)}, **{"model": "mnist", **target})
         return caught.value
 
     unknown = error(model="mnsit")
@@ -170,7 +172,7 @@ def test_wrong_signature_and_inputs(client):
     assert "N=1 rows. Received: output_0" in str(caught.value)
 
 
-def test_a_refusal_is_explained_by_what_the_model_says_of_itself(client):
+def test_a_rejection_is_explained_by_the_model_s_metadata(client):
     with pytest.raises(InvalidRequest) as caught:
         client.predict({"images": np.zeros((1, 4, 4, 1), np.float32)}, model="mnist")
     assert caught.value.code == "INVALID_ARGUMENT"
@@ -181,7 +183,7 @@ def test_a_refusal_is_explained_by_what_the_model_says_of_itself(client):
     )
 
 
-def test_images_that_cannot_be_asked_about(client):
+def test_invalid_images_and_options(client):
     with pytest.raises(BadImage, match="Received: dtype=float64"):
         client.predict(np.zeros((1, 2, 2, 1)), model="mnist")
     with pytest.raises(ValueError, match="Received: top=0"):
@@ -205,12 +207,12 @@ def test_deadline(server):
     assert time.monotonic() - start < PATIENCE
 
 
-def test_a_busy_server_is_asked_again(server, client):
+def test_a_call_to_a_busy_server_is_retried(server, client):
     """Even with a request above the 256 KiB that gRPC retries by default."""
     server.servicer.calls.clear()
     images = np.zeros((1, 1000, 1000, 1), np.uint8)
-    (answer,) = client.predict(images, model="busy")
-    assert answer.class_id == 0
+    (prediction,) = client.predict(images, model="busy")
+    assert prediction.class_id == 0
     assert server.servicer.calls["busy"] == 3
 
 
@@ -227,7 +229,7 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def test_nobody_answers():
+def test_no_server_listens():
     target = f"127.0.0.1:{free_port()}"
     error, seconds = failure(target)
     assert isinstance(error, ServerUnavailable)
@@ -239,7 +241,7 @@ def test_nobody_answers():
     assert seconds < PATIENCE
 
 
-def test_somebody_listens_but_never_speaks():
+def test_a_server_that_accepts_and_never_responds():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         error, seconds = failure(f"127.0.0.1:{silent.getsockname()[1]}")
     assert isinstance(error, ServerUnavailable)
@@ -293,7 +295,7 @@ def test_waiting_for_a_server_ends_at_the_deadline():
     assert 1.4 < seconds < PATIENCE
 
 
-def test_a_proxy_is_not_asked_for_this_machine(server):
+def test_no_proxy_is_used_for_this_machine(server):
     code = (
         "from fovea import Client\n"
         f"with Client({server.target!r}) as client: client.status('mnist')"
@@ -305,7 +307,7 @@ def test_a_proxy_is_not_asked_for_this_machine(server):
 @pytest.mark.parametrize(
     "target", ["", "127.0.0.1", "host:0", "host:99999", "http://host:8500", "a b:1"]
 )
-def test_addresses_that_are_none(target):
+def test_invalid_addresses(target):
     with pytest.raises(ValueError, match="HOST:PORT, such as"):
         Client(target)
 

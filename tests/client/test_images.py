@@ -1,4 +1,4 @@
-"""What is sent for each kind of image file, checked by TensorFlow's decoder."""
+"""The bytes sent for each image format, checked by TensorFlow's decoder."""
 
 import io
 import os
@@ -16,7 +16,7 @@ from fovea.serving.client.calls.predictions import PIXEL_PNG
 
 
 def encode_image(image):
-    """With and without the check, which makes a difference for damaged files only."""
+    """Encode with and without the check, which matters for damaged files only."""
     sent = encode(image)
     assert encode(image, check=False) == sent
     return sent
@@ -24,7 +24,7 @@ def encode_image(image):
 
 @pytest.fixture
 def decode(tf):
-    """What a model's graph sees: [H, W, C]."""
+    """decode(bytes) -> the pixels [H, W, C] that a model's graph decodes."""
     from fovea.training.datasets import image_ops
 
     def to_pixels(data):
@@ -129,7 +129,7 @@ def test_sixteen_bit_rgb_is_scaled_to_eight(decode):
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "PA"])
-def test_transparency_is_laid_on_white(decode, mode):
+def test_transparency_is_blended_with_white(decode, mode):
     image = Image.new("RGBA", (3, 1))
     image.putpixel((0, 0), (0, 0, 0, 255))
     image.putpixel((1, 0), (0, 0, 0, 0))
@@ -140,7 +140,7 @@ def test_transparency_is_laid_on_white(decode, mode):
 
 
 @pytest.mark.parametrize("mode", ["P", "L", "RGB", "1"])
-def test_a_transparent_colour_is_laid_on_white(save, decode, mode):
+def test_a_transparent_colour_becomes_white(save, decode, mode):
     image = Image.new("RGB", (2, 1))
     image.putpixel((1, 0), (255, 255, 255))
     image = image.convert(mode)
@@ -165,13 +165,13 @@ def test_exif_orientation_is_applied(save, decode, format, orientation):
 
 
 @pytest.mark.parametrize("format", ["GIF", "TIFF", "WEBP", "PNG"])
-def test_the_first_frame_counts(save, decode, format):
+def test_the_first_frame_is_used(save, decode, format):
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("white", "black")]
     data = save(frames[0], format, save_all=True, append_images=frames[1:])
     assert decode(encode_image(data)).min() > 250
 
 
-def test_colour_profiles_do_not_travel(save):
+def test_colour_profiles_are_removed(save):
     data = save(Image.new("RGB", (2, 2)), "TIFF", icc_profile=b"x" * 500)
     assert "icc_profile" not in reopened(encode_image(data)).info
 
@@ -190,7 +190,7 @@ def test_paths(photo, tmp_path):
     assert encode_image(path) == encode_image(str(path)) == path.read_bytes()
 
 
-def test_the_pixel_that_labels_asks_about_is_a_png(decode):
+def test_the_pixel_that_labels_sends_is_a_png(decode):
     assert decode(PIXEL_PNG).tolist() == [[[255]]]
 
 
@@ -212,20 +212,20 @@ def test_bad_files_are_named_in_one_sentence(tmp_path, name):
     assert str(caught.value) == f"{path} {sentence}"
 
 
-def test_a_directory_is_refused(tmp_path):
+def test_a_directory_is_rejected(tmp_path):
     with pytest.raises(BadImage) as caught:
         encode_image(tmp_path)
     sentence = f"{tmp_path} is a directory; name the image files inside it."
     assert str(caught.value) == sentence
 
 
-def test_a_pipe_is_refused_instead_of_waited_for(tmp_path):
+def test_a_pipe_is_rejected_without_waiting(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(BadImage, match="is a device or pipe"):
         encode_image(tmp_path / "pipe")
 
 
-def test_an_unreadable_path_is_refused(tmp_path):
+def test_an_unreadable_path_is_rejected(tmp_path):
     (tmp_path / "file").write_bytes(b"x")
     with pytest.raises(BadImage, match="cannot be read: Not a directory"):
         encode_image(tmp_path / "file" / "a.png")
@@ -235,7 +235,7 @@ def test_an_unreadable_path_is_refused(tmp_path):
         encode_image("a" * 300)
 
 
-def test_a_huge_file_is_refused_unread(tmp_path):
+def test_a_huge_file_is_rejected_unread(tmp_path):
     path = tmp_path / "disk.png"
     with path.open("wb") as file:
         file.truncate(2**40)  # sparse
@@ -244,7 +244,7 @@ def test_a_huge_file_is_refused_unread(tmp_path):
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP"])
-def test_truncated_files_are_refused(photo, save, tmp_path, format):
+def test_truncated_files_are_rejected(photo, save, tmp_path, format):
     path = tmp_path / "cut"
     data = save(photo, format)
     path.write_bytes(data[: len(data) // 2])
@@ -255,8 +255,8 @@ def test_truncated_files_are_refused(photo, save, tmp_path, format):
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG"])
-def test_whatever_is_sent_tensorflow_decodes(photo, save, decode, format):
-    """No cut and no flipped bit gets past the check and fails the request there."""
+def test_tensorflow_decodes_everything_that_is_sent(photo, save, decode, format):
+    """No truncated or corrupted file passes the check and fails in the graph."""
     data = save(photo, format)
     rng = random.Random(0)
     cuts = [data[:n] for n in (*range(1, len(data), 97), *range(-30, 0))]
@@ -265,27 +265,27 @@ def test_whatever_is_sent_tensorflow_decodes(photo, save, decode, format):
         flipped = bytearray(data)
         flipped[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
         flips.append(bytes(flipped))
-    refused = 0
+    rejected = 0
     for damaged in cuts + flips:
         try:
             sent = encode_image(damaged)
         except BadImage:
-            refused += 1
+            rejected += 1
         else:
             decode(sent)
-    assert refused >= len(cuts) - 1
+    assert rejected >= len(cuts) - 1
 
 
 @pytest.mark.parametrize("factor", [1.5, 3])
-def test_decompression_bombs_are_refused(save, monkeypatch, factor):
-    """Pillow warns above its limit and raises above twice that; both are refused."""
+def test_decompression_bombs_are_rejected(save, monkeypatch, factor):
+    """Pillow warns above its limit and raises above twice that; both are rejected."""
     data = save(Image.new("L", (30, 10)), "PNG")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", int(300 / factor))
     with pytest.raises(BadImage, match="too many pixels"):
         encode_image(data)
 
 
-def test_pixels_of_unknown_range_are_refused(save):
+def test_pixels_of_unknown_range_are_rejected(save):
     data = save(Image.new("F", (2, 2)), "TIFF")
     with pytest.raises(BadImage, match="save it with 8 or 16 bits"):
         encode_image(data)
@@ -300,12 +300,12 @@ def test_pixels_of_unknown_range_are_refused(save):
         np.zeros(3, np.uint8),
     ],
 )
-def test_arrays_that_are_no_image(array):
+def test_arrays_that_are_not_images(array):
     with pytest.raises(BadImage, match="Received: dtype="):
         encode_image(array)
 
 
-def test_things_that_are_no_image():
+def test_objects_that_are_not_images():
     with pytest.raises(BadImage, match="Received: int"):
         encode_image(3)
     with pytest.raises(BadImage, match="Image data of 0 bytes"):

@@ -1,4 +1,4 @@
-"""The client stays slim: what its import loads, and what it never does."""
+"""The modules that importing and using the client loads."""
 
 import subprocess
 import sys
@@ -46,7 +46,7 @@ def test_every_public_name_is_found():
         assert getattr(fovea, name).__name__ == name
 
 
-def test_asking_about_files_needs_no_numpy(server, shade, tmp_path):
+def test_predicting_files_needs_no_numpy(server, shade, tmp_path):
     path = tmp_path / "a.png"
     shade(3).save(path)
     code = (

@@ -1,4 +1,4 @@
-"""TF Serving's Classify, about features and about images."""
+"""TensorFlow Serving's Classify, with features and with images."""
 
 import numpy as np
 import pytest

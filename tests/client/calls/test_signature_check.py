@@ -1,4 +1,4 @@
-"""What the model says of itself is used to refuse, and to explain refusals."""
+"""Requests are checked against the model's metadata, before and after sending."""
 
 import numpy as np
 import pytest
@@ -8,34 +8,38 @@ from fovea import Client, InvalidRequest, ModelNotFound
 GOOD = np.zeros((2, 4, 4, 1), np.uint8)
 
 
-def refusal(client, inputs, **how):
+def rejection(client, inputs, **options):
     with pytest.raises(InvalidRequest) as caught:
-        client.predict(inputs, model="mnist", **how)
+        client.predict(inputs, model="mnist", **options)
     assert caught.value.code is None
     assert caught.value.mismatch
     assert str(caught.value).count("Received") == 1
     return str(caught.value)
 
 
-def test_what_cannot_fit_is_not_sent(server):
+def test_a_request_that_contradicts_the_signature_is_not_sent(server):
     with Client(server.target, check=True) as client:
         server.servicer.calls.clear()
-        assert refusal(client, {"images": GOOD.astype(np.float32)}) == (
+        assert rejection(client, {"images": GOOD.astype(np.float32)}) == (
             "Model 'mnist' version 2 cannot take this, so it was not sent. Input "
             "'images' of its signature 'serving_default' is uint8 [?, 4, 4, 1]. "
             "Received: float32 [2, 4, 4, 1]."
         )
-        assert refusal(client, {"images": GOOD[0]}).endswith("uint8 [4, 4, 1].")
-        assert refusal(client, {"images": GOOD[:, :3]}).endswith("uint8 [2, 3, 4, 1].")
-        assert refusal(client, GOOD[:, :, :3]).endswith("Received: uint8 [2, 4, 3, 1].")
-        assert refusal(client, {"image": GOOD, "images": GOOD}).endswith(
+        assert rejection(client, {"images": GOOD[0]}).endswith("uint8 [4, 4, 1].")
+        assert rejection(client, {"images": GOOD[:, :3]}).endswith(
+            "uint8 [2, 3, 4, 1]."
+        )
+        assert rejection(client, GOOD[:, :, :3]).endswith(
+            "Received: uint8 [2, 4, 3, 1]."
+        )
+        assert rejection(client, {"image": GOOD, "images": GOOD}).endswith(
             "takes 'images'. Received: 'image', 'images'."
         )
-        assert refusal(client, {}).endswith("takes 'images'. Received: no inputs.")
-        assert refusal(client, {"images": GOOD}, output_filter=["a"]).endswith(
+        assert rejection(client, {}).endswith("takes 'images'. Received: no inputs.")
+        assert rejection(client, {"images": GOOD}, output_filter=["a"]).endswith(
             "returns 'class_id', 'label', 'probabilities'. Received: output_filter='a'."
         )
-        assert "Its signatures: '__saved_model_init_op', 'classify'" in refusal(
+        assert "Its signatures: '__saved_model_init_op', 'classify'" in rejection(
             client, {"images": GOOD}, signature="serve"
         )
         with pytest.raises(ModelNotFound, match="Versions that are ready: 2"):
@@ -45,36 +49,36 @@ def test_what_cannot_fit_is_not_sent(server):
         assert [each.class_id for each in client.predict(GOOD, model="mnist")] == [0, 0]
 
 
-def test_metadata_is_asked_for_when_it_is_needed(server, client):
+def test_metadata_is_requested_when_it_is_needed(server, client):
     server.servicer.calls.clear()
     client.predict({"images": GOOD}, model="mnist")
     assert server.servicer.calls["GetModelMetadata"] == 0
     client.metadata("mnist")
     client.predict({"images": GOOD}, model="mnist")
     assert server.servicer.calls["GetModelMetadata"] == 1
-    refusal(client, {"images": GOOD[0]})  # judged by what the model says now
+    rejection(client, {"images": GOOD[0]})  # checked against new metadata
     assert server.servicer.calls["GetModelMetadata"] == 2
 
 
-def test_metadata_of_another_version_is_forgotten(server):
+def test_metadata_of_another_version_is_discarded(server):
     labels = {"moving": 1}
     known = server.servicer.labels
     with Client(server.target, check=True) as client:
         try:
             server.servicer.labels = labels
             server.servicer.calls.clear()
-            ask = {"model": "mnist", "label": "moving"}
-            assert client.predict({"images": GOOD}, **ask).model_version == 1
+            target = {"model": "mnist", "label": "moving"}
+            assert client.predict({"images": GOOD}, **target).model_version == 1
             labels["moving"] = 2
-            assert client.predict({"images": GOOD}, **ask).model_version == 2
+            assert client.predict({"images": GOOD}, **target).model_version == 2
             assert server.servicer.calls["GetModelMetadata"] == 1
-            assert client.predict({"images": GOOD}, **ask).model_version == 2
+            assert client.predict({"images": GOOD}, **target).model_version == 2
             assert server.servicer.calls["GetModelMetadata"] == 2
         finally:
             server.servicer.labels = known
 
 
-def test_only_the_outputs_that_are_wanted(client):
+def test_output_filter_limits_the_outputs(client):
     result = client.predict({"images": GOOD}, model="mnist", output_filter=["class_id"])
     assert {name: array.tolist() for name, array in result.outputs.items()} == {
         "class_id": [0, 0]

@@ -1,4 +1,4 @@
-"""What gRPC's texts about a server out of reach mean."""
+"""Messages for gRPC's texts about an unreachable server."""
 
 import pytest
 
@@ -19,7 +19,7 @@ ALL = "failed to connect to all addresses; last error: "
         "UNKNOWN: ipv4:10.0.0.1:1: Failed to connect to remote host: Timeout occurred",
     ],
 )
-def test_silence_is_told_from_refusal_on_every_network_stack(text):
+def test_a_silent_server_is_recognised_in_every_text_for_a_timeout(text):
     assert describe_unavailable(ALL + text, "t:1").startswith(
         "Nothing comes back from t:1"
     )
@@ -32,11 +32,11 @@ def test_silence_is_told_from_refusal_on_every_network_stack(text):
         ("No route to host", "No server responds at t:1 (No route to host)"),
     ],
 )
-def test_a_refusal_stays_one(text, sentence):
-    said = f"{ALL}UNKNOWN: ipv4:10.0.0.1:1: Failed to connect to remote host: {text}"
-    assert describe_unavailable(said, "t:1").startswith(sentence)
+def test_a_refused_connection_is_reported_as_no_server(text, sentence):
+    details = f"{ALL}UNKNOWN: ipv4:10.0.0.1:1: Failed to connect to remote host: {text}"
+    assert describe_unavailable(details, "t:1").startswith(sentence)
 
 
-def test_a_connection_that_dies_was_lost_not_silent():
-    said = "recvmsg:Connection timed out"
-    assert "was lost before it responded" in describe_unavailable(said, "t:1")
+def test_a_broken_connection_is_reported_as_lost():
+    details = "recvmsg:Connection timed out"
+    assert "was lost before it responded" in describe_unavailable(details, "t:1")

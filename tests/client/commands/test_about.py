@@ -12,25 +12,25 @@ from fovea import cli
 
 
 @pytest.fixture
-def ask(server, capsys):
-    """ask(*words) -> (exit code, stdout, stderr)."""
+def run(server, capsys):
+    """run(*words) -> (exit code, stdout, stderr)."""
 
-    def run(*words, to=server.target):
+    def call(*words, to=server.target):
         code = cli.main([*map(str, words), "--server", to])
         return (code, *capsys.readouterr())
 
-    return run
+    return call
 
 
-def test_status(ask):
-    assert ask("status", "mnist") == (
+def test_status(run):
+    assert run("status", "mnist") == (
         0,
         "version 2  AVAILABLE\nversion 1  END        NOT_FOUND: no variables\n",
         "",
     )
-    assert ask("status", "mnist", "--version", 2)[1] == "version 2  AVAILABLE\n"
-    told = json.loads(ask("status", "mnist", "--json")[1])
-    assert told[0] == {
+    assert run("status", "mnist", "--version", 2)[1] == "version 2  AVAILABLE\n"
+    parsed = json.loads(run("status", "mnist", "--json")[1])
+    assert parsed[0] == {
         "version": 2,
         "state": "AVAILABLE",
         "error_code": "OK",
@@ -38,8 +38,8 @@ def test_status(ask):
     }
 
 
-def test_metadata(ask):
-    code, out, err = ask("metadata", "mnist", "--label", "stable")
+def test_metadata(run):
+    code, out, err = run("metadata", "mnist", "--label", "stable")
     assert (code, err) == (0, "")
     assert out.startswith("model mnist, version 1\n\n")
     assert "__saved_model_init_op" not in out
@@ -50,24 +50,24 @@ def test_metadata(ask):
         "           label          string   any shape\n"
         "           probabilities  string   any shape\n"
     )
-    told = json.loads(ask("metadata", "mnist", "--json")[1])
-    assert told["signatures"]["serving_default"]["inputs"]["images"] == {
+    parsed = json.loads(run("metadata", "mnist", "--json")[1])
+    assert parsed["signatures"]["serving_default"]["inputs"]["images"] == {
         "name": "images:0",
         "dtype": "uint8",
         "shape": [None, 4, 4, 1],
     }
 
 
-def test_what_the_server_does_not_have(ask):
-    code, out, err = ask("metadata", "nope")
+def test_an_unknown_model_is_an_error(run):
+    code, out, err = run("metadata", "nope")
     assert (code, out) == (1, "")
     assert err.startswith("fovea: error: The server at ") and "'nope'" in err
 
 
-def test_waiting_for_a_model(ask):
-    assert ask("wait", "mnist") == (0, "model mnist is serving\n", "")
-    assert ask("wait", "mnist", "--version", 2)[0] == 0
-    code, out, err = ask("wait", "mnist", "--version", 1, "--timeout", 0.3)
+def test_waiting_for_a_model(run):
+    assert run("wait", "mnist") == (0, "model mnist is serving\n", "")
+    assert run("wait", "mnist", "--version", 2)[0] == 0
+    code, out, err = run("wait", "mnist", "--version", 1, "--timeout", 0.3)
     assert (code, out) == (1, "")
     assert err == (
         "fovea: error: Not serving after 0.3 s: Model 'mnist' has version 1 END "
@@ -75,27 +75,27 @@ def test_waiting_for_a_model(ask):
     )
 
 
-def test_waiting_for_nobody(ask):
-    code, _, err = ask("wait", "--timeout", 0.2, to="127.0.0.1:1")
+def test_waiting_where_no_server_listens_times_out(run):
+    code, _, err = run("wait", "--timeout", 0.2, to="127.0.0.1:1")
     assert code == 1
     assert err.startswith("fovea: error: Not serving after 0.2 s: No server responds")
 
 
-def test_waiting_where_it_makes_no_sense(ask):
-    assert ask("wait")[2] == (
+def test_waiting_without_a_health_service_requires_a_model(run):
+    assert run("wait")[2] == (
         "fovea: error: The server has no gRPC health service; name a model to wait "
         "for.\n"
     )
-    assert "name the model too" in ask("wait", "--version", 1)[2]
+    assert "name the model too" in run("wait", "--version", 1)[2]
 
 
-def test_waiting_for_a_server_that_comes_up(ask):
-    """First nobody is there, then somebody who is not ready, then it serves."""
+def test_waiting_for_a_server_that_starts_later(run):
+    """At first nothing listens, then the server is not ready, then it is serving."""
     server = grpc.server(ThreadPoolExecutor(1))
     servicer = health.HealthServicer()
     servicer.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
-    port = server.add_insecure_port("127.0.0.1:0")  # answers once it is started
+    port = server.add_insecure_port("127.0.0.1:0")  # accepts connections once started
     serving = health_pb2.HealthCheckResponse.SERVING
     steps = [
         threading.Timer(0.3, server.start),
@@ -104,9 +104,9 @@ def test_waiting_for_a_server_that_comes_up(ask):
     try:
         for step in steps:
             step.start()
-        assert ask("wait", to=f"127.0.0.1:{port}") == (0, "server is serving\n", "")
+        assert run("wait", to=f"127.0.0.1:{port}") == (0, "server is serving\n", "")
         servicer.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
-        _, _, err = ask("wait", "--timeout", 0.2, to=f"127.0.0.1:{port}")
+        _, _, err = run("wait", "--timeout", 0.2, to=f"127.0.0.1:{port}")
         assert err.endswith("The server reports that it is not ready.\n")
     finally:
         for step in steps:

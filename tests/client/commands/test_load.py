@@ -1,4 +1,4 @@
-"""`fovea load`: what it sends, and what it tells."""
+"""`fovea load`: the requests that it sends and the report that it prints."""
 
 import json
 import os
@@ -51,10 +51,10 @@ def test_a_table_with_a_row_for_each_load(load, server):
 def test_json_and_a_plot(load, tmp_path):
     words = ("--rate", "20,40", "--json", "--deadline", 20)
     code, out, _ = load(*words, "--plot", tmp_path / "load.png")
-    told = json.loads(out)
+    report = json.loads(out)
     assert code == 0
-    assert [each["rate"] > 0 for each in told["loads"]] == [True, True]
-    for each in told["loads"]:
+    assert [each["rate"] > 0 for each in report["loads"]] == [True, True]
+    for each in report["loads"]:
         assert each["codes"] == {"OK": each["sent"]}
         assert each["milliseconds"]["50"] <= each["longest"]
     assert (tmp_path / "load.png").read_bytes().startswith(b"\x89PNG")
@@ -84,25 +84,25 @@ def test_images_and_arrays(load, server, shade, tmp_path):
     assert code == 1 and "uint8 [?, 4, 4, 1]. Received: float64 [1]" in err
 
 
-def test_failures_are_counted_and_told(load):
-    """`busy` refuses two of three requests, which nothing here repeats."""
+def test_failures_are_counted_and_reported(load):
+    """`busy` rejects two of three requests, and the load generator does not retry."""
     code, out, err = load("--closed", 1, "--json", model="busy")
-    (told,) = json.loads(out)["loads"]
+    (result,) = json.loads(out)["loads"]
     assert code == 0
-    assert told["codes"]["UNAVAILABLE"] > told["codes"]["OK"] > 0
+    assert result["codes"]["UNAVAILABLE"] > result["codes"]["OK"] > 0
     assert "failed with UNAVAILABLE: The batch queue is full" in err
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["--rate", "20", "--plot", "load.gif"], "A plot is a .png or .svg file."),
         (["--rate", "20", "--plot", "no/load.png"], "no is not a directory"),
     ],
 )
-def test_what_cannot_be_is_said_before_anything_is_sent(load, server, words, told):
+def test_options_are_checked_before_anything_is_sent(load, server, words, message):
     code, out, err = load(*words)
-    assert (code, out) == (1, "") and told in err
+    assert (code, out) == (1, "") and message in err
     assert server.servicer.batches == {}
 
 
@@ -130,6 +130,6 @@ def test_ctrl_c_prints_what_was_measured(server):
         while server.servicer.calls["mnist"] < before + 5:
             under_way.wait(0.05)
         os.kill(process.pid, signal.SIGINT)
-        (told,) = json.loads(process.communicate(timeout=90)[0])["loads"]
+        (result,) = json.loads(process.communicate(timeout=90)[0])["loads"]
     assert process.returncode == 130
-    assert told["seconds"] < 30 and told["codes"]["OK"] >= 4
+    assert result["seconds"] < 30 and result["codes"]["OK"] >= 4

@@ -1,4 +1,4 @@
-"""`fovea predict` as a user sees it: what it prints where, and its exit code."""
+"""`fovea predict`: its standard output, standard error and exit code."""
 
 import csv
 import io
@@ -80,15 +80,15 @@ def test_json(predict, files, tmp_path):
     assert err == f"fovea: error: {bad['error']}\n"
 
 
-def test_a_json_object_a_line(predict, files, tmp_path):
+def test_one_json_object_per_line(predict, files, tmp_path):
     code, out, _ = predict(tmp_path / "missing.png", *files, "--jsonl")
-    told = [json.loads(line) for line in out.splitlines()]
+    rows = [json.loads(line) for line in out.splitlines()]
     assert code == 1
-    assert [each.get("label") for each in told] == [None, "shade-1", "shade-7"]
-    assert told[0]["error"].endswith("does not exist.")
+    assert [each.get("label") for each in rows] == [None, "shade-1", "shade-7"]
+    assert rows[0]["error"].endswith("does not exist.")
 
 
-def test_json_of_nothing(predict, tmp_path):
+def test_json_without_images_is_an_empty_list(predict, tmp_path):
     (tmp_path / "list").touch()
     assert predict("--json", "--files-from", tmp_path / "list") == (0, "[]\n", "")
 
@@ -111,7 +111,7 @@ def test_csv(predict, files, tmp_path):
     }
 
 
-def test_bad_files_do_not_keep_the_others_from_an_answer(predict, files, tmp_path):
+def test_bad_files_do_not_prevent_predictions_for_the_others(predict, files, tmp_path):
     empty, text, cut = (tmp_path / name for name in ("empty.png", "a.txt", "cut.png"))
     empty.touch()
     text.write_text("hello")
@@ -130,7 +130,7 @@ def test_bad_files_do_not_keep_the_others_from_an_answer(predict, files, tmp_pat
     ]
 
 
-def test_failures_alike_are_told_in_one_line(predict, shade, tmp_path):
+def test_failures_with_one_cause_are_reported_in_one_line(predict, shade, tmp_path):
     for n in range(3):
         shade(n).save(tmp_path / f"{n}.png")
     code, out, err = predict(tmp_path, "--timeout", 0.2, model="slow")
@@ -148,7 +148,7 @@ def labels(out):
 
 @pytest.fixture
 def folder(shade, tmp_path):
-    """Images 3, 4 and 5 on two levels, and files that are none."""
+    """Images 3, 4 and 5 on two levels, a hidden image and a text file."""
     for n, name in ((3, "a.png"), (4, "b/c.JPG"), (5, "d.bmp"), (6, ".e.png")):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shade(n).save(tmp_path / name)
@@ -156,7 +156,7 @@ def folder(shade, tmp_path):
     return tmp_path
 
 
-def test_folders_with_all_below(predict, folder):
+def test_folders_are_searched_recursively(predict, folder):
     code, out, err = predict(folder)
     assert (code, err) == (0, "")
     assert labels(out) == ["shade-3", "shade-5", "shade-4"]
@@ -219,30 +219,30 @@ def test_arrays_by_name(predict, tmp_path):
     x = np.zeros((2, 20, 20), np.uint8)
     np.savez(path, x=x, y=np.arange(2))
     assert labels(predict(path, "--array", "x")[1]) == ["shade-0"] * 2
-    for options, told in (
+    for options, message in (
         ([], f"{path} has the arrays x, y; --array chooses one. Received: no --array"),
         (["--array", "z"], "--array chooses one. Received: z"),
         (["--array", "y"], "Received: dtype=int64, shape=[2]"),
     ):
         code, out, err = predict(path, *options)
         assert (code, out) == (1, "")
-        assert err.startswith(f"fovea: error: {path}") and err.endswith(f"{told}\n")
+        assert err.startswith(f"fovea: error: {path}") and err.endswith(f"{message}\n")
 
 
-def test_files_that_are_no_arrays(predict, files, tmp_path):
+def test_files_that_cannot_be_read_as_arrays(predict, files, tmp_path):
     bad, cut = tmp_path / "bad.npz", tmp_path / "cut.npy"
     bad.write_bytes(b"PK nothing")
     np.save(cut, np.zeros((100, 28, 28), np.uint8))
     cut.write_bytes(cut.read_bytes()[:1000])
     code, out, err = predict(bad, cut, tmp_path / "none.npy", files[0])
     assert (code, labels(out)) == (1, ["shade-1"])
-    told = err.splitlines()
-    assert told[0].startswith(f"fovea: error: {bad} cannot be read as arrays: ")
-    assert told[1].startswith(f"fovea: error: {cut} cannot be read as arrays: ")
-    assert told[2:] == [f"fovea: error: {tmp_path / 'none.npy'} does not exist."]
+    errors = err.splitlines()
+    assert errors[0].startswith(f"fovea: error: {bad} cannot be read as arrays: ")
+    assert errors[1].startswith(f"fovea: error: {cut} cannot be read as arrays: ")
+    assert errors[2:] == [f"fovea: error: {tmp_path / 'none.npy'} does not exist."]
 
 
-def test_an_image_of_an_array_that_the_model_refuses(predict, tmp_path):
+def test_an_image_of_an_array_that_the_model_rejects(predict, tmp_path):
     path = tmp_path / "unlucky.npy"
     np.save(path, np.zeros((2, 13, 20), np.uint8))
     code, out, err = predict(path)
@@ -253,7 +253,7 @@ def test_an_image_of_an_array_that_the_model_refuses(predict, tmp_path):
     ]
 
 
-def test_an_image_that_only_the_model_refuses(predict, files, shade, tmp_path):
+def test_an_image_that_only_the_model_rejects(predict, files, shade, tmp_path):
     unlucky = tmp_path / "unlucky.png"
     shade(3, size=(20, 13)).save(unlucky)
     code, out, err = predict(files[0], unlucky, files[1])
@@ -272,8 +272,8 @@ def test_many_files(predict, shade, tmp_path):
     assert labels(out) == [f"shade-{n % 10}" for n in range(150)]
 
 
-def test_answers_come_while_others_are_asked(server, shade, tmp_path):
-    """More images than are read ahead, of which the last comes when all are told."""
+def test_predictions_are_printed_while_others_are_pending(server, shade, tmp_path):
+    """More images than are read ahead; the last is named after the first result."""
     for n in range(400):
         shade(n % 10).save(tmp_path / f"{n:03}.png")
     command = [sys.executable, "-m", "fovea", "predict", "--files-from", "-"]
@@ -284,14 +284,14 @@ def test_answers_come_while_others_are_asked(server, shade, tmp_path):
         stdin=pipe,
         stdout=pipe,
         text=True,
-    ) as asking:
+    ) as process:
         for n in range(399):
-            print(tmp_path / f"{n:03}.png", file=asking.stdin, flush=True)
-        first = asking.stdout.readline()
-        print(tmp_path / "399.png", file=asking.stdin)
-        asking.stdin.close()
-        rest = asking.stdout.read()
-    assert asking.returncode == 0
+            print(tmp_path / f"{n:03}.png", file=process.stdin, flush=True)
+        first = process.stdout.readline()
+        print(tmp_path / "399.png", file=process.stdin)
+        process.stdin.close()
+        rest = process.stdout.read()
+    assert process.returncode == 0
     assert labels(first + rest) == [f"shade-{n % 10}" for n in range(400)]
 
 
@@ -307,7 +307,7 @@ def test_answers_come_while_others_are_asked(server, shade, tmp_path):
         ({"model": "plain"}, "Model 'plain'"),
     ],
 )
-def test_what_concerns_all_files_is_said_once(predict, files, options, sentence):
+def test_an_error_about_all_files_is_reported_once(predict, files, options, sentence):
     code, out, err = predict(*files, **options)
     assert code == 1
     assert out == ""
@@ -334,7 +334,7 @@ def test_usage_errors(predict, capsys, arguments):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ([], "Name at least one image"),
         (["-", "-"], "Standard input can be read once"),
@@ -343,7 +343,7 @@ def test_usage_errors(predict, capsys, arguments):
         (["a.png", "--cert", "x.pem"], "given together. Received: --cert alone"),
     ],
 )
-def test_contradictions(predict, arguments, told):
+def test_contradictions(predict, arguments, message):
     code, out, err = predict(*arguments)
     assert (code, out) == (1, "")
-    assert told in err and "secret" not in err
+    assert message in err and "secret" not in err

@@ -1,4 +1,4 @@
-"""Replicas in this process, or in one of their own."""
+"""Replicas in this process or in a separate one."""
 
 import contextlib
 import socket
@@ -25,22 +25,22 @@ def start():
 
 
 class Process:
-    """A Replica in a process of its own, on a port that it keeps."""
+    """A Replica in its own process, which keeps its port across restarts."""
 
-    def __init__(self, *told):
+    def __init__(self, *arguments):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.target = f"127.0.0.1:{self.port}"
-        self._told = [str(each) for each in told]
+        self._arguments = [str(each) for each in arguments]
         self.start()
 
     def start(self):
         command = [sys.executable, "-m", "tests.client.faults.replica"]
-        self._process = subprocess.Popen([*command, str(self.port), *self._told])
+        self._process = subprocess.Popen([*command, str(self.port), *self._arguments])
 
     def wait(self):
-        """Until it listens."""
+        """Wait until it listens."""
         end = time.monotonic() + 60
         while True:
             with socket.socket() as probe:
@@ -59,7 +59,7 @@ class Process:
 def launch():
     """launch(version, seconds) -> a Process that is killed after the test.
 
-    Each call takes it so many seconds.
+    `seconds` is the duration of each call.
     """
     with contextlib.ExitStack() as running:
 

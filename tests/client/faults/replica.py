@@ -2,9 +2,9 @@
 
     python -m tests.client.faults.replica PORT VERSION SECONDS
 
-It answers about images of two pixels: the label is the number that these two bytes are;
-and about anything else without any label. Its messages are the client's own, which
-other tests hold against TensorFlow's.
+It classifies images of two pixels: the label is the number that these two bytes encode.
+The response to other inputs has no label. Its messages are the client's own, which
+other tests compare with TensorFlow Serving's.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ def images(count: int) -> np.ndarray:
 
 
 class Classifier:
-    """Answers Predict.
+    """The implementation of Predict.
 
     Attributes:
-        version: the model version that it says it is.
+        version: the model version of its responses.
         gate: calls wait while it is not set.
         seconds: how long each call takes.
-        calls: how many have come.
-        refusal: the code that it answers with, if any.
-        token: if not None, the only bearer token that may ask.
-        padding: bytes of an output that nobody needs.
+        calls: how many it has received.
+        refusal: the status code that every call fails with, if any.
+        token: the only bearer token that is accepted; None for any.
+        padding: size in bytes of an additional output.
         metadata: of the last call.
     """
 
@@ -91,11 +91,11 @@ class Classifier:
 
 
 class Replica:
-    """A server of a Classifier, and of grpc.health.v1 unless `with_health` is false.
+    """A server with a Classifier, and with grpc.health.v1 if `with_health` is true.
 
     Args:
         address: where to listen; port 0 is any that is free.
-        version: the model version that it says it is.
+        version: the model version of its responses.
         credentials: for TLS; None for none.
         with_health: whether it has the health service.
         **server: the settings of grpc.server.
@@ -133,12 +133,12 @@ class Replica:
         self.server.start()
 
     def serving(self, serving: bool) -> None:
-        """What its health service says."""
+        """Set the status that its health service reports."""
         status = health_pb2.HealthCheckResponse
         self._health.set("", status.SERVING if serving else status.NOT_SERVING)
 
     def stop(self) -> None:
-        """End at once; calls under way are cut off."""
+        """Stop at once and abort the calls under way."""
         stopped = self.server.stop(None)
         self.classifier.gate.set()
         stopped.wait()

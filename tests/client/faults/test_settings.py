@@ -1,4 +1,4 @@
-"""What a connection can be told, and what it refuses."""
+"""The settings of a connection, and those that are rejected."""
 
 import contextlib
 import os
@@ -33,7 +33,7 @@ def test_gzip_compresses_requests(start):
 
 @contextlib.contextmanager
 def relay(port):
-    """A port that leads to another; tells how many bytes were sent to it."""
+    """Forward a port to another; yield it and a function that counts bytes sent."""
     listening = socket.create_server(("127.0.0.1", 0))
     passed = []
 
@@ -46,11 +46,11 @@ def relay(port):
             sink.shutdown(socket.SHUT_WR)
 
     def run():
-        asker, _ = listening.accept()
-        with asker, socket.create_connection(("127.0.0.1", port)) as server:
-            back = threading.Thread(target=pump, args=(server, asker, False))
+        caller, _ = listening.accept()
+        with caller, socket.create_connection(("127.0.0.1", port)) as server:
+            back = threading.Thread(target=pump, args=(server, caller, False))
             back.start()
-            pump(asker, server, True)
+            pump(caller, server, True)
             back.join()
 
     thread = threading.Thread(target=run)
@@ -60,7 +60,7 @@ def relay(port):
     listening.close()
 
 
-def test_a_proxy_is_not_asked_for_several_servers(start):
+def test_no_proxy_is_used_for_several_servers(start):
     server = start()
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
@@ -75,8 +75,8 @@ def test_a_proxy_is_not_asked_for_several_servers(start):
         subprocess.run([sys.executable, "-c", code], env=proxied, check=True)
 
 
-def test_a_dead_machine_is_given_up_soon(start):
-    """What finds it is the time that Linux waits for acknowledgements."""
+def test_a_dead_machine_is_detected_within_ten_seconds(start):
+    """By the time that Linux waits for acknowledgements, which keepalive sets."""
     server = start()
     for settings, milliseconds in ({}, {10_000}), ({"keepalive": None}, set()):
         with Client(f"127.0.0.1:{server.port}", **settings) as client:
@@ -86,7 +86,7 @@ def test_a_dead_machine_is_given_up_soon(start):
 
 
 def acknowledge_times(port):
-    """TCP_USER_TIMEOUT of this process's connections to a port, in ms."""
+    """Return TCP_USER_TIMEOUT of this process's connections to a port, in ms."""
     found = set()
     for number in Path("/proc/self/fd").iterdir():
         try:
@@ -132,13 +132,13 @@ def acknowledge_times(port):
         ),
     ],
 )
-def test_settings_that_are_none(settings, message):
+def test_invalid_settings(settings, message):
     with pytest.raises(ValueError, match=message) as error:
         Client("127.0.0.1:8500", **settings)
     assert "Received: " in str(error.value)
 
 
-def test_a_certificate_that_is_not_there(tmp_path):
+def test_a_certificate_file_that_does_not_exist(tmp_path):
     with pytest.raises(FileNotFoundError):
         Client("127.0.0.1:8500", ca_certificate=tmp_path / "none.pem")
 

@@ -1,4 +1,4 @@
-"""The load generator as benchmarks use it: orders in, outcomes out."""
+"""The load generator as benchmarks use it: jobs on stdin, outcomes on stdout."""
 
 import json
 import signal
@@ -18,7 +18,7 @@ COMMAND = [sys.executable, "-m", "fovea.serving.client.loadtest.generator"]
 
 @pytest.fixture(scope="module")
 def server():
-    """Echoes; /test/even refuses every other request, /test/stall once holds one."""
+    """Echoes; /test/even rejects every other request, /test/stall delays the first."""
     seen, turns, stalls = [], iter(range(10**9)), iter([0.5])
 
     def every(request, context):
@@ -87,15 +87,15 @@ def test_a_closed_loop(outcomes, server):
 
 def test_an_open_loop_leaves_no_request_out_of_its_latencies(outcomes):
     steady = outcomes[2]
-    # Of the requests that were to be sent none is left out, however late it was.
+    # Every request of the schedule is counted, however late it was.
     assert 25 < steady["sent"] + steady["unsent"] < 85
-    # One answer took half a second, and all that came meanwhile waited behind it: a
-    # generator that had waited with them would have seen a single slow answer.
+    # One call took half a second, and all requests due meanwhile waited behind it: a
+    # generator that had waited with them would have seen a single slow call.
     assert steady["longest"] > 450
     assert steady["milliseconds"]["90"] > 250
 
 
-def test_answers_that_come_too_late_are_no_goodput(outcomes):
+def test_responses_after_the_deadline_do_not_count_as_goodput(outcomes):
     late = outcomes[3]
     assert late["answered"] > 0
     assert (late["in_time"], late["goodput"]) == (0, 0)
