@@ -211,7 +211,7 @@ def fovea_step(
     side, options = recipe_side or 32, {}
     optimizer = keras.optimizers.SGD(0.01, momentum=0.85, nesterov=True)
     if recipe_side:
-        from fovea.training.loop import optimizers
+        from fovea.training.loop.optimization import optimizers
         from fovea.training.recipes import files
 
         recipe = files.load("speednet", "cifar10")

@@ -51,7 +51,8 @@ def run(args: argparse.Namespace) -> int:
     # The options of the recipe would make it another network.
     chosen = dataclasses.replace(chosen, options=config["options"])
     chosen = recipes.with_settings(chosen, name, pairs)
-    from fovea.training.loop import finetune, strategies
+    from fovea.training.loop import finetune
+    from fovea.training.loop.distribution import strategies
     from fovea.training.loop.train import train
 
     strategies.resolve(args.strategy or "auto")  # before devices are used

@@ -168,7 +168,7 @@ def _begin(args: argparse.Namespace, pairs: list[str]) -> tuple[Path, dict[str, 
             "--pretrain-epochs belongs to --pretrain layerwise. "
             f"Received: --pretrain-epochs {args.pretrain_epochs}"
         )
-    from fovea.training.loop import strategies
+    from fovea.training.loop.distribution import strategies
     from fovea.training.loop.train import train
 
     strategies.resolve(args.strategy or "auto")  # before devices are used
@@ -207,7 +207,7 @@ def _resume(args: argparse.Namespace, pairs: list[str]) -> tuple[Path, dict[str,
                 f"Received: {key}={value}"
             )
     backend.prepare(args.debug)
-    from fovea.training.loop import strategies
+    from fovea.training.loop.distribution import strategies
     from fovea.training.loop.train import resume
 
     strategies.resolve(args.strategy or config["strategy"])

@@ -67,7 +67,7 @@ def train(
             weights. Slower, and in effect until the process ends.
         save_every: Steps between checkpoints within an epoch, beside that after it.
         strategy: The devices to train on; a name in
-            `fovea.training.loop.strategies.NAMES`.
+            `fovea.training.loop.distribution.strategies.NAMES`.
         tensorboard: Whether to write TensorBoard's events into the run.
         pretrain_epochs: Epochs for which each block of the network is trained alone
             before the whole, see `fovea.training.loop.layerwise`; None: no
@@ -207,7 +207,7 @@ def _start(
     import keras
     import tensorflow as tf
 
-    from fovea.training.loop import strategies
+    from fovea.training.loop.distribution import strategies
 
     devices = strategies.resolve(strategy)  # before anything else uses devices
     keras.utils.set_random_seed(seed)

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from fovea import models
-from fovea.training.loop import optimizers
+from fovea.training.loop.optimization import optimizers
 from fovea.training.runs import environment
 
 if TYPE_CHECKING:

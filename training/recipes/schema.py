@@ -27,7 +27,7 @@ class Recipe:
         optimizer: "sgd" (with Nesterov momentum), "adam", "adamw" or "muon".
         learning_rate: At the schedule's peak.
         momentum: Of sgd, and of muon's convolutions.
-        dense_factor: Argument of `fovea.training.loop.muon.Muon`.
+        dense_factor: Argument of `fovea.training.loop.optimization.muon.Muon`.
         vector_factor: Argument of `Muon`.
         other_momentum: Argument of `Muon`.
         unit_filters: Argument of `Muon`.

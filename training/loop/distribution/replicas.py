@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from fovea.training.loop import strategies
+from fovea.training.loop.distribution import strategies
 
 
 def trainable(model: keras.Model, strategy: tf.distribute.Strategy) -> keras.Model:

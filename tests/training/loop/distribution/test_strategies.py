@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from fovea.training.loop import cluster, strategies
+from fovea.training.loop.distribution import cluster, strategies
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 TWO = {"cluster": {"worker": ["127.0.0.1:5000", "127.0.0.1:5001"]}}
 
 

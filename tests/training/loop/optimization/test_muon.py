@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from fovea.training.loop.muon import Muon, orthogonalise
+from fovea.training.loop.optimization.muon import Muon, orthogonalise
 
 
 def draw(*shape):

@@ -4,8 +4,8 @@ from typing import Any
 
 import keras
 
-from fovea.training.loop import distributed, schedules
-from fovea.training.loop.muon import Muon
+from fovea.training.loop.optimization import schedules
+from fovea.training.loop.optimization.muon import Muon
 from fovea.training.recipes.schema import Recipe
 
 CLASSES = {
@@ -38,7 +38,7 @@ def build(
         "ema_momentum": recipe.ema,
     }
     if recipe.clip_norm and replicas > 1:
-        optimizer_class = distributed.with_summed_clipping(optimizer_class)
+        optimizer_class = replicas.with_summed_clipping(optimizer_class)
         settings["summed_clipnorm"] = recipe.clip_norm
     else:
         settings["global_clipnorm"] = recipe.clip_norm or None

@@ -20,7 +20,7 @@ from fovea.training.runs.load import load_model
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 # Trains as `fovea train` does, and shows the weights that this worker ends with.
 SCRIPT = """
 import dataclasses, json, sys

@@ -7,7 +7,7 @@ Keras 3 differs from training on one device in some places, which are corrected:
 - It draws the same random numbers on all replicas: `spread_seeds`.
 - It leaves each replica its own batch statistics: `AverageStatistics`.
 - It clips the gradients of each replica before it sums them, and across machines its
-  fit fails in two places: `fovea.training.loop.distributed`.
+  fit fails in two places: `fovea.training.loop.distribution.replicas`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from fovea.training.loop import cluster
+from fovea.training.loop.distribution import cluster
 
 NAMES = ("auto", "single", "mirrored", "multiworker")
 # What TensorFlow raises when it can no longer reach a worker.

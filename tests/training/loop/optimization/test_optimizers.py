@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from fovea.training.loop import optimizers, schedules
+from fovea.training.loop.optimization import optimizers, schedules
 from fovea.training.recipes.schema import Recipe
 
 STEPS = 10  # in an epoch

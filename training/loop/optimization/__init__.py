@@ -1,0 +1,1 @@
+"""The optimisers that recipes name, and their schedules of learning rates."""
