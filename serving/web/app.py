@@ -95,7 +95,9 @@ def make_app(connection: dict[str, Any], models: Sequence[str], host: str) -> St
         model, kind = request.path_params["model"], request.path_params["kind"]
         if kind not in PREPARE:
             kinds = ", ".join(PREPARE)
-            raise HTTPException(404, f"An image is one of {kinds}. Received: {kind}")
+            raise HTTPException(
+                404, f"An image is sent as one of {kinds}. Received: {kind}"
+            )
         class_id = _class_id(request)
         data = await _read(request)
         analysis = calls.analyse(model, PREPARE[kind], data, class_id)
@@ -132,7 +134,7 @@ def _class_id(request: Request) -> int | None:
     if text is None:
         return None
     if not re.fullmatch("[0-9]{1,9}", text):
-        raise HTTPException(422, f"A class is an integer. Received: class={text}")
+        raise HTTPException(422, f"A class must be an integer. Received: class={text}")
     return int(text)
 
 

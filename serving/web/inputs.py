@@ -77,8 +77,8 @@ def from_photo_of_digit(data: bytes, servable: Servable) -> ModelInput:
     """
     if not servable.grey:
         raise BadImage(
-            f"Model {servable.name!r} takes colour images; only for grey images are "
-            "digits cut out of photographs."
+            f"Model {servable.name!r} takes colour images; digits are cut out of "
+            "photographs for models of grey images only."
         )
     ink = ink_of_photo(_open(encode_image(data)))
     return ModelInput(centre_digit(ink, servable.shape[:2])[..., np.newaxis])

@@ -122,7 +122,9 @@ def confusion_matrix(result: dict[str, Any]) -> str | None:
             spine.set_visible(True)
         ticks = range(classes) if classes <= MOST_NAMED else []
         size = 9 if classes <= MOST_NUMBERED else 5
-        ax.set_xticks(ticks, names if ticks else [], rotation=90, fontsize=size)
+        # Names such as digits need no rotation to stand side by side.
+        rotation = 90 if max(map(len, names)) > 2 else 0
+        ax.set_xticks(ticks, names if ticks else [], rotation=rotation, fontsize=size)
         ax.set_yticks(ticks, names if ticks else [], fontsize=size)
         if classes <= MOST_NUMBERED:
             for row, column in zip(rows, columns, strict=True):

@@ -87,7 +87,8 @@ def _tiles(metrics: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     result = metrics[split]
     if "top_k" in result:
         top = result["top_k"]
-        yield f"Top {top['k']}", f"{top['accuracy']:.2%}", "true class among these"
+        note = f"true class among the {top['k']} most probable"
+        yield f"Top-{top['k']} accuracy", f"{top['accuracy']:.2%}", note
     yield "Cross-entropy", f"{result['loss']:.4f}", "mean, in nats"
     error = result["calibration"]["error"]
     yield "Calibration error", f"{error:.2%}", "confidence against accuracy"

@@ -81,7 +81,10 @@ def vanishing(shown: dict[str, dict[str, list[float]]]) -> str:
     with figures.new(4.6, 3.2) as figure:
         ax = figure.subplots()
         for name, colour, mark in (("sigmoid", ORANGE, "s"), ("relu", BLUE, "o")):
-            for moment, style in (("start", "-"), ("end", ":")):
+            for moment, when, style in (
+                ("start", "before", "-"),
+                ("end", "after", ":"),
+            ):
                 norms = shown[name][moment]
                 ax.semilogy(
                     range(1, len(norms) + 1),
@@ -90,7 +93,7 @@ def vanishing(shown: dict[str, dict[str, list[float]]]) -> str:
                     marker=mark,
                     markersize=3.5,
                     linestyle=style,
-                    label=f"{name}, {'before' if moment == 'start' else 'after'}",
+                    label=f"{name}, {when} training",
                 )
             descriptions.append(
                 f"{name} {shown[name]['start'][0]:.1e} in the first and "
@@ -98,6 +101,7 @@ def vanishing(shown: dict[str, dict[str, list[float]]]) -> str:
             )
         ax.set_title("Gradient by layer, ten hidden layers")
         ax.set_xlabel("layer")
+        ax.set_ylabel("RMS gradient")
         ax.legend(loc="best", fontsize=8)
         return figures.svg(
             figure,
@@ -128,6 +132,7 @@ def gradients(norms: dict[str, float], name: str) -> str:
         ax.set_ylim(len(values) - 0.5, -0.5)
         ax.set_yticks(places, list(norms), fontsize=8 if len(values) <= 24 else 5)
         ax.set_title(f"Gradient by layer, {name} as trained")
+        ax.set_xlabel("RMS gradient")
         return figures.svg(
             figure,
             "gradients",

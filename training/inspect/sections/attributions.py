@@ -33,13 +33,13 @@ def attributions(subject: Subject, album: Album) -> Section:
         FALLS: occlusion.occlusion(model, images, ids),
     }
     text = [
-        "Integrated gradients: each pixel's share in the predicted class's logit, "
-        "compared with a black image; a black pixel has none. Occlusion: how far the "
-        "class's probability falls when a square there is painted over; it is "
-        "measured, not derived, and finds only what one square can hide. Orange is "
-        "evidence for the class, blue against it. Where the methods agree, the "
-        "prediction depends on that place. Where they disagree, their definitions "
-        "explain why.",
+        "Integrated gradients: each pixel's contribution to the logit of the predicted "
+        "class, relative to a black image; black pixels contribute nothing. Occlusion: "
+        "how far the probability of the class falls when a square at that position is "
+        "painted over; a direct measurement, which finds only evidence that one square "
+        "can cover. Orange is evidence for the class, blue evidence against it. Where "
+        "the methods agree, the prediction depends on those pixels. Where they "
+        "disagree, the cause is in their definitions.",
     ]
     if maps.layer_of(model) is not None:
         heat = {CAM: grad_cam.grad_cam(model, images, ids), **heat}
@@ -53,9 +53,9 @@ def attributions(subject: Subject, album: Album) -> Section:
             _responds_to_background(subject, layer.response) for layer in subject.every
         ):
             text.append(
-                "Maps of tanh are not zero on an empty background, so that Grad-CAM "
-                "can mark it as strongly as a stroke. Maps of rectifiers can be zero "
-                "there."
+                "Feature maps after tanh are not zero on an empty background, so that "
+                "Grad-CAM can mark it as strongly as a stroke. After a rectifier they "
+                "can be zero there."
             )
     rows = []
     for place, (title, image) in enumerate(zip(subject.titles, images, strict=True)):
@@ -78,11 +78,11 @@ def attributions(subject: Subject, album: Album) -> Section:
                     )
                     for what, picture in drawn.items()
                 ],
-                f"predicted {name} with {confidence:.0%}; hiding a square costs up to "
+                f"predicted {name} with {confidence:.0%}; occlusion lowers it by up to "
                 f"{max(0.0, fall):.0%}",
             )
         )
-    head = ("Image", "As it is", *heat)
+    head = ("Image", "Input", *heat)
     source = "; ".join(SOURCES[way] for way in heat) + "."
     blocks = [Block(head=head, rows=rows)]
     return Section("attributions", "Evidence for the predictions", text, source, blocks)

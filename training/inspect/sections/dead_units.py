@@ -26,7 +26,7 @@ def dead_units(subject: Subject, surveys: list[Survey]) -> Section:
             f"any of {images}. A dead unit costs time and carries no information; a "
             "ReLU that is never on gets no gradient and cannot recover."
             if dead
-            else f"Each of the {units:,} units responds to some of {images}."
+            else f"Each of the {units:,} units responds to at least one of {images}."
         ),
         "Off: the share of all responses that are not above 0; for ReLU this is the "
         "sparsity of the network. Saturated: the share within 0.05 of a limit of tanh "
@@ -36,8 +36,8 @@ def dead_units(subject: Subject, surveys: list[Survey]) -> Section:
     if squashed:
         most = max(squashed, key=lambda layer: layer.saturated or 0)
         text.append(
-            f"Most saturated is {most.layer}, with {most.saturated:.0%} of its "
-            "responses: its units act almost as binary switches."
+            f"The most saturated layer is {most.layer}, with {most.saturated:.0%} of "
+            "its responses: its units act almost as binary switches."
             if (most.saturated or 0) > 0.2
             else f"Even in {most.layer}, the most saturated layer, only "
             f"{most.saturated:.1%} of the responses are near a limit."

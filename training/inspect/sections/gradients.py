@@ -18,23 +18,26 @@ def gradients(subject: Subject) -> Section:
     lost = {name: row["start"][-1] / row["start"][0] for name, row in shown.items()}
     losses = {name: row["loss"] for name, row in shown.items()}
     text = [
-        "In backpropagation the gradient is multiplied by every layer's "
-        "weights and by the slope of every activation, which for a sigmoid is at most "
-        f"1/4. Two networks of {analysis.HIDDEN} hidden layers, equal but for that, "
-        f"on these images: with sigmoids the first layer's gradient is "
-        f"{_times(lost['sigmoid'])} smaller than the last one's, with ReLU, whose "
-        f"slope is 1, {_times(lost['relu'])}. After {analysis.STEPS} steps of "
-        f"gradient descent the loss has gone from {losses['sigmoid'][0]:.2f} to "
-        f"{losses['sigmoid'][1]:.2f} and from {losses['relu'][0]:.2f} to "
-        f"{losses['relu'][1]:.2f}.",
-        f"Beside them {subject.model.name} as it was trained: its few remaining "
-        "mistakes cause this gradient.",
+        "In backpropagation the gradient is multiplied by every layer's weights and by "
+        "the slope of every activation, which for a sigmoid is at most 1/4. The first "
+        f"plot has two networks with {analysis.HIDDEN} hidden layers that differ only "
+        "in their activation, on these images. With sigmoid the gradient of the first "
+        f"layer is {_times(lost['sigmoid'])} smaller than that of the last one; with "
+        f"ReLU, whose slope is 1, it is {_times(lost['relu'])} smaller. In "
+        f"{analysis.STEPS} steps of gradient descent the loss goes from "
+        f"{losses['sigmoid'][0]:.2f} to {losses['sigmoid'][1]:.2f} with sigmoid, and "
+        f"from {losses['relu'][0]:.2f} to {losses['relu'][1]:.2f} with ReLU.",
     ]
+    if norms:
+        text.append(
+            f"The second plot has {subject.model.name} as trained: its gradient comes "
+            "from the few mistakes that remain."
+        )
     source = (
         "Hochreiter: “Untersuchungen zu dynamischen neuronalen Netzen”, 1991; Glorot, "
-        "Bengio, 2010, section 4.2; Glorot, Bordes, Bengio, 2011. Root mean square of "
-        f"the cross-entropy's gradient by a layer's weights, {analysis.BATCH_SIZE} "
-        "images."
+        "Bengio, 2010, section 4.2; Glorot, Bordes, Bengio, 2011. The plots show "
+        "the root mean square of the gradient of the cross-entropy with respect to a "
+        f"layer's weights, for {analysis.BATCH_SIZE} images."
     )
     blocks = [Block(svg=plots.vanishing(shown))]
     if norms:

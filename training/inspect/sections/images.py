@@ -10,20 +10,20 @@ from fovea.training.inspect.sections.section import Album, Block, Row, Section
 
 SIDE = 64  # of an example, in CSS pixels
 MOST_POINTS = 1000
-HEAD = ("Pair", "Images", "Back", "Most confident mistakes", "Confidence")
+HEAD = ("Pair", "Images", "Reverse", "Most confident mistakes", "Confidence")
 
 
 def confusions(subject: Subject, album: Album) -> Section:
     """Show the most frequent confusions."""
     found = confused(subject.logits, subject.labels, subject.class_names)
-    title, source = "Confused classes", "The predictions for the same images."
+    title, source = "Confused classes", "From the predictions for the same images."
     wrong = int((subject.logits.argmax(axis=1) != subject.labels).sum())
     text = [
         f"{wrong} of {len(subject.labels):,} {subject.origin} are misclassified."
         + (
             " The table has the most frequent pairs, the number of confusions in the "
-            "other direction, and the most confident mistakes. What such pairs have in "
-            "common hints at the features that the network uses."
+            "reverse direction, and the most confident mistakes. What such images have "
+            "in common hints at the features that the network uses."
             if wrong
             else ""
         )
@@ -75,8 +75,9 @@ def similar(subject: Subject) -> Section:
         f"values of the {features.shape[1]} features before the last layer. By these "
         f"features {embedding.agreement(features, labels):.1%} of the images have a "
         "nearest neighbour of their own class; by their pixels "
-        f"{embedding.agreement(raw, labels):.1%}. The network separates the classes.",
-        "Only neighbourhood is meaningful: the sizes of clusters and the distances "
+        f"{embedding.agreement(raw, labels):.1%}. The larger the first figure, the "
+        "better the network separates the classes.",
+        "Only neighbourhoods are meaningful: the sizes of clusters and the distances "
         "between them are artefacts of the method.",
     ]
     svg = plots.plane(points, labels, subject.class_names)

@@ -29,11 +29,11 @@ def first_filters(subject: Subject, album: Album) -> Section:
         [pictures.fit(tile, side) for tile in tiles], columns, gap=6
     )
     colour = (
-        "As colours around grey: grey is a weight of 0."
+        "The weights are shown as colours; grey is a weight of 0."
         if channels == 3
-        else "Orange weights are positive, blue negative, clear ones near 0."
+        else "Orange weights are positive, blue ones negative, pale ones near 0."
     )
-    text = [_what_filters_are(found), f"{colour} Each has its own scale."]
+    text = [_what_filters_are(found), f"{colour} Each filter has its own scale."]
     if len(tiles) < count:
         text.append(f"The first {len(tiles)} of {count} are shown.")
     picture = album.add(
@@ -68,8 +68,8 @@ def _what_filters_are(found: filters.Filters) -> str:
         )
     text = (
         f"Each of the {count} filters is compared with every {height}×{width} patch of "
-        f"the image. The weights of {found.cancelling} nearly cancel out: such a "
-        "filter does not respond to a plain area but to edges, lines or dots."
+        f"the image. The weights of {found.cancelling} of them nearly sum to 0: such a "
+        "filter responds to edges, lines or dots, not to a uniform area."
     )
     if channels == 3:
         text += (
@@ -97,9 +97,9 @@ def feature_maps(subject: Subject, album: Album) -> Section:
         for layer, values in zip(layers, maps, strict=True)
     ]
     text = [
-        "A row for each image, a column for each channel: those of a layer's channels "
-        f"with the strongest response, at most {MOST_CHANNELS}. Orange is a positive "
-        "response, blue a negative one, clear none; each layer has its own scale. "
+        "A row for each image, a column for each channel: the channels with the "
+        f"strongest responses, at most {MOST_CHANNELS}. Orange is a positive response, "
+        "blue a negative one, transparent none; each layer has its own scale. "
         "Deeper layers have fewer positions, and their maps resemble the image less: "
         "they show whether a feature is present, and roughly where.",
     ]

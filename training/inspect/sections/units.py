@@ -45,7 +45,7 @@ HEAD = (
     "Strongest patches",
     "Deconvolution",
     "Guided backpropagation",
-    "Maximised",
+    "Maximising input",
 )
 
 
@@ -59,12 +59,13 @@ def units(subject: Subject, album: Album, surveys: list[Survey]) -> Section:
     """
     text = [
         f"From left to right: the {PATCHES} patches of {len(subject.images):,} "
-        f"{subject.origin} with the largest response, at most one of an image, cut to "
-        "the unit's receptive field (clear: beyond the image's edge). Then which of "
-        "their pixels the response comes from: backpropagated through the transposed "
-        "weights (deconvolution), and along the gradient without its negative parts "
-        "(guided backpropagation). Last the result of activation maximisation: a plain "
-        "image changed by gradient ascent on the response; its contrast is stretched.",
+        f"{subject.origin} with the largest response, at most one per image, cropped "
+        "to the unit's receptive field (transparent: outside the image). Then the "
+        "pixels that the response comes from, by backpropagation through the "
+        "transposed weights (deconvolution), and by backpropagation without negative "
+        "gradients (guided backpropagation). Last the result of activation "
+        "maximisation: a plain image changed by gradient ascent on the response; its "
+        "contrast is stretched.",
         "If the patches have something in common, and the deconvolution shows the same "
         "strokes in each, the unit detects a feature.",
     ]
@@ -72,9 +73,9 @@ def units(subject: Subject, album: Album, surveys: list[Survey]) -> Section:
         text.append("These are the units that were chosen by number.")
     else:
         text.append(
-            f"Of each layer the {UNITS} units are shown whose responses separate the "
-            "classes best (share of their variance between classes), of different "
-            "classes where possible."
+            f"Each layer is shown by the {UNITS} units whose responses separate the "
+            "classes best (share of the variance that is between classes), for "
+            "different classes where possible."
         )
     if any(_is_two_sided(subject, found.units) for found in surveys):
         text.append(
@@ -89,7 +90,7 @@ def units(subject: Subject, album: Album, surveys: list[Survey]) -> Section:
             "weights below the unit form together."
         )
     blocks = [_layer(subject, album, found) for found in surveys]
-    return Section("units", "What single units look for", text, SOURCE, blocks)
+    return Section("units", "What single units respond to", text, SOURCE, blocks)
 
 
 def _is_two_sided(subject: Subject, layer: Units) -> bool:
