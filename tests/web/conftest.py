@@ -1,4 +1,4 @@
-"""A served model that knows digits, the page's command, and a headless browser."""
+"""A served digit classifier, the page's command, and a headless browser."""
 
 import contextlib
 import http.client
@@ -23,7 +23,7 @@ PRETRAINED = "pretrained:mnist"
 
 @pytest.fixture(scope="session")
 def repository(tf, tmp_path_factory):
-    """digits and changing explain themselves; plain is the same net without that."""
+    """digits and changing have explain signatures; plain is the same model without."""
     from fovea.training.exporting.export import export
     from fovea.training.runs.pretrained import locate
 
@@ -83,23 +83,23 @@ class Page:
     process: subprocess.Popen
     url: str
 
-    def ask(self, method, path, body=None, **headers):
+    def request(self, method, path, body=None, **headers):
         """Return (status, headers, JSON or text) of one request."""
         address = self.url.removeprefix("http://")
         connection = http.client.HTTPConnection(address, timeout=60)
         with contextlib.closing(connection):
             named = {name.replace("_", "-"): value for name, value in headers.items()}
             connection.request(method, path, body, named)
-            reply = connection.getresponse()
-            text = reply.read().decode()
-            if reply.headers.get_content_type() == "application/json":
-                return reply.status, reply.headers, json.loads(text)
-            return reply.status, reply.headers, text
+            response = connection.getresponse()
+            text = response.read().decode()
+            if response.headers.get_content_type() == "application/json":
+                return response.status, response.headers, json.loads(text)
+            return response.status, response.headers, text
 
 
 @contextlib.contextmanager
 def page_at(target, *words, end=signal.SIGTERM):
-    """Start the command as a person does, and end it by a signal."""
+    """Start the command in a process, and end it by a signal."""
     process = subprocess.Popen(
         [*COMMAND, "--server", target, "--port", "0", *words],
         cwd=ROOT,
@@ -135,7 +135,7 @@ def start_server():
 
 @pytest.fixture(scope="session")
 def artefacts():
-    """Where screenshots are kept to be looked at: tests/artefacts."""
+    """The folder of screenshots for inspection: tests/artefacts."""
     directory = ROOT / "tests" / "artefacts"
     directory.mkdir(exist_ok=True)
     return directory
@@ -143,7 +143,7 @@ def artefacts():
 
 @pytest.fixture(scope="session")
 def browser():
-    """Chromium without a window. It reaches 127.0.0.1, and nothing else by name."""
+    """Headless Chromium. It reaches 127.0.0.1 and resolves no other name."""
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     driver = shutil.which("chromedriver")
     if not chromium or not driver:
@@ -157,7 +157,7 @@ def browser():
         "--disable-gpu",
         "--hide-scrollbars",
         "--window-size=1100,1000",
-        # The browser's own traffic is none of the page's.
+        # The browser's own traffic is not the page's.
         "--disable-background-networking",
         "--disable-component-update",
         "--no-first-run",
@@ -165,11 +165,11 @@ def browser():
     ):
         options.add_argument(switch)
     if os.geteuid() == 0:
-        options.add_argument("--no-sandbox")  # which Chromium has not for root
+        options.add_argument("--no-sandbox")  # which Chromium lacks as root
     options.set_capability(
         "goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"}
     )
-    # The driver's path is given, so that selenium looks for none and fetches none.
+    # With the driver's path selenium neither searches for one nor downloads it.
     service = webdriver.ChromeService(executable_path=driver)
     browser = webdriver.Chrome(options=options, service=service)
     yield browser

@@ -1,4 +1,4 @@
-"""The page as people use it: in Chromium, by mouse, by keyboard and by file."""
+"""The page in Chromium, used by mouse, by keyboard and with files."""
 
 import json
 from urllib.parse import urlsplit
@@ -22,7 +22,7 @@ PATIENCE = 60  # seconds: the machine may be busy
 
 @pytest.fixture
 def open_page(browser, page):
-    """Opens the page, by day or by night, and forgets what the browser has logged."""
+    """open_page(...) opens the page, light or dark, and clears the browser's logs."""
 
     def open_it(url=page.url, dark=False, width=1100):
         colours = {
@@ -48,7 +48,7 @@ def resize(browser, width, height):
 
 
 def until(browser, condition):
-    gone = (StaleElementReferenceException,)  # replaced by the next answer
+    gone = (StaleElementReferenceException,)  # replaced by the next prediction
     wait = WebDriverWait(browser, PATIENCE, 0.05, ignored_exceptions=gone)
     return wait.until(condition)
 
@@ -64,11 +64,11 @@ def text(browser, element_id):
 
 
 def announced(browser):
-    """What a screen reader is told, once an answer stays."""
+    """Return the text that a screen reader announces for the latest prediction."""
     return browser.find_element(By.ID, "announcement").get_attribute("textContent")
 
 
-def until_told(browser, label):
+def until_predicted(browser, label):
     until(browser, lambda _: text(browser, "label") == label)
 
 
@@ -92,7 +92,7 @@ def screenshot(browser, path):
     browser.save_screenshot(str(path))
 
 
-def complaints(browser):
+def severe_logs(browser):
     return [each for each in browser.get_log("browser") if each["level"] == "SEVERE"]
 
 
@@ -108,8 +108,8 @@ def test_a_drawn_digit_is_recognised(open_page, artefacts, name, look):
     browser = open_page(**look)
     until_ready(browser)
     draw(browser, SEVEN)
-    until_told(browser, "7")
-    until(browser, lambda _: "7, " in announced(browser))  # no answer is under way
+    until_predicted(browser, "7")
+    until(browser, lambda _: "7, " in announced(browser))  # no request is pending
     assert "probability" in text(browser, "probability")
     assert text(browser, "version") == "version 1"
     assert text(browser, "grpc").endswith(" ms")
@@ -124,30 +124,30 @@ def test_a_drawn_digit_is_recognised(open_page, artefacts, name, look):
     overflow = "return document.documentElement.scrollWidth - innerWidth"
     assert browser.execute_script(overflow) <= 0
     screenshot(browser, artefacts / f"web-{name}.png")
-    assert complaints(browser) == []
+    assert severe_logs(browser) == []
 
 
 def test_no_request_leaves_the_machine(open_page, page):
     browser = open_page()
     until_ready(browser)
     draw(browser, SEVEN)
-    until_told(browser, "7")
+    until_predicted(browser, "7")
     events = [
         json.loads(entry["message"])["message"]
         for entry in browser.get_log("performance")
     ]
-    asked = {
+    requested = {
         event["params"]["request"]["url"]
         for event in events
         if event["method"] == "Network.requestWillBeSent"
     }
     own = urlsplit(page.url).netloc
-    assert len(asked) > 8  # the page, its files and its questions
-    assert {urlsplit(url).netloc for url in asked} == {own}
+    assert len(requested) > 8  # the page, its files and its requests
+    assert {urlsplit(url).netloc for url in requested} == {own}
 
 
-def test_the_policy_keeps_strangers_out(open_page):
-    """Nothing on the page could reach out even if it wanted to."""
+def test_the_content_security_policy_blocks_other_hosts(open_page):
+    """A script on the page cannot fetch from another origin."""
     browser = open_page()
     reached = browser.execute_async_script(
         "const done = arguments[0];"
@@ -155,11 +155,11 @@ def test_the_policy_keeps_strangers_out(open_page):
         "  (error) => done(String(error)));"
     )
     assert "TypeError" in reached
-    told = " ".join(entry["message"] for entry in complaints(browser))
-    assert "Content Security Policy" in told
+    logged = " ".join(entry["message"] for entry in severe_logs(browser))
+    assert "Content Security Policy" in logged
 
 
-def test_the_keyboard_is_enough(open_page):
+def test_the_page_is_usable_by_keyboard_alone(open_page):
     browser = open_page()
     until_ready(browser)
     keys = ActionChains(browser)
@@ -171,8 +171,8 @@ def test_the_keyboard_is_enough(open_page):
     down, up = Keys.ARROW_DOWN * 18, Keys.ARROW_UP * 9
     keys = ActionChains(browser, duration=0)
     keys.send_keys(up, Keys.SPACE, down, Keys.SPACE).perform()
-    until_told(browser, "1")
-    # back to nothing, and on to the digits that draw themselves
+    until_predicted(browser, "1")
+    # clear the drawing, then choose one of the sample digits
     ActionChains(browser).send_keys(Keys.BACKSPACE).perform()
     until(
         browser, lambda _: not browser.find_element(By.ID, "prediction").is_displayed()
@@ -182,9 +182,9 @@ def test_the_keyboard_is_enough(open_page):
         if browser.switch_to.active_element.text == "4":
             break
     ActionChains(browser).send_keys(Keys.ENTER).perform()
-    until_told(browser, "4")
+    until_predicted(browser, "4")
     until(browser, lambda _: "4, " in announced(browser))
-    # and what speaks for the runner-up
+    # and the evidence for the second class
     second = browser.find_elements(By.CSS_SELECTOR, "#classes button")[1]
     label = second.text
     browser.execute_script("arguments[0].focus()", second)
@@ -193,7 +193,7 @@ def test_the_keyboard_is_enough(open_page):
     assert browser.switch_to.active_element == second
 
 
-def test_a_chosen_file_is_answered(open_page, tmp_path):
+def test_a_chosen_file_is_classified(open_page, tmp_path):
     photo = Image.new("RGB", (600, 400), (214, 206, 190))
     points = [(300 + x, 200 + y) for x, y in SEVEN]
     ImageDraw.Draw(photo).line(points, fill=(40, 40, 70), width=18, joint="curve")
@@ -204,14 +204,14 @@ def test_a_chosen_file_is_answered(open_page, tmp_path):
     until(browser, lambda _: "scaled to the input size" in text(browser, "input-note"))
     usable(browser, "photo").click()
     until(browser, lambda _: "cut out of the photograph" in text(browser, "input-note"))
-    until_told(browser, "7")
+    until_predicted(browser, "7")
     (tmp_path / "not.png").write_bytes(b"no picture")
     browser.find_element(By.ID, "file").send_keys(str(tmp_path / "not.png"))
     until(browser, lambda _: "not an image" in text(browser, "error"))
     assert not browser.find_element(By.ID, "prediction").is_displayed()
 
 
-def test_a_server_that_stops_is_one_sentence(
+def test_a_stopped_server_is_reported_in_one_sentence(
     open_page, repository, start_server, start_page
 ):
     with (
@@ -229,7 +229,7 @@ def test_a_server_that_stops_is_one_sentence(
         until(browser, lambda _: text(browser, "error") == "")
 
 
-def test_an_unknown_model_is_one_sentence(open_page, target, start_page):
+def test_an_unknown_model_is_reported_in_one_sentence(open_page, target, start_page):
     with start_page(target) as page:
         browser = open_page(page.url)
         name = usable(browser, "model-name")
@@ -240,6 +240,6 @@ def test_an_unknown_model_is_one_sentence(open_page, target, start_page):
         until_ready(browser)
         assert text(browser, "error") == ""
         draw(browser, SEVEN)
-        until_told(browser, "7")
+        until_predicted(browser, "7")
         assert "--with-explain" in text(browser, "no-heat")
         assert "--with-explain" in text(browser, "no-maps")

@@ -1,4 +1,4 @@
-"""Digits are prepared as MNIST's were."""
+"""Digits are prepared in the same way as MNIST's."""
 
 import numpy as np
 import pytest
@@ -19,10 +19,10 @@ def bar(box, size=(280, 280)):
     [
         ((10, 10, 49, 209), 20, 4),  # 40 x 200
         ((60, 100, 259, 119), 2, 20),  # 200 x 20
-        ((100, 100, 103, 119), 20, 4),  # as large, however small it was drawn
+        ((100, 100, 103, 119), 20, 4),  # the same size however small it was drawn
     ],
 )
-def test_a_digit_fills_a_box_of_20_and_stands_in_the_middle(box, height, width):
+def test_a_digit_fills_a_box_of_20_in_the_centre(box, height, width):
     digit = centre_digit(bar(box), (28, 28))
     rows, columns = np.nonzero(digit)
     assert digit.shape == (28, 28)
@@ -33,7 +33,7 @@ def test_a_digit_fills_a_box_of_20_and_stands_in_the_middle(box, height, width):
     assert digit.max() == 255
 
 
-def test_the_centre_is_that_of_mass():
+def test_the_centre_is_the_centre_of_mass():
     ink = bar((120, 40, 159, 79))  # a heavy head
     ImageDraw.Draw(ink).rectangle((136, 80, 143, 239), fill=255)
     digit = centre_digit(ink, (28, 28)).astype(float)
@@ -43,14 +43,14 @@ def test_the_centre_is_that_of_mass():
     assert np.nonzero(digit)[0].min() > 4  # the box itself is not in the middle
 
 
-def test_edges_become_grey():
+def test_edges_are_antialiased():
     ink = Image.new("L", (280, 280))
     ImageDraw.Draw(ink).line((40, 40, 220, 240), fill=255, width=22)
     values = np.unique(centre_digit(ink, (28, 28)))
     assert len(values) > 20
 
 
-def test_mnist_s_own_digits_stay_as_they_are(sample):
+def test_mnist_s_own_digits_are_unchanged(sample):
     images = sample.x_test[:200, ..., 0]
     ours = np.stack([centre_digit(Image.fromarray(i), (28, 28)) for i in images])
     same = (ours == images).all(axis=(1, 2))
@@ -59,7 +59,7 @@ def test_mnist_s_own_digits_stay_as_they_are(sample):
     assert np.abs(ours.astype(int) - images).mean(axis=(1, 2)).max() < 1
 
 
-def test_a_photograph_gives_its_ink():
+def test_ink_is_extracted_from_a_photograph():
     paper = np.random.default_rng(0).integers(170, 200, (120, 90), np.uint8)
     photo = Image.fromarray(paper).convert("RGB")
     ImageDraw.Draw(photo).line((45, 20, 45, 100), fill=(30, 30, 90), width=8)
@@ -70,7 +70,7 @@ def test_a_photograph_gives_its_ink():
     assert np.abs(np.asarray(ink_of_photo(inverse)).astype(int) - ink).max() <= 2
 
 
-def test_nothing_is_no_digit():
+def test_an_empty_image_is_rejected():
     with pytest.raises(BadImage, match="empty"):
         centre_digit(Image.new("L", (280, 280)), (28, 28))
     with pytest.raises(BadImage, match="one colour"):

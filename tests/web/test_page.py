@@ -1,4 +1,4 @@
-"""The page's HTTP side and its command, on a real server with a real net."""
+"""The page's HTTP API and its command, with a server and a trained model."""
 
 import base64
 import io
@@ -40,9 +40,9 @@ def plane(packed):
 
 
 @pytest.fixture(scope="module")
-def answer(page):
-    """What the page says about a drawn seven."""
-    status, _, found = page.ask("POST", "/api/models/digits/drawing", drawn_seven())
+def response(page):
+    """The page's response to a drawn seven."""
+    status, _, found = page.request("POST", "/api/models/digits/drawing", drawn_seven())
     assert status == 200
     return found
 
@@ -51,17 +51,17 @@ def drawn_seven():
     return png(drawn())
 
 
-def test_a_drawing_is_recognised(answer):
-    assert answer["classes"][0]["label"] == "7"
-    assert answer["classes"][0]["probability"] > 0.7
-    assert len(answer["classes"]) == 5
-    assert answer["model"]["name"] == "digits"
-    assert answer["model"]["version"] == 1
-    assert answer["grpc_ms"] > 0
+def test_a_drawing_is_recognised(response):
+    assert response["classes"][0]["label"] == "7"
+    assert response["classes"][0]["probability"] > 0.7
+    assert len(response["classes"]) == 5
+    assert response["model"]["name"] == "digits"
+    assert response["model"]["version"] == 1
+    assert response["grpc_ms"] > 0
 
 
-def test_the_answer_is_what_the_server_says_of_the_picture_shown(answer, target):
-    given = plane(answer["image"])
+def test_the_response_agrees_with_the_server_on_the_image_shown(response, target):
+    given = plane(response["image"])
     assert given.shape == (28, 28)
     images = given[None, ..., None]
     with Client(target) as client:
@@ -72,47 +72,49 @@ def test_the_answer_is_what_the_server_says_of_the_picture_shown(answer, target)
             {"images": images}, model="digits", signature="feature_maps"
         ).outputs["maps"][0]
     best = explained["probabilities"][0].max()
-    assert answer["classes"][0]["probability"] == pytest.approx(best, abs=1e-5)
-    heat = plane(answer["heatmap"])
+    assert response["classes"][0]["probability"] == pytest.approx(best, abs=1e-5)
+    heat = plane(response["heatmap"])
     np.testing.assert_allclose(heat / 255, explained["heatmap"][0], atol=1 / 254)
-    shown = answer["maps"]
+    shown = response["maps"]
     assert (shown["layer"], shown["count"]) == ("whitening", 8)
     values = (plane(shown).astype(float) - 128) / 127 * shown["largest"]
     np.testing.assert_allclose(values, maps, atol=shown["largest"] / 200)
 
 
-def test_another_class_can_be_asked_for(page, answer, target):
+def test_another_class_can_be_explained(page, response, target):
     path = "/api/models/digits/drawing?class=3"
-    _, _, other = page.ask("POST", path, drawn_seven())
-    assert (answer["heat_class"], other["heat_class"]) == ("7", "3")
+    _, _, other = page.request("POST", path, drawn_seven())
+    assert (response["heat_class"], other["heat_class"]) == ("7", "3")
     assert other["classes"][0]["label"] == "7"
-    assert other["heatmap"] != answer["heatmap"]
+    assert other["heatmap"] != response["heatmap"]
 
 
-def test_a_model_that_does_not_explain_answers_all_the_same(page, answer):
+def test_a_model_without_explanations_is_supported(page, response):
     path = "/api/models/plain/drawing?class=3"
-    _, _, plain = page.ask("POST", path, drawn_seven())
+    _, _, plain = page.request("POST", path, drawn_seven())
     assert (plain["heatmap"], plain["maps"]) == (None, None)
     assert not plain["model"]["explains_any_class"]
-    best, expected = plain["classes"][0], answer["classes"][0]
+    best, expected = plain["classes"][0], response["classes"][0]
     assert best["probability"] == pytest.approx(expected["probability"], abs=1e-5)
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP"])
-def test_files_of_any_format_go_through_the_models_own_decoding(page, target, format):
-    # a picture as MNIST's are, but larger and in colour
+def test_files_of_any_format_are_decoded_by_the_model(page, target, format):
+    # an image like MNIST's, but larger and in colour
     small = Image.fromarray(
-        plane(page.ask("POST", "/api/models/plain/drawing", drawn_seven())[2]["image"])
+        plane(
+            page.request("POST", "/api/models/plain/drawing", drawn_seven())[2]["image"]
+        )
     )
     data = png(small.resize((84, 84)).convert("RGB"), format)
-    status, _, found = page.ask("POST", "/api/models/digits/file", data)
+    status, _, found = page.request("POST", "/api/models/digits/file", data)
     assert status == 200
     assert found["classes"][0]["label"] == "7"
     with Client(target) as client:
         (expected,) = client.predict([data], model="digits")
     best = found["classes"][0]["probability"]
     assert best == pytest.approx(expected.probability, abs=1e-5)
-    again = page.ask(
+    again = page.request(
         "POST", "/api/models/plain/file", png(Image.fromarray(plane(found["image"])))
     )[2]
     assert best == pytest.approx(again["classes"][0]["probability"], abs=0.02)
@@ -122,13 +124,13 @@ def test_a_digit_is_cut_out_of_a_photograph(page):
     photo = Image.new("RGB", (900, 600), (214, 206, 190))
     points = [(x + 500, y + 200) for x, y in SEVEN]
     ImageDraw.Draw(photo).line(points, fill=(40, 40, 70), width=18, joint="curve")
-    _, _, found = page.ask("POST", "/api/models/digits/photo", png(photo, "JPEG"))
+    _, _, found = page.request("POST", "/api/models/digits/photo", png(photo, "JPEG"))
     assert found["classes"][0]["label"] == "7"
     assert plane(found["image"])[0].max() == 0
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "status", "told"),
+    ("path", "body", "status", "message"),
     [
         ("nobody/drawing", drawn_seven(), 404, "no model 'nobody'"),
         ("digits/drawing", png(Image.new("L", (280, 280))), 422, "it is empty"),
@@ -142,17 +144,17 @@ def test_a_digit_is_cut_out_of_a_photograph(page):
         ("digits/file", bytes(20 * 2**20 + 1), 413, "up to 20 MB"),
     ],
 )
-def test_what_goes_wrong_is_one_sentence(page, path, body, status, told):
-    found_status, _, found = page.ask("POST", f"/api/models/{path}", body)
+def test_errors_are_reported_in_one_sentence(page, path, body, status, message):
+    found_status, _, found = page.request("POST", f"/api/models/{path}", body)
     assert (found_status, list(found)) == (status, ["error"])
-    assert told in found["error"]
+    assert message in found["error"]
     assert "\n" not in found["error"]
 
 
 def test_models_are_listed_and_described(page, target):
-    _, _, listed = page.ask("GET", "/api/models")
+    _, _, listed = page.request("GET", "/api/models")
     assert listed == {"server": target, "models": ["digits", "plain"]}
-    _, _, found = page.ask("GET", "/api/models/plain")
+    _, _, found = page.request("GET", "/api/models/plain")
     assert found == {
         "name": "plain",
         "version": 1,
@@ -164,15 +166,15 @@ def test_models_are_listed_and_described(page, target):
     }
 
 
-def test_a_new_version_is_asked_what_it_can_be_asked(page, repository):
+def test_the_signatures_of_a_new_version_are_used(page, repository):
     path = "/api/models/changing/drawing"
-    _, _, first = page.ask("POST", path, drawn_seven())
+    _, _, first = page.request("POST", path, drawn_seven())
     assert (first["model"]["version"], first["maps"]["layer"]) == (1, "whitening")
     shutil.copytree(repository / "plain" / "1", repository / "copy")
     (repository / "copy").rename(repository / "changing" / "2")
     deadline = time.monotonic() + 60
     while True:
-        status, _, second = page.ask("POST", path, drawn_seven())
+        status, _, second = page.request("POST", path, drawn_seven())
         assert status == 200
         if second["model"]["version"] == 2:
             break
@@ -181,12 +183,12 @@ def test_a_new_version_is_asked_what_it_can_be_asked(page, repository):
     assert (second["heatmap"], second["maps"]) == (None, None)
 
 
-def test_strangers_are_refused(page):
+def test_other_hosts_and_origins_are_rejected(page):
     port = page.url.rpartition(":")[2]
     for host in ("rebound.example", f"rebound.example:{port}", "", "127.0.0.1.example"):
-        status, _, found = page.ask("GET", "/api/models", Host=host)
+        status, _, found = page.request("GET", "/api/models", Host=host)
         assert status in (400, 403), host
-    status, _, found = page.ask(
+    status, _, found = page.request(
         "POST",
         "/api/models/digits/drawing",
         drawn_seven(),
@@ -195,19 +197,21 @@ def test_strangers_are_refused(page):
     assert status == 403
     assert "evil.example" in found["error"]
     for host in (f"localhost:{port}", f"127.0.0.1:{port}", "[::1]:80"):
-        assert page.ask("GET", "/api/models", Host=host)[0] == 200
-    own = page.ask("POST", "/api/models/digits/drawing", drawn_seven(), Origin=page.url)
+        assert page.request("GET", "/api/models", Host=host)[0] == 200
+    own = page.request(
+        "POST", "/api/models/digits/drawing", drawn_seven(), Origin=page.url
+    )
     assert own[0] == 200
 
 
-def test_every_response_keeps_to_itself(page):
+def test_every_response_has_the_security_headers(page):
     for path in ("/", "/static/main.js", "/static/page.css", "/api/models", "/none"):
-        _, headers, _ = page.ask("GET", path)
+        _, headers, _ = page.request("GET", path)
         assert headers["Content-Security-Policy"].startswith("default-src 'self';")
         assert headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_the_pages_files_name_no_other_host():
+def test_the_page_s_files_name_no_other_host():
     static = Path(cli.__file__).parents[1] / "serving" / "web" / "static"
     files = list(static.iterdir())
     assert len(files) > 5
@@ -219,22 +223,22 @@ def test_the_pages_files_name_no_other_host():
         assert "//" not in code, file
 
 
-def test_a_server_that_is_gone_is_one_sentence(start_page):
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        with start_page(f"127.0.0.1:{nobody.getsockname()[1]}") as page:
-            status, _, found = page.ask("GET", "/api/models/digits")
+def test_a_missing_server_is_reported_in_one_sentence(start_page):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        with start_page(f"127.0.0.1:{free.getsockname()[1]}") as page:
+            status, _, found = page.request("GET", "/api/models/digits")
     assert status == 503
     assert found["error"].startswith("No server responds at 127.0.0.1")
 
 
-def test_ctrl_c_ends_it_quietly(target, start_page):
+def test_ctrl_c_ends_it_without_a_traceback(target, start_page):
     with start_page(target, end=signal.SIGINT) as page:
-        assert page.ask("GET", "/api/models")[2]["models"] == []
+        assert page.request("GET", "/api/models")[2]["models"] == []
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["--server", "nowhere"], "Received: 'nowhere'"),
         (["--port", "70000"], "Received: port=70000"),
@@ -242,15 +246,15 @@ def test_ctrl_c_ends_it_quietly(target, start_page):
         (["--host", "no.such.host.invalid"], "no.such.host.invalid"),
     ],
 )
-def test_a_mistake_costs_one_sentence(words, told, capsys):
+def test_invalid_arguments_are_reported_in_one_sentence(words, message, capsys):
     assert cli.main(["web", *words]) == 1
     error = capsys.readouterr().err
     assert error.startswith("fovea: error: ")
     assert error.count("\n") == 1
-    assert told in error
+    assert message in error
 
 
-def test_a_port_in_use_is_one_sentence(page, capsys):
+def test_a_port_in_use_is_reported_in_one_sentence(page, capsys):
     port = page.url.rpartition(":")[2]
     assert cli.main(["web", "--port", port]) == 1
     error = capsys.readouterr().err
