@@ -1,5 +1,4 @@
-"""The images say what they should, hold nothing that they should not, and can be
-confined."""
+"""The images' configuration and contents, and that they run confined."""
 
 from __future__ import annotations
 
@@ -13,8 +12,8 @@ import pytest
 
 from tests.container.machine import PATH, Machine, serving
 
-# What --read-only, --cap-drop ALL and no-new-privileges do, in a name space of its own:
-# the server is process 1, and there is nothing but /dev/shm to write to.
+# What --read-only, --cap-drop ALL and no-new-privileges do, in a separate name space:
+# the server is process 1, and only /dev/shm is writable.
 CONFINED = """
 mount --bind "$0" "$0"
 mount -o remount,bind,ro "$0"
@@ -40,7 +39,7 @@ def root(machine: Machine, image: str) -> Iterator[Path]:
     machine.buildah("rm", container)
 
 
-def test_what_an_image_says_of_itself(machine, image):
+def test_the_configuration_of_an_image(machine, image):
     config = machine.config(image)
     assert config["User"] == "65532:65532"
     assert set(config["ExposedPorts"]) == {"8500/tcp", "8501/tcp"}
@@ -51,14 +50,14 @@ def test_what_an_image_says_of_itself(machine, image):
     assert not [one for one in config["Env"] if "PIP" in one or "CERT" in one]
 
 
-def test_everybody_can_read_the_models_and_nobody_can_write_them(root):
+def test_the_models_are_readable_and_not_writable_for_every_user(root):
     assert 'name: "digits"' in (root / "models/models.config").read_text()
     for path in [root / "models", *(root / "models").rglob("*")]:
         mode = path.stat().st_mode & 0o777
         assert mode & 0o044 == 0o044 and not mode & 0o022, (path, oct(mode))
 
 
-def test_no_build_tools_and_nothing_of_this_machine(root):
+def test_no_build_tools_and_no_files_of_this_machine(root):
     for tool in ("cc", "gcc", "g++", "make", "ld", "git"):
         assert not (root / "usr/bin" / tool).exists()
     assert not (root / "opt/fovea/bin/pip").exists()
@@ -67,7 +66,7 @@ def test_no_build_tools_and_nothing_of_this_machine(root):
 
 
 def test_the_size_of_the_embedded_server(root):
-    """What the image adds to its base; README.md states it."""
+    """The size that the image adds to its base; README.md states it."""
     done = subprocess.run(
         ["du", "--summarize", "--block-size=1MB", root / "opt/fovea"],
         capture_output=True,
@@ -79,7 +78,7 @@ def test_the_size_of_the_embedded_server(root):
     assert megabytes < 1400
 
 
-def test_a_server_that_may_do_nothing_but_answer(machine, root, image, tmp_path):
+def test_a_server_without_write_access_and_capabilities(machine, root, image, tmp_path):
     config = machine.config(image)
     path = next((one for one in config["Env"] if one.startswith("PATH=")), PATH)
     variables = [*config["Env"], path]
@@ -97,7 +96,7 @@ def test_a_server_that_may_do_nothing_but_answer(machine, root, image, tmp_path)
     with serving([*shell, *config["Entrypoint"]], tmp_path / "log") as server:
         status = Path(f"/proc/{server}/status").read_text()
         assert re.search(r"^NSpid:\s+\d+\s+1$", status, re.M)
-        # In the image, too, the check finds what it needs.
+        # The check's dependencies are present in the image, too.
         check = config["Healthcheck"]["Test"][1:]
         subprocess.run(["chroot", root, "env", *variables, *check], check=True)
         url = "http://127.0.0.1:8501/v1/models/digits/labels/stable"

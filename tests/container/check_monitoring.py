@@ -1,4 +1,4 @@
-"""Debian's Prometheus scrapes a container and answers what dashboard and alerts ask."""
+"""Debian's Prometheus scrapes a container and evaluates dashboard and alerts."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def programs(machine) -> Path:
     return where / "usr" / "bin"
 
 
-def ask(path: str) -> dict:
-    with urlopen(f"http://127.0.0.1:{PORT}/api/v1/{path}", timeout=30) as answer:
-        return json.load(answer)["data"]
+def query(path: str) -> dict:
+    with urlopen(f"http://127.0.0.1:{PORT}/api/v1/{path}", timeout=30) as response:
+        return json.load(response)["data"]
 
 
-def test_every_question_of_the_dashboard_is_answered(
+def test_every_expression_of_the_dashboard_has_a_value(
     machine, embedded, programs, tmp_path
 ):
     config = ROOT / "deploy" / "prometheus" / "prometheus.yml"
@@ -55,21 +55,21 @@ def test_every_question_of_the_dashboard_is_answered(
         subprocess.Popen(prometheus, stderr=log) as scraper,
     ):
         try:
-            unanswered = _ask_until_answered(machine)
+            without_value = _request_until_all_have_values(machine)
             rules = [
-                rule for group in ask("rules")["groups"] for rule in group["rules"]
+                rule for group in query("rules")["groups"] for rule in group["rules"]
             ]
         finally:
             scraper.terminate()
-    assert not unanswered
+    assert not without_value
     assert len(rules) == 4
     assert {rule["health"] for rule in rules} == {"ok"}
 
 
-def _ask_until_answered(machine) -> set[str]:
-    """Make requests until every expression has a value; those that never have one."""
+def _request_until_all_have_values(machine) -> set[str]:
+    """Make requests until every expression has a value; return those without one."""
     file = ROOT / "deploy" / "grafana" / "dashboards" / "fovea.json"
-    unanswered = {
+    without_value = {
         target["expr"].replace("$__rate_interval", "30s").replace("$model", ".*")
         for panel in json.loads(file.read_text())["panels"]
         for target in panel["targets"]
@@ -78,9 +78,11 @@ def _ask_until_answered(machine) -> set[str]:
         machine.run("fovea predict runs/demo/digits/*.png --model digits")
         machine.run("! fovea predict runs/demo/digits/1.png --model nobody")
         time.sleep(1)
-        unanswered = {
-            one for one in unanswered if not ask(f"query?query={quote(one)}")["result"]
+        without_value = {
+            one
+            for one in without_value
+            if not query(f"query?query={quote(one)}")["result"]
         }
-        if not unanswered:
+        if not without_value:
             break
-    return unanswered
+    return without_value

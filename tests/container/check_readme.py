@@ -1,4 +1,4 @@
-"""The guide to deployment, command by command; and what stopping does."""
+"""The deployment guide, command by command, and the effect of stopping."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def lines(block: str) -> list[str]:
 
 
 def labels(printed: str) -> list[str]:
-    """What `fovea predict` said of 0.png, 1.png, ..., in this order."""
+    """Return the labels that `fovea predict` prints for 0.png, 1.png, ..., in order."""
     return [label for _, label in re.findall(r"(\d)\.png\W+(\d)\b", printed)]
 
 
 def labelled(label: str) -> int | None:
-    """The version of mnist that a label means, None if there is no such label."""
+    """Return the version of mnist with a label; None if there is no such label."""
     url = f"http://127.0.0.1:8501/v1/models/mnist/labels/{label}/metadata"
     try:
         with urlopen(url, timeout=30) as answer:
@@ -60,13 +60,13 @@ def replace(file: Path, text: str) -> None:
     new.rename(file)
 
 
-def test_three_commands_from_a_run_to_answers(machine, bases, tmp_path):
+def test_three_commands_from_a_run_to_predictions(machine, bases, tmp_path):
     shutil.rmtree(machine.checkout / "exported" / "mnist")
     export, build, run = lines(COMMANDS[0])
     machine.run(export)
     machine.run(build)
     with in_terminal(machine, run, tmp_path / "log"):
-        # After one epoch a network errs; the one that comes with fovea does not.
+        # A network makes mistakes after one epoch; the one included in fovea does not.
         assert len(labels(machine.run(COMMANDS[1]))) == 10
         printed = machine.run(COMMANDS[1].replace("mnist", "digits"))
         assert labels(printed) == list("0123456789")
@@ -130,5 +130,5 @@ def test_tls(machine, embedded, tmp_path):
             health = health_pb2_grpc.HealthStub(channel)
             reply = health.Check(health_pb2.HealthCheckRequest(), timeout=30)
         assert reply.status == health_pb2.HealthCheckResponse.SERVING
-        # What the guide says of the health check.
+        # What the guide states about the health check.
         assert subprocess.run([HEALTH, "8500"], capture_output=True).returncode == 1

@@ -1,4 +1,4 @@
-"""The image `train` trains, on whatever its base's TensorFlow runs on."""
+"""The image `train` trains, on the devices of its base's TensorFlow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def image(machine, bases):
 
 def test_it_trains_into_a_directory_that_is_mounted(machine, image):
     work = machine.checkout
-    work.chmod(0o777)  # what a person gives by --user
+    work.chmod(0o777)  # what a user sets with --user
     machine.run(
         f"docker run --rm --volume $PWD:/workspace {image} train softmax_regression "
         "--dataset mnist --epochs 1 --run /workspace/trained"
@@ -25,7 +25,7 @@ def test_it_trains_into_a_directory_that_is_mounted(machine, image):
     assert environment["packages"]["tensorflow"] == "2.21.0"
 
 
-def test_what_the_image_says_of_itself(machine, image):
+def test_the_configuration_of_the_image(machine, image):
     config = machine.config(image)
     assert config["User"] == "65532:65532"
     assert config["Entrypoint"] == ["fovea"]

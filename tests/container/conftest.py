@@ -1,4 +1,4 @@
-"""A machine with bases, and the images made of the Dockerfile, once for all checks."""
+"""A machine with base images, and the Dockerfile's images, once for all checks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.container.machine import ROOT, Machine, what_is_missing
 
 @pytest.fixture(scope="session")
 def machine() -> Iterator[Machine]:
-    """A checkout with a trained run and pictures to ask about; Python's image."""
+    """A checkout with a trained run and images to classify; Python's image."""
     if missing := what_is_missing():
         pytest.exit(f"containers cannot be tested here: {missing}", returncode=1)
     made = Machine(Path(tempfile.mkdtemp(prefix="fovea-containers-")))
@@ -64,7 +64,7 @@ def _write_digits(checkout: Path) -> None:
 
 @pytest.fixture(scope="session")
 def embedded(machine: Machine) -> str:
-    """The image `embedded`, with that run and the net that comes with fovea."""
+    """The image `embedded`, with that run and the model included in fovea."""
     machine.run("fovea export runs/lenet5 --to exported/mnist")
     machine.run("fovea export pretrained:mnist --to exported/digits")
     machine.run("docker build --tag fovea-embedded --target embedded .")

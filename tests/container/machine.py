@@ -1,4 +1,4 @@
-"""What stands in for a registry: bases of the same names, made of Debian's packages.
+"""A substitute for a registry: base images built from Debian's packages.
 
 python:*-slim is Debian with its Python, as the real one is Debian with one. The bases
 tensorflow/serving and tensorflow/tensorflow are the image `embedded` without what the
@@ -39,7 +39,7 @@ PACKAGES = "python3,python3-venv,python3-pip,ca-certificates"
 
 
 def what_is_missing() -> str:
-    """Why this machine cannot build images; "" if it can."""
+    """Return why this machine cannot build images; "" if it can."""
     if os.geteuid() != 0:
         return "it must run as root: a base is unpacked, and images are mounted"
     missing = [package for tool, package in TOOLS.items() if not shutil.which(tool)]
@@ -52,13 +52,13 @@ def what_is_missing() -> str:
 
 
 def is_open(port: int) -> bool:
-    """Whether something listens on a port of this machine."""
+    """Return whether something listens on a port of this machine."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def is_healthy() -> bool:
-    """Whether the images' health check is content with port 8500."""
+    """Return whether the images' health check succeeds on port 8500."""
     return subprocess.run([HEALTH, "8500"], capture_output=True).returncode == 0
 
 
@@ -66,12 +66,12 @@ def is_healthy() -> bool:
 def serving(
     command: list[str], log: Path, ready: Callable[[], bool] = is_healthy, **more: Any
 ) -> Iterator[int]:
-    """A command that starts a server: wait for it, and end it as containers are ended.
+    """Run a command that starts a server; wait for it, and stop it like a container.
 
     Args:
-        command: What to run.
-        log: File for what it prints.
-        ready: Whether the server is.
+        command: The command.
+        log: File for its output.
+        ready: Returns whether the server is ready.
         **more: Arguments of subprocess.Popen.
 
     Yields:
@@ -96,14 +96,14 @@ def serving(
 
 
 def innermost(process: int) -> int:
-    """The last of a process, its child, the child of that and so on."""
+    """Follow the last child of each process and return the end of that chain."""
     threads = Path(f"/proc/{process}/task").glob("*/children")
     children = " ".join(thread.read_text() for thread in threads).split()
     return innermost(int(children[-1])) if children else process
 
 
 def base_image(stage: str) -> str:
-    """The image that the Dockerfile's stage builds on, with its default arguments."""
+    """Return the base image of a Dockerfile's stage, with its default arguments."""
     text = (ROOT / "Dockerfile").read_text()
     arguments = dict(re.findall(r"^ARG (\w+)=(\S+)$", text, re.M))
     found = re.search(rf"^FROM (\S+) AS {stage}$", text, re.M)
@@ -113,12 +113,12 @@ def base_image(stage: str) -> str:
 
 @dataclass
 class Machine:
-    """A place for images that nobody else uses.
+    """A separate storage for images.
 
     Attributes:
         work: Its directory, which takes about 15 GB.
         checkout: The project as a clone has it, where commands are run.
-        environment: What finds `docker`, buildah's storage and pip's index.
+        environment: Variables that select `docker`, buildah's storage and pip's index.
     """
 
     work: Path
@@ -138,7 +138,7 @@ class Machine:
         }
 
     def _pip_conf(self) -> Path:
-        """How pip reaches an index from here, for builds; it enters no image."""
+        """Return pip's configuration for builds; it is not copied into any image."""
         self.work.mkdir(parents=True, exist_ok=True)
         file = self.work / "pip.conf"
         lines = [f"{key} = {value}\n" for key, value in _pip_options().items()]
@@ -161,12 +161,12 @@ class Machine:
         return done.stdout.strip()
 
     def config(self, image: str) -> dict[str, Any]:
-        """What an image says of itself, in Docker's words."""
-        told = self.buildah("inspect", "--type", "image", image)
-        return json.loads(told)["Docker"]["config"]
+        """Return an image's configuration in Docker's format."""
+        description = self.buildah("inspect", "--type", "image", image)
+        return json.loads(description)["Docker"]["config"]
 
     def run(self, command: str) -> str:
-        """Run a line of shell in the checkout, as a person types it."""
+        """Run a line of shell in the checkout."""
         done = subprocess.run(
             ["bash", "-euc", command],
             cwd=self.checkout,
@@ -178,7 +178,7 @@ class Machine:
         return done.stdout
 
     def make_python(self) -> None:
-        """Debian bookworm and its Python, under the name of the official image."""
+        """Build Debian bookworm with its Python under the official image's name."""
         rootfs = self.work / "rootfs"
         log = self.work / "debootstrap.log"
         with log.open("w") as file:
@@ -198,7 +198,7 @@ class Machine:
         shutil.rmtree(rootfs)
 
     def make_tensorflow(self, embedded: str) -> None:
-        """Bases with a server and with TensorFlow, out of the image `embedded`."""
+        """Build bases with a server and with TensorFlow from the image `embedded`."""
         container, root = self._without_ours(embedded)
         server = root / "usr/bin/tensorflow_model_server"
         server.write_text(
@@ -236,13 +236,13 @@ class Machine:
     def clean(self) -> None:
         """Remove everything."""
         self.buildah("rm", "--all")
-        # Should anything still be mounted there, it stays.
+        # Mounted directories are left in place.
         remove = ["rm", "--recursive", "--force", "--one-file-system", self.work]
         subprocess.run(remove, check=True)
 
 
 def _pip_options() -> dict[str, str]:
-    """The options of pip on this machine that say where its index is."""
+    """Return the options of this machine's pip that select the index."""
     done = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"],
         capture_output=True,
@@ -255,7 +255,7 @@ def _pip_options() -> dict[str, str]:
 
 
 def in_terminal(machine: Machine, command: str, log: Path, **more: Any) -> Any:
-    """`docker run ...` where a person types it."""
+    """Run `docker run ...` in a terminal."""
     shell = ["bash", "-euc", f"exec {command}"]
     where = {"cwd": machine.checkout, "env": machine.environment}
     return serving(shell, log, **where, **more)

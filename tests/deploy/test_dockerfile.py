@@ -1,4 +1,4 @@
-"""What can be read off the Dockerfile; `make test-container` builds it."""
+"""The Dockerfile's text; `make test-container` builds it."""
 
 import dataclasses
 import json
@@ -55,22 +55,22 @@ def test_versions_are_those_of_the_constraints():
 
 
 @pytest.mark.parametrize("stage", [*SERVERS, "train"])
-def test_who_runs_it_and_how_it_is_stopped(stage):
+def test_user_stop_signal_and_entry_point(stage):
     user, group = instruction(stage, "USER").split(":")
     assert int(user) > 0 and int(group) > 0
     assert instruction(stage, "STOPSIGNAL") == "SIGTERM"
     assert isinstance(json.loads(instruction(stage, "ENTRYPOINT")), list)
 
 
-def test_both_servers_are_started_alike_and_checked_alike():
+def test_both_servers_have_the_same_flags_and_health_check():
     ours = {"--bind=0.0.0.0"}
-    theirs = {"--enable_grpc_healthcheck_service=true"}  # ours answers in any case
+    theirs = {"--enable_grpc_healthcheck_service=true"}  # ours always has the service
     assert set(flags("embedded")) - ours == set(flags("serving")) - theirs
     for name in ("EXPOSE", "HEALTHCHECK"):
         assert instruction("embedded", name) == instruction("serving", name)
 
 
-def test_tensorflow_model_server_gets_no_flag_that_it_does_not_have():
+def test_tensorflow_model_server_is_given_only_flags_that_it_has():
     known = set(WITHOUT_EFFECT) | {
         field.name
         for field in dataclasses.fields(Flags)
@@ -80,14 +80,14 @@ def test_tensorflow_model_server_gets_no_flag_that_it_does_not_have():
 
 
 @pytest.mark.parametrize("stage", SERVERS)
-def test_the_flags_mean_what_they_should(stage):
+def test_the_values_of_the_flags(stage):
     line = parse(flags(stage))
     assert not line.unknown and not line.warnings
     assert (line.flags.port, line.flags.rest_api_port) == (8500, 8501)
     assert line.flags.enable_batching
 
 
-def test_what_is_copied_is_let_into_the_context():
+def test_copied_files_are_included_in_the_build_context():
     ignore = (ROOT / ".dockerignore").read_text().splitlines()
     assert "*" in ignore
     copied = re.findall(r"^COPY (?:--chmod=\d+ )?(?!--)(.+) \S+$", TEXT, re.M)

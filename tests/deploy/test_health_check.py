@@ -17,14 +17,14 @@ CHECK = Path(__file__).parents[2] / "deploy" / "docker" / "grpc-health"
 pytestmark = pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
 
 
-def ask(port):
+def check(port):
     done = subprocess.run([CHECK, str(port)], capture_output=True, text=True)
     return done.returncode, done.stderr.strip()
 
 
 @pytest.fixture
 def server():
-    """A gRPC server, its port and what it says of its health."""
+    """A gRPC server, its port and its health servicer."""
     server = grpc.server(ThreadPoolExecutor(1))
     servicer = health.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
@@ -35,22 +35,22 @@ def server():
 
 
 def test_a_server_that_serves(server):
-    assert ask(server[1]) == (0, "")
+    assert check(server[1]) == (0, "")
 
 
 def test_a_server_that_drains(server):
     _, port, servicer = server
     servicer.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
-    assert ask(port) == (1, f"grpc-health: the server on port {port} is not serving")
+    assert check(port) == (1, f"grpc-health: the server on port {port} is not serving")
 
 
-def test_a_server_that_has_gone(server):
+def test_a_server_that_has_stopped(server):
     server[0].stop(None).wait()
-    assert ask(server[1]) == (1, f"grpc-health: nothing listens on port {server[1]}")
+    assert check(server[1]) == (1, f"grpc-health: nothing listens on port {server[1]}")
 
 
-@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\0" * 99])
-def test_something_else_on_the_port(answer):
+@pytest.mark.parametrize("response", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\0" * 99])
+def test_something_else_on_the_port(response):
     with (
         socket.create_server(("127.0.0.1", 0)) as listening,
         ThreadPoolExecutor() as one,
@@ -59,12 +59,15 @@ def test_something_else_on_the_port(answer):
 
         def hang_up():
             with listening.accept()[0] as connection:
-                connection.sendall(answer)
+                connection.sendall(response)
                 connection.recv(1000)
 
-        told = one.submit(hang_up)
-        assert ask(port) == (1, f"grpc-health: no answer of gRPC health on port {port}")
-        told.result()
+        connected = one.submit(hang_up)
+        assert check(port) == (
+            1,
+            f"grpc-health: no answer of gRPC health on port {port}",
+        )
+        connected.result()
 
 
 def test_git_keeps_it_executable():

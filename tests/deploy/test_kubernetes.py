@@ -37,7 +37,7 @@ def test_the_schemas_of_kubernetes(version):
         kubernetes_validate.validate(resource, version, strict=True)
 
 
-def test_every_file_is_part_of_it():
+def test_every_file_is_listed_in_a_kustomization():
     for folder in ("kubernetes", "kubernetes-volume"):
         kustomization = yaml.safe_load(
             (DEPLOY / folder / "kustomization.yaml").read_text()
@@ -49,7 +49,7 @@ def test_every_file_is_part_of_it():
         }
 
 
-def test_everything_selects_the_pods():
+def test_selectors_match_the_pods():
     labels = POD["metadata"]["labels"]
     for (kind, name), resource in RESOURCES.items():
         spec = resource["spec"]
@@ -83,7 +83,7 @@ def test_a_stop_leaves_time_to_drain():
     assert POD["spec"]["terminationGracePeriodSeconds"] > pause + Flags().drain_seconds
 
 
-def test_pods_are_confined_as_the_restricted_standard_wants():
+def test_pods_conform_to_the_restricted_standard():
     pod, container = POD["spec"]["securityContext"], SERVER["securityContext"]
     assert pod["runAsNonRoot"] and pod["runAsUser"] > 0
     assert pod["seccompProfile"]["type"] == "RuntimeDefault"
@@ -93,7 +93,7 @@ def test_pods_are_confined_as_the_restricted_standard_wants():
     assert POD["spec"]["automountServiceAccountToken"] is False
 
 
-def test_the_patch_fits_the_deployment():
+def test_the_patch_applies_to_the_deployment():
     patch = yaml.safe_load(
         (DEPLOY / "kubernetes-volume" / "deployment-patch.yaml").read_text()
     )
@@ -119,7 +119,7 @@ KNOWN = {
 }
 
 
-def test_kserve_runs_the_image_with_flags_that_it_has():
+def test_kserve_runs_the_image_with_flags_that_exist():
     runtime = yaml.safe_load((DEPLOY / "kserve" / "serving-runtime.yaml").read_text())
     assert runtime["apiVersion"] == "serving.kserve.io/v1alpha1"
     assert runtime["kind"] == "ServingRuntime"

@@ -1,4 +1,4 @@
-"""deploy/docker/models_config.py, and that the server takes what it writes."""
+"""deploy/docker/models_config.py, and that the server accepts its output."""
 
 import subprocess
 import sys
@@ -54,7 +54,7 @@ def test_every_model_is_served_by_its_newest_version(tmp_path):
     }
 
 
-def test_a_file_that_is_there_stays(tmp_path):
+def test_an_existing_file_is_kept(tmp_path):
     add(tmp_path, "mnist", "1")
     (tmp_path / "models.config").write_text("model_config_list {}")
     done = run(tmp_path)
@@ -63,7 +63,7 @@ def test_a_file_that_is_there_stays(tmp_path):
 
 
 @pytest.mark.parametrize("model", [None, 'mn"ist', "mn ist"])
-def test_what_cannot_be_served_is_refused(tmp_path, model):
+def test_directories_that_cannot_be_served_are_rejected(tmp_path, model):
     if model:
         add(tmp_path, model, "1")
     done = run(tmp_path)
@@ -72,7 +72,7 @@ def test_what_cannot_be_served_is_refused(tmp_path, model):
     assert not (tmp_path / "models.config").exists()
 
 
-def test_the_example_in_the_guide_is_taken(tmp_path):
+def test_the_example_in_the_guide_is_accepted(tmp_path):
     text = (ROOT / "docs" / "guides" / "deploy.md").read_text()
     start = text.index("```\nmodel_config_list") + 4
     (tmp_path / "models.config").write_text(text[start : text.index("```", start)])

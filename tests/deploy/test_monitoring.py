@@ -1,4 +1,4 @@
-"""Dashboard and alerts ask for what a server with the images' files really tells."""
+"""Dashboard and alerts query only metrics and labels that a server exports."""
 
 import contextlib
 import json
@@ -22,9 +22,9 @@ ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "deploy" / "docker"
 DASHBOARD = json.loads((ROOT / "deploy/grafana/dashboards/fovea.json").read_text())
 PROMETHEUS = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
-# The last stage, whose server is given the same files as the other one.
+# The last stage, whose server has the same files as the other one.
 STAGE = (ROOT / "Dockerfile").read_text().rpartition("\nFROM ")[2]
-# What Prometheus itself adds to every series.
+# Labels that Prometheus itself adds to every series.
 ADDED = {"job", "instance"}
 
 
@@ -89,50 +89,50 @@ def expressions():
             yield rule["alert"], rule["expr"]
 
 
-def asked(expression):
-    """(metric, labels that it is asked for) of each selector in an expression."""
+def selectors(expression):
+    """Yield the metric and the labels of each selector in an expression."""
     kind = type(expression).__name__
     if kind == "VectorSelector":
         yield expression.name, {one.name for one in expression.matchers.matchers}
     elif kind == "MatrixSelector":
-        yield from asked(expression.vector_selector)
+        yield from selectors(expression.vector_selector)
     elif kind == "AggregateExpr":
         by = set(expression.modifier.labels) if expression.modifier else set()
-        for metric, labels in asked(expression.expr):
+        for metric, labels in selectors(expression.expr):
             yield metric, labels | by
     elif kind == "BinaryExpr":
-        yield from asked(expression.lhs)
-        yield from asked(expression.rhs)
+        yield from selectors(expression.lhs)
+        yield from selectors(expression.rhs)
     elif kind == "Call":
         for argument in expression.args:
-            yield from asked(argument)
+            yield from selectors(argument)
     else:
         assert kind in ("NumberLiteral", "StringLiteral"), kind
 
 
 @pytest.mark.parametrize(("title", "expression"), list(expressions()))
-def test_what_is_asked_for_is_told(page, title, expression):
+def test_every_queried_metric_and_label_is_exported(page, title, expression):
     text = expression.replace("$__rate_interval", "5m").replace("$model", ".*")
-    selectors = list(asked(promql_parser.parse(text)))
-    assert selectors
-    for metric, labels in selectors:
+    found = list(selectors(promql_parser.parse(text)))
+    assert found
+    for metric, labels in found:
         if metric == "up":
             continue
         assert metric in page, metric
         assert labels <= page[metric] | ADDED, (metric, labels - page[metric])
 
 
-def test_an_alert_tells_labels_that_it_has():
+def test_alert_summaries_use_labels_that_their_expression_keeps():
     rules = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yml").read_text())
     for group in rules["groups"]:
         for rule in group["rules"]:
-            said = re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"])
+            used = re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"])
             if " by (" in rule["expr"]:
                 kept = re.findall(r"by \(([^)]*)\)", rule["expr"])
-                assert all(label in names for label in said for names in kept)
+                assert all(label in names for label in used for names in kept)
 
 
-def test_the_dashboard_is_found_and_finds_its_data():
+def test_dashboard_and_data_source_are_provisioned():
     provisioning = ROOT / "deploy" / "grafana" / "provisioning"
     (source,) = yaml.safe_load(
         (provisioning / "datasources" / "prometheus.yaml").read_text()
