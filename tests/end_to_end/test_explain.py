@@ -1,4 +1,4 @@
-"""`explain`: a served model says what in an image speaks for its answer."""
+"""`explain`: a served model returns the evidence in an image for its prediction."""
 
 import argparse
 import signal
@@ -78,7 +78,7 @@ def address(repository):
     command += [f"--model_config_file={config}"]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
     try:
-        # The server answers when every model has replayed its warm-up requests.
+        # The server responds when every model has replayed its warm-up requests.
         with Client(f"127.0.0.1:{port}", timeout=60, wait_for_ready=True) as client:
             client.metadata("digits")
         yield f"127.0.0.1:{port}"
@@ -93,7 +93,7 @@ def client(address):
         yield client
 
 
-def test_maps_are_part_of_the_contract(repository):
+def test_the_explain_signatures_follow_the_contract(repository):
     """Names, dtypes and shapes; ordinary operations; warm-up; the model card."""
     version = repository / "digits" / "1"
     saved = saved_model_pb2.SavedModel.FromString(
@@ -109,16 +109,16 @@ def test_maps_are_part_of_the_contract(repository):
         ("images", "uint8", [-1, 28, 28, 1]),
         ("image_bytes", "string", [-1]),
     )
-    answer = [
+    outputs = [
         ("class_id", "int64", [-1]),
         ("heatmap", "float32", [-1, 28, 28]),
         ("label", "string", [-1]),
         ("probabilities", "float32", [-1, 10]),
     ]
     assert found == {
-        "explain": ([images], answer),
-        "explain_class": ([("class_id", "int64", [-1]), images], answer),
-        "explain_encoded": ([files], answer),
+        "explain": ([images], outputs),
+        "explain_class": ([("class_id", "int64", [-1]), images], outputs),
+        "explain_encoded": ([files], outputs),
     }
     operations = {
         node.op
@@ -128,7 +128,7 @@ def test_maps_are_part_of_the_contract(repository):
     assert "Conv2DBackpropInput" in operations
     assert {"While", "StatelessWhile"} & operations
     assert not any("PyFunc" in name for name in operations)
-    asked = [
+    signatures = [
         prediction_log_pb2.PredictionLog.FromString(
             record.numpy()
         ).predict_log.request.model_spec.signature_name
@@ -136,7 +136,7 @@ def test_maps_are_part_of_the_contract(repository):
             str(version / "assets.extra" / "tf_serving_warmup_requests")
         )
     ]
-    assert {"explain", "explain_class", "explain_encoded"} < set(asked)
+    assert {"explain", "explain_class", "explain_encoded"} < set(signatures)
     card = (version / "assets.extra" / "model_card.md").read_text()
     assert "class: integrated gradients from a black image, 32 steps." in card
 
@@ -152,7 +152,7 @@ def _described(tensors):
     ]
 
 
-def test_what_cannot_explain_is_refused_before_anything_is_written(
+def test_an_unknown_method_is_rejected_before_anything_is_written(
     run_directory, tmp_path
 ):
     with pytest.raises(ValueError, match=r"auto, grad_cam, .* Received: saliency"):
@@ -188,11 +188,11 @@ def _images(model, digits):
 
 
 @pytest.mark.parametrize("name", ["digits", "speednet", "mlp"])
-def test_served_maps_are_those_computed_here(client, nets, digits, name):
+def test_served_maps_equal_those_computed_locally(client, nets, digits, name):
     images = _images(nets[name], digits)
-    answer = client.predict({"images": images}, model=name, signature="explain")
+    response = client.predict({"images": images}, model=name, signature="explain")
     expected = tf.nn.softmax(nets[name](images, training=False)).numpy()
-    outputs = answer.outputs
+    outputs = response.outputs
     assert outputs["heatmap"].dtype == np.float32
     assert outputs["heatmap"].max() == 1
     np.testing.assert_allclose(outputs["heatmap"], _heat(nets[name], images), atol=1e-5)
@@ -202,22 +202,24 @@ def test_served_maps_are_those_computed_here(client, nets, digits, name):
     assert outputs["label"].tolist() == plain["label"].tolist()
 
 
-def test_any_class_can_be_asked_about(client, nets, digits):
+def test_any_class_can_be_explained(client, nets, digits):
     images = digits.x_test[:4]
     class_id = np.array([7, 1, 0, 9])
-    asked = {"images": images, "class_id": class_id}
-    outputs = client.predict(asked, model="digits", signature="explain_class").outputs
+    inputs = {"images": images, "class_id": class_id}
+    outputs = client.predict(inputs, model="digits", signature="explain_class").outputs
     assert outputs["class_id"].tolist() == [7, 1, 0, 9]
     assert outputs["label"].tolist() == [b"7", b"1", b"0", b"9"]
     expected = _heat(nets["digits"], images, class_id)
     np.testing.assert_allclose(outputs["heatmap"], expected, atol=1e-5)
     for beyond in (10, -1):
-        asked["class_id"] = np.full(4, beyond)
+        inputs["class_id"] = np.full(4, beyond)
         with pytest.raises(InvalidRequest, match=str(beyond)):
-            client.predict(asked, model="digits", signature="explain_class")
+            client.predict(inputs, model="digits", signature="explain_class")
 
 
-def test_files_of_any_size_are_explained_as_their_pixels_are(client, digits, tmp_path):
+def test_files_of_any_size_and_their_pixels_have_the_same_maps(
+    client, digits, tmp_path
+):
     files = []
     for index in range(3):
         files.append(tmp_path / f"{index}.png")
@@ -234,14 +236,14 @@ def test_files_of_any_size_are_explained_as_their_pixels_are(client, digits, tmp
     assert found[3].model_version == 1
 
 
-def test_more_images_than_travel_at_once_come_back_in_order(client, nets, digits):
+def test_several_batches_of_images_keep_their_order(client, nets, digits):
     found = explain_images(client, digits.x_test[:37], model="digits")
     expected = _heat(nets["digits"], digits.x_test[:37])
     np.testing.assert_allclose([e.heatmap for e in found], expected, atol=1e-5)
     assert explain_images(client, [], model="digits") == []
 
 
-def test_large_files_travel_in_requests_of_their_own(client, tmp_path):
+def test_large_files_are_sent_in_separate_requests(client, tmp_path):
     """Noise of 600 kB each: five do not fit in one request of 2 MiB."""
     rng = np.random.default_rng(0)
     files = [tmp_path / f"{index}.png" for index in range(5)]
@@ -255,7 +257,9 @@ def test_large_files_travel_in_requests_of_their_own(client, tmp_path):
 
 
 @pytest.mark.parametrize("as_files", [False, True])
-def test_a_model_without_explanations_says_how_to_get_them(client, digits, as_files):
+def test_the_error_for_a_model_without_explanations_names_the_option(
+    client, digits, as_files
+):
     images = digits.x_test[:1]
     with pytest.raises(InvalidRequest) as caught:
         explain_images(client, list(images) if as_files else images, model="plain")
@@ -273,7 +277,7 @@ def _predict(address, *words):
     )
 
 
-def test_the_command_draws_every_answered_image_in_one_picture(
+def test_the_command_draws_every_predicted_image_in_one_picture(
     address, digits, tmp_path
 ):
     for index in range(3):
@@ -287,7 +291,7 @@ def test_the_command_draws_every_answered_image_in_one_picture(
     assert missing.stdout == ""
     out.parent.mkdir()
     done = _predict(address, *words)
-    assert done.returncode == 1  # of the four files one is no image
+    assert done.returncode == 1  # one of the four files is not an image
     assert done.stderr.count("\n") == 1 and "3.png" in done.stderr
     assert done.stdout.count("\n") == 3
     assert [path.name for path in out.parent.iterdir()] == ["why.png"]

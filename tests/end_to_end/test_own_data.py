@@ -1,4 +1,4 @@
-"""A folder of one's own pictures, from `fovea train` to what a server answers."""
+"""A folder of the user's own images, from `fovea train` to a server's predictions."""
 
 import contextlib
 import json
@@ -25,7 +25,7 @@ WORDS = {0: "naught", 1: "one", 7: "seven"}
 
 @pytest.fixture(scope="module")
 def pictures(sample, tmp_path_factory):
-    """Digits as files of several formats, larger than the model will take them."""
+    """Digits as files of several formats, larger than the model's input."""
     root = tmp_path_factory.mktemp("own") / "digits"
     suffixes = (".png", ".jpg", ".bmp", ".webp")
     for part, images, labels in (
@@ -73,7 +73,7 @@ def _serving(repository):
         process.communicate(timeout=90)
 
 
-def test_files_are_answered_with_their_folder_s_names(repository, pictures, capsys):
+def test_predicted_labels_are_the_folders_names(repository, pictures, capsys):
     labels = (repository / "1" / "assets" / "labels.txt").read_text().split()
     assert labels == ["naught", "one", "seven"]
     metrics = runs.read_metrics(pictures.parent / "run")
@@ -82,17 +82,17 @@ def test_files_are_answered_with_their_folder_s_names(repository, pictures, caps
     files = sorted((pictures / "test").glob("*/*"))
     with _serving(repository) as address:
         with Client(address) as client:
-            answers = client.predict(files, model="words")
+            predictions = client.predict(files, model="words")
         words = ("predict", *files[:3], "--server", address, "--model", "words")
         capsys.readouterr()
         assert cli.main([*map(str, words), "--json"]) == 0
-        told = json.loads(capsys.readouterr().out)
-    assert [row["label"] for row in told] == [a.label for a in answers[:3]]
+        rows = json.loads(capsys.readouterr().out)
+    assert [row["label"] for row in rows] == [each.label for each in predictions[:3]]
     right = [
-        answer.label == file.parent.name
-        for answer, file in zip(answers, files, strict=True)
+        prediction.label == file.parent.name
+        for prediction, file in zip(predictions, files, strict=True)
     ]
-    # Decoded by another process, from files: the same pixels, the same answers.
+    # Another process decodes the files: the same pixels, the same predictions.
     assert np.mean(right) == metrics["test"]["accuracy"] > 0.9
     wrong = {file for file, is_right in zip(files, right, strict=True) if not is_right}
     mistaken = {Path(mistake["file"]) for mistake in metrics["test"]["mistakes"]}

@@ -1,4 +1,4 @@
-"""From images to answers: the commands, a real server process and a real socket."""
+"""From images to predictions: the commands, a server process and a socket."""
 
 import json
 import os
@@ -48,7 +48,7 @@ def port():
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory, data_dir):
-    """exported/digits/1, made by the commands as a person types them."""
+    """exported/digits/1, made by the commands."""
     directory = tmp_path_factory.mktemp("end_to_end")
     run, model = directory / "run", directory / "exported" / "digits"
     settings = ("--augmentation", "none", "--batch-size", 32, "--epochs", 4)
@@ -100,14 +100,14 @@ def test_served_accuracy_is_the_accuracy_that_was_evaluated(
 ):
     metrics = runs.read_metrics(repository.parents[1] / "run")
     with Client(address) as client:
-        answers = client.predict(digits.x_test, model="digits")
-    served = np.mean([a.class_id for a in answers] == digits.y_test)
+        predictions = client.predict(digits.x_test, model="digits")
+    served = np.mean([each.class_id for each in predictions] == digits.y_test)
     assert served == pytest.approx(metrics["test"]["accuracy"], abs=1e-6)
     assert served > 0.8
-    assert {answer.model_version for answer in answers} == {1}
+    assert {prediction.model_version for prediction in predictions} == {1}
 
 
-def test_files_are_answered_as_their_pixels_are(address, digits, tmp_path):
+def test_files_and_their_pixels_have_the_same_predictions(address, digits, tmp_path):
     paths = []
     for index in range(12):
         path = tmp_path / f"{index}.png"
@@ -121,7 +121,7 @@ def test_files_are_answered_as_their_pixels_are(address, digits, tmp_path):
         assert pixel.probability == pytest.approx(file.probability, abs=1e-5)
 
 
-def test_the_command_line_answers_files_of_any_size_and_mode(address, digits, tmp_path):
+def test_the_command_predicts_files_of_any_size_and_mode(address, digits, tmp_path):
     digit = Image.fromarray(digits.x_test[0, ..., 0])
     digit.resize((200, 140)).convert("RGB").save(tmp_path / "large.jpg")
     digit.convert("RGBA").save(tmp_path / "alpha.png")
@@ -133,12 +133,12 @@ def test_the_command_line_answers_files_of_any_size_and_mode(address, digits, tm
     files = sorted(tmp_path.iterdir())
     done = fovea("predict", *files, "--server", address, "--model", "digits", "--json")
     assert done.returncode == 1
-    told = {Path(row["file"]).name: row for row in json.loads(done.stdout)}
+    rows = {Path(row["file"]).name: row for row in json.loads(done.stdout)}
     expected = str(digits.y_test[0])
     for name in ("large.jpg", "alpha.png", "palette.gif"):
-        assert told[name]["label"] == expected, told[name]
+        assert rows[name]["label"] == expected, rows[name]
     for name in ("notes.txt", "empty.png", "cut.png"):
-        assert "error" in told[name]
+        assert "error" in rows[name]
         assert done.stderr.count(name) == 1
     assert "Traceback" not in done.stderr
 
@@ -148,17 +148,17 @@ def test_a_new_version_is_served_without_a_restart(address, repository, digits):
     deadline = time.monotonic() + 60
     with Client(address) as client:
         while time.monotonic() < deadline:
-            (answer,) = client.predict(digits.x_test[:1], model="digits")
-            if answer.model_version == 2:
+            (prediction,) = client.predict(digits.x_test[:1], model="digits")
+            if prediction.model_version == 2:
                 break
             time.sleep(0.2)
-        assert answer.model_version == 2
+        assert prediction.model_version == 2
         with pytest.raises(ModelNotFound):
             client.predict(digits.x_test[:1], model="digits", version=7)
     shutil.rmtree(repository / "2")
 
 
-def test_a_second_server_on_the_same_port_is_refused(server, repository, port):
+def test_a_second_server_on_the_same_port_fails(server, repository, port):
     done = fovea(
         *("serve", "--model_name", "digits", "--port", port),
         *("--model_base_path", repository),
@@ -168,7 +168,7 @@ def test_a_second_server_on_the_same_port_is_refused(server, repository, port):
     assert "Traceback" not in done.stderr
 
 
-def test_no_server_is_told_within_seconds(tmp_path, digits):
+def test_a_missing_server_is_reported_in_one_sentence(tmp_path, digits):
     Image.fromarray(digits.x_test[0, ..., 0]).save(tmp_path / "0.png")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -181,7 +181,7 @@ def test_no_server_is_told_within_seconds(tmp_path, digits):
 def test_every_architecture_of_the_first_path_is_served_as_it_is_evaluated(
     digits, tmp_path
 ):
-    """Softmax regression too: export, then ask in-process the saved functions."""
+    """Softmax regression too: export, then call the saved functions in-process."""
     import tensorflow as tf
 
     from fovea.training.loop.train import train
@@ -190,10 +190,10 @@ def test_every_architecture_of_the_first_path_is_served_as_it_is_evaluated(
     recipe = Recipe(epochs=2, batch_size=32)
     train("softmax_regression", digits, tmp_path / "run", recipe)
     version = export(tmp_path / "run", tmp_path / "digits")
-    answer = tf.saved_model.load(str(version)).signatures["serving_default"](
+    prediction = tf.saved_model.load(str(version)).signatures["serving_default"](
         images=tf.constant(digits.x_test)
     )
-    accuracy = np.mean(answer["class_id"].numpy() == digits.y_test)
+    accuracy = np.mean(prediction["class_id"].numpy() == digits.y_test)
     model = load_model(tmp_path / "run")
     inside = evaluate(model, digits.x_test, digits.y_test)
     assert accuracy == pytest.approx(inside["accuracy"], abs=1e-6)

@@ -1,7 +1,7 @@
-"""Every architecture is exported, served and asked.
+"""Every architecture is exported, served and called.
 
 One server serves one model name; each architecture becomes the next version of it,
-so that the server also swaps between networks of every kind and both image sizes.
+so that the server also swaps between all types of network and both image sizes.
 """
 
 import signal
@@ -78,7 +78,7 @@ def _wait_for(client, version):
 
 
 @pytest.mark.parametrize(("name", "size"), list(_cases()))
-def test_served_answers_are_the_model_s(client, repository, name, size):
+def test_served_predictions_are_the_model_s(client, repository, name, size):
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     images = rng.integers(0, 256, (4, *SIZES[size]), np.uint8)
     model = models.build(name, SIZES[size], 10)
@@ -87,7 +87,7 @@ def test_served_answers_are_the_model_s(client, repository, name, size):
     _wait_for(client, version)
     try:
         result = client.predict({"images": images}, model="zoo")
-    except ClientError as error:  # with pytest's own words: which one
+    except ClientError as error:  # names the case in pytest's output
         pytest.fail(f"{name} at {size}: {error}")
     assert result.model_version == version
     np.testing.assert_allclose(
