@@ -1,4 +1,4 @@
-"""SavedModels written for these tests, and the real server started on them."""
+"""SavedModels written for these tests, and server processes started on them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ from tests import shared
 
 for name, value in ENVIRONMENT.items():
     os.environ.setdefault(name, value)
-os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # no Keras here: starts sooner
+os.environ.setdefault(
+    "TF_USE_LEGACY_KERAS", "1"
+)  # no Keras is used here: starts sooner
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of TensorFlow's imports
@@ -39,7 +41,7 @@ with warnings.catch_warnings():
         prediction_service_pb2_grpc,
     )
 
-START_SECONDS = 120.0  # of patience: the machine may be busy
+START_SECONDS = 120.0  # time limit of each wait: the machine may be busy
 
 
 class Toy(tf.Module):
@@ -221,7 +223,7 @@ def is_open(port: int) -> bool:
 
 
 def until(condition: Callable[[], Any], log: object = "") -> None:
-    """Wait until a condition holds; how long that takes is not under test."""
+    """Wait until a condition holds; the time that it takes is not tested."""
     end = time.monotonic() + START_SECONDS
     while not condition():
         if time.monotonic() > end:
@@ -231,7 +233,7 @@ def until(condition: Callable[[], Any], log: object = "") -> None:
 
 
 def copy_version(source: Path, target: Path) -> None:
-    """Publish as fovea does: write under another name, rename."""
+    """Publish as fovea does: write under a hidden name, then rename."""
     hidden = target.with_name(f".{target.name}.tmp")
     shutil.copytree(source, hidden)
     hidden.rename(target)

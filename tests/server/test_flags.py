@@ -74,19 +74,19 @@ def test_flags_of_tensorflow_serving_without_effect_are_named_once():
 
 def test_every_flag_of_tensorflow_serving_is_known_with_its_default():
     flags = Flags()
-    known = {name: getattr(flags, name) for name in ORIGINAL if hasattr(flags, name)}
-    assert known == {name: ORIGINAL[name] for name in known}
-    line = parse([f"--{name}={ORIGINAL[name]}" for name in ORIGINAL])
+    known = {name: getattr(flags, name) for name in DEFAULTS if hasattr(flags, name)}
+    assert known == {name: DEFAULTS[name] for name in known}
+    line = parse([f"--{name}={DEFAULTS[name]}" for name in DEFAULTS])
     assert line.unknown == ()
     assert line.flags == flags
 
 
 # Names and defaults of tensorflow_model_server 2.20.
-ORIGINAL = {
+DEFAULTS = {
     "port": 8500,
     "grpc_socket_path": "",
     "rest_api_port": 0,
-    "rest_api_num_threads": 0,  # where it says 4 times the CPUs
+    "rest_api_num_threads": 0,  # its help says 4 times the CPUs
     "grpc_max_threads": 0,  # likewise
     "rest_api_timeout_in_ms": 30000,
     "rest_api_enable_cors_support": False,

@@ -1,4 +1,4 @@
-"""A signal is noticed in whichever thread the system delivers it."""
+"""A signal is handled in any thread to which the system delivers it."""
 
 import signal
 import subprocess
@@ -26,7 +26,7 @@ with Signals() as signals:
 @pytest.mark.skipif(sys.platform == "win32", reason="no signal masks")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_delivered_to_another_thread(number):
-    """It would never end if only a signal in the main thread woke the main thread."""
+    """It would never end if only signals in the main thread woke the main thread."""
     command = [sys.executable, "-c", CODE]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout.readline() == "waiting\n"

@@ -1,4 +1,4 @@
-"""Starting the real program: its output and its exit code."""
+"""Starting the server: its output and its exit code."""
 
 import signal
 import socket
@@ -16,7 +16,7 @@ def run(kit, *flags):
 
 
 def last_line(text):
-    """Without the time that it begins with."""
+    """Return the last line of output without its time stamp."""
     line = text.strip().splitlines()[-1]
     return line.split(" ", 2)[2]
 
@@ -32,7 +32,7 @@ def test_nothing_to_serve(kit):
     assert done.stdout == ""
 
 
-def test_a_flag_that_cannot_be_read(kit):
+def test_a_flag_with_an_invalid_value(kit):
     done = run(kit, "--port=abc")
     assert done.returncode == 255
     assert done.stderr == "Couldn't interpret value abc for flag port.\n"
@@ -148,7 +148,7 @@ def test_a_signal_while_starting_ends_at_once(kit, tmp_path):
     assert b"Traceback" not in rest
 
 
-def test_without_tensorflow_the_error_says_what_to_install(kit, tmp_path):
+def test_without_tensorflow_the_error_names_the_package_to_install(kit, tmp_path):
     code = (
         "import sys; sys.modules['tensorflow'] = None\n"
         "from fovea.serving.server.main import run\n"

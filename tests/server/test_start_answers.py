@@ -56,7 +56,7 @@ def fill(text, places):
 
 
 def plain(line):
-    """Without the time, and without the column that only C++ counts from the end."""
+    """Return a line without its time stamp and without the parser's column."""
     line = re.sub(r"^\d{4}-\d\d-\d\d \S+ [IWE] ", "", line)
     return re.sub(r"(text-format \S+: \d+):\d+", r"\1", line)
 

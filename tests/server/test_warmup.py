@@ -22,9 +22,9 @@ def runner(toys):
 
 
 @pytest.fixture(scope="module")
-def judge(kit, tmp_path_factory):
-    """A model that takes tf.Examples: all of them are "up" with a score of 0.5."""
-    tf, path = kit.tf, tmp_path_factory.mktemp("judge") / "1"
+def example_runner(kit, tmp_path_factory):
+    """A model that takes tf.Examples: every class is "up", every score 0.5."""
+    tf, path = kit.tf, tmp_path_factory.mktemp("examples") / "1"
     module = tf.Module()
     examples = [tf.TensorSpec([None], tf.string, name="inputs")]
 
@@ -77,7 +77,7 @@ def failure(runner, version):
     return str(error.value)
 
 
-def test_no_file_is_fine(runner, version):
+def test_a_missing_file_is_not_an_error(runner, version):
     assert warm_up(runner, version, 1) == 0
 
 
@@ -87,7 +87,7 @@ def test_predict_logs_are_replayed_whatever_model_they_name(kit, runner, version
     assert warm_up(runner, version, 1) == 2
 
 
-def test_each_may_be_replayed_several_times(kit, runner, version, monkeypatch):
+def test_each_record_may_be_replayed_several_times(kit, runner, version, monkeypatch):
     ran = []
     run = runner.run
     monkeypatch.setattr(runner, "run", lambda *a: ran.append(a) or run(*a))
@@ -112,9 +112,9 @@ def test_at_most_1000_records(kit, runner, version):
     )
 
 
-def test_logs_of_examples_are_replayed(kit, judge, version):
+def test_logs_of_examples_are_replayed(kit, example_runner, version):
     kit.write_warmup(version, *map(log_of, (CLASSIFY, REGRESS, MULTI)))
-    assert warm_up(judge, version, 1) == 3
+    assert warm_up(example_runner, version, 1) == 3
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_logs_of_examples_are_replayed(kit, judge, version):
         (MULTI, "Requested signature not found in model graph: regress"),
     ],
 )
-def test_and_fail_the_load_when_they_fail(kit, runner, version, log, text):
+def test_logs_of_examples_that_fail_fail_the_load(kit, runner, version, log, text):
     kit.write_warmup(version, log_of(log))
     assert failure(runner, version).startswith(f"INVALID_ARGUMENT: {text}")
 
@@ -140,12 +140,12 @@ def test_logs_that_are_not_for_warm_up(kit, runner, version, kind, number):
     )
 
 
-def test_an_empty_record_asks_for_nothing(kit, runner, version):
+def test_an_empty_record_runs_nothing(kit, runner, version):
     kit.write_warmup(version, log_of({}))
     assert warm_up(runner, version, 1) == 1
 
 
-def test_files_that_are_none(kit, runner, version):
+def test_files_that_are_not_warmup_records(kit, runner, version):
     kit.write_warmup(version)
     (version / WARMUP_FILE).write_bytes(b"neither length nor checksum")
     text = failure(runner, version)

@@ -14,11 +14,11 @@ from fovea.serving.server.batching.parameters import PoolOptions, QueueOptions
 from fovea.serving.server.batching.scheduler import Scheduler
 from fovea.serving.server.errors import invalid_argument
 
-SECONDS = 30  # of patience
+SECONDS = 30  # time limit of each wait
 
 
 class Graph:
-    """Doubles `x`, refuses negative numbers, and can be paused."""
+    """Doubles `x`, rejects negative numbers, and can be paused."""
 
     def __init__(self):
         self.runs = []
@@ -49,8 +49,8 @@ class Graph:
         return [len(next(iter(feeds.values()))) for feeds in self.runs]
 
 
-class Room:
-    """Batchers with threads that end with the test."""
+class Batchers:
+    """Creates batchers whose threads end with the test."""
 
     def __init__(self):
         self.schedulers = []
@@ -77,17 +77,17 @@ def graph():
 
 
 @pytest.fixture
-def room(graph):
-    room = Room()
-    yield room
+def batchers(graph):
+    batchers = Batchers()
+    yield batchers
     graph.goes_on.set()
-    for scheduler in room.schedulers:
+    for scheduler in batchers.schedulers:
         scheduler.close()
 
 
 @pytest.fixture
 def busy(graph):
-    """Keeps the only thread of a batcher busy, until the end of a `with`."""
+    """busy(batcher) is a context in which the batcher's only thread is occupied."""
 
     class Busy:
         def __init__(self, batcher):
@@ -127,10 +127,10 @@ class Served:
     def rest(self, method, path, body=None):
         connection = http.client.HTTPConnection("127.0.0.1", self._rest_port, SECONDS)
         connection.request(method, path, body)
-        reply = connection.getresponse()
-        text = reply.read().decode()
+        response = connection.getresponse()
+        text = response.read().decode()
         connection.close()
-        return reply.status, text
+        return response.status, text
 
     def begin(self, call, *arguments, **keywords):
         return self._threads.submit(call, *arguments, **keywords)
@@ -141,12 +141,12 @@ class Served:
         return text.splitlines()
 
     def metrics(self):
-        """The values of the page, by name and labels as they are written there."""
+        """Return the values of the page, keyed by name and labels as printed."""
         lines = [line.rsplit(" ", 1) for line in self.page() if line[0] != "#"]
         return {name: float(value) for name, value in lines}
 
     def counted(self, since, name):
-        """How much a value has grown."""
+        """Return the increase of a value."""
         return self.metrics().get(name, 0) - since.get(name, 0)
 
 

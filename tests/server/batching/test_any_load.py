@@ -1,4 +1,4 @@
-"""For any load and any parameters, each task gets the result of a run of its own."""
+"""For any load and parameters, each task gets the result of a separate run."""
 
 import numpy as np
 from hypothesis import given, settings

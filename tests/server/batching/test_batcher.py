@@ -1,4 +1,4 @@
-"""What is batched, what runs by itself, and the result or error of each task."""
+"""Which tasks are batched, which run separately, and their results and errors."""
 
 import concurrent.futures
 import gc
@@ -33,16 +33,16 @@ def error(future):
     return str(caught)
 
 
-def test_tasks_that_wait_for_a_thread_are_batched(graph, room, busy):
-    batcher = room.batcher(graph)
+def test_tasks_that_wait_for_a_thread_are_batched(graph, batchers, busy):
+    batcher = batchers.batcher(graph)
     with busy(batcher):
         pending = [submit(batcher, 1), submit(batcher, 2, 3), submit(batcher, 4)]
     assert [result(future) for future in pending] == [[2], [4, 6], [8]]
     assert graph.rows() == [4]
 
 
-def test_run_waits_for_its_share(graph, room):
-    batcher = room.batcher(graph, max_batch_size=4, batch_timeout=3600)
+def test_run_returns_the_caller_s_part_of_a_batch(graph, batchers):
+    batcher = batchers.batcher(graph, max_batch_size=4, batch_timeout=3600)
     with concurrent.futures.ThreadPoolExecutor(4) as callers:
         got = callers.map(
             lambda x: batcher.run({"x": floats(x)}, ["double"], None)[0].tolist(),
@@ -53,8 +53,8 @@ def test_run_waits_for_its_share(graph, room):
     assert graph.rows() == [4]
 
 
-def test_outputs_have_the_order_of_the_fetches(graph, room, busy):
-    batcher = room.batcher(graph)
+def test_outputs_are_in_the_order_of_the_fetches(graph, batchers, busy):
+    batcher = batchers.batcher(graph)
     with busy(batcher):
         one = submit(batcher, 1, fetches=["half", "double"])
         other = submit(batcher, 2, fetches=["double", "half"])
@@ -63,8 +63,8 @@ def test_outputs_have_the_order_of_the_fetches(graph, room, busy):
     assert graph.rows() == [2]
 
 
-def test_other_tensors_are_other_batches(graph, room, busy):
-    batcher = room.batcher(graph)
+def test_tasks_with_different_tensors_are_not_batched(graph, batchers, busy):
+    batcher = batchers.batcher(graph)
     with busy(batcher):
         pending = [
             submit(batcher, 1),
@@ -76,8 +76,8 @@ def test_other_tensors_are_other_batches(graph, room, busy):
     assert sorted(graph.rows()) == [1, 1, 2]
 
 
-def test_a_batch_waits_until_it_is_full(graph, room):
-    batcher = room.batcher(graph, max_batch_size=2, batch_timeout=3600)
+def test_a_batch_waits_until_it_is_full(graph, batchers):
+    batcher = batchers.batcher(graph, max_batch_size=2, batch_timeout=3600)
     first = submit(batcher, 1)
     other = [submit(batcher, 2, fetches=["half"]), submit(batcher, 3, fetches=["half"])]
     assert [result(future) for future in other] == [[1], [1.5]]
@@ -87,15 +87,15 @@ def test_a_batch_waits_until_it_is_full(graph, room):
     assert graph.rows() == [2, 2]
 
 
-def test_a_batch_waits_for_the_timeout_of_its_first_task(graph, room):
-    batcher = room.batcher(graph, batch_timeout=0.1)
+def test_a_batch_waits_for_the_timeout_of_its_first_task(graph, batchers):
+    batcher = batchers.batcher(graph, batch_timeout=0.1)
     started = time.monotonic()
     assert result(submit(batcher, 1)) == [2]
     assert time.monotonic() - started >= 0.1
 
 
-def test_a_task_that_does_not_fit_begins_the_next_batch(graph, room):
-    batcher = room.batcher(graph, max_batch_size=3, batch_timeout=3600)
+def test_a_task_that_does_not_fit_starts_the_next_batch(graph, batchers):
+    batcher = batchers.batcher(graph, max_batch_size=3, batch_timeout=3600)
     pending = [submit(batcher, 1, 2), submit(batcher, 3, 4)]
     assert result(pending[0]) == [2, 4]
     assert not pending[1].done()
@@ -104,8 +104,8 @@ def test_a_task_that_does_not_fit_begins_the_next_batch(graph, room):
     assert graph.rows() == [2, 3]
 
 
-def test_as_many_batches_run_at_once_as_there_are_threads(graph, room):
-    batcher = room.batcher(graph, room.scheduler(threads=2), max_batch_size=1)
+def test_one_batch_per_thread_runs_at_a_time(graph, batchers):
+    batcher = batchers.batcher(graph, batchers.scheduler(threads=2), max_batch_size=1)
     graph.goes_on.clear()
     pending = [submit(batcher, n) for n in range(3)]
     assert graph.entered.acquire(timeout=SECONDS)
@@ -115,7 +115,7 @@ def test_as_many_batches_run_at_once_as_there_are_threads(graph, room):
     assert [result(future) for future in pending] == [[0], [2], [4]]
 
 
-def test_callers_run_what_need_not_wait_in_at_most_that_many_threads(graph, room):
+def test_callers_run_tasks_themselves_up_to_the_number_of_threads(graph, batchers):
     threads = set()
 
     def run(number):
@@ -126,7 +126,7 @@ def test_callers_run_what_need_not_wait_in_at_most_that_many_threads(graph, room
         threads.add(threading.get_ident())
         return graph(feeds, fetches, timeout)
 
-    batcher = room.batcher(call, room.scheduler(threads=2))
+    batcher = batchers.batcher(call, batchers.scheduler(threads=2))
     assert run(1) == [2]
     assert threads == {threading.get_ident()}
     graph.runs.clear()
@@ -145,10 +145,10 @@ def test_callers_run_what_need_not_wait_in_at_most_that_many_threads(graph, room
     assert sum(graph.rows()) == 6
 
 
-def test_models_take_turns(graph, room, busy):
-    scheduler = room.scheduler()
-    first = room.batcher(graph, scheduler, max_batch_size=1)
-    second = room.batcher(graph, scheduler, max_batch_size=1)
+def test_models_are_scheduled_round_robin(graph, batchers, busy):
+    scheduler = batchers.scheduler()
+    first = batchers.batcher(graph, scheduler, max_batch_size=1)
+    second = batchers.batcher(graph, scheduler, max_batch_size=1)
     with busy(first):
         pending = [
             submit(first, 1),
@@ -161,8 +161,8 @@ def test_models_take_turns(graph, room, busy):
     assert order == [[1], [4], [2], [3]]
 
 
-def test_a_full_queue_fails_at_once(graph, room, busy):
-    batcher = room.batcher(graph, max_batch_size=2, max_enqueued_batches=2)
+def test_a_full_queue_fails_at_once(graph, batchers, busy):
+    batcher = batchers.batcher(graph, max_batch_size=2, max_enqueued_batches=2)
     with busy(batcher):
         pending = [submit(batcher, n) for n in range(4)]
         assert error(submit(batcher, 5)) == (
@@ -193,9 +193,9 @@ def test_a_full_queue_fails_at_once(graph, room, busy):
         ),
     ],
 )
-def test_what_cannot_be_batched(graph, room, feeds, message):
+def test_tasks_that_cannot_be_batched(graph, batchers, feeds, message):
     feeds = {name: np.asarray(array) for name, array in feeds.items()}
-    batcher = room.batcher(graph)
+    batcher = batchers.batcher(graph)
     assert error(batcher.submit(feeds, ["double"], None)) == (
         f"INVALID_ARGUMENT: {message}"
     )
@@ -216,29 +216,29 @@ def test_what_cannot_be_batched(graph, room, feeds, message):
         ),
     ],
 )
-def test_outputs_that_cannot_be_split(graph, room, output, message):
-    batcher = room.batcher(graph)
+def test_outputs_that_cannot_be_split(graph, batchers, output, message):
+    batcher = batchers.batcher(graph)
     assert (
         error(submit(batcher, 1, fetches=[output])) == f"FAILED_PRECONDITION: {message}"
     )
 
 
-def test_a_batch_is_padded_with_its_last_task(graph, room, busy):
-    batcher = room.batcher(graph, max_batch_size=8, allowed_batch_sizes=(4, 8))
+def test_a_batch_is_padded_with_its_last_task(graph, batchers, busy):
+    batcher = batchers.batcher(graph, max_batch_size=8, allowed_batch_sizes=(4, 8))
     with busy(batcher):
         pending = [submit(batcher, 1, 2), submit(batcher, 3, 4, 5)]
     assert [result(future) for future in pending] == [[2, 4], [6, 8, 10]]
     assert graph.runs[0]["x"].tolist() == [1, 2, 3, 4, 5, 3, 3, 3]
 
 
-def test_a_batch_of_an_allowed_size_is_not(graph, room):
-    batcher = room.batcher(graph, max_batch_size=8, allowed_batch_sizes=(4, 8))
+def test_a_batch_of_an_allowed_size_is_not_padded(graph, batchers):
+    batcher = batchers.batcher(graph, max_batch_size=8, allowed_batch_sizes=(4, 8))
     assert result(submit(batcher, 1, 2, 3, 4)) == [2, 4, 6, 8]
     assert graph.rows() == [4]
 
 
-def test_a_large_task_is_spread_over_batches(graph, room, busy):
-    batcher = room.batcher(
+def test_a_large_task_is_split_into_batches(graph, batchers, busy):
+    batcher = batchers.batcher(
         graph, max_batch_size=8, max_execution_batch_size=3, split=True
     )
     with busy(batcher):
@@ -253,15 +253,15 @@ def test_a_large_task_is_spread_over_batches(graph, room, busy):
     assert graph.rows() == [3, 3, 3, 1]
 
 
-def test_a_large_task_fails_whole(graph, room):
-    batcher = room.batcher(
+def test_a_large_task_fails_as_a_whole(graph, batchers):
+    batcher = batchers.batcher(
         graph, max_batch_size=8, max_execution_batch_size=2, split=True
     )
     assert error(submit(batcher, 1, 2, 3, -1, 5)) == "INVALID_ARGUMENT: x is negative"
 
 
-def test_a_large_task_exceeds_the_capacity(graph, room, busy):
-    batcher = room.batcher(
+def test_a_large_task_exceeds_the_capacity(graph, batchers, busy):
+    batcher = batchers.batcher(
         graph,
         max_batch_size=8,
         max_execution_batch_size=2,
@@ -279,10 +279,10 @@ def test_a_large_task_exceeds_the_capacity(graph, room, busy):
     assert result(pending) == [2]
 
 
-def test_other_shapes_run_separately(graph, room, busy):
-    batcher = room.batcher(graph, shape=(-1, -1))
+def test_tasks_of_different_shapes_run_separately(graph, batchers, busy):
+    batcher = batchers.batcher(graph, shape=(-1, -1))
     narrow, wide = np.ones((1, 2), np.float32), np.ones((1, 3), np.float32)
-    with busy(room.batcher(graph, room.schedulers[0])):
+    with busy(batchers.batcher(graph, batchers.schedulers[0])):
         pending = [
             batcher.submit({"x": x}, ["double"], None) for x in (narrow, wide, narrow)
         ]
@@ -290,9 +290,9 @@ def test_other_shapes_run_separately(graph, room, busy):
     assert sorted(feeds["x"].shape for feeds in graph.runs) == [(1, 3), (2, 2)]
 
 
-def test_other_shapes_are_batched_when_they_may_be_padded(graph, room, busy):
-    batcher = room.batcher(graph, shape=(-1, -1), pad_variable_length_inputs=True)
-    with busy(room.batcher(graph, room.schedulers[0])):
+def test_tasks_of_different_shapes_are_batched_if_padding_is_on(graph, batchers, busy):
+    batcher = batchers.batcher(graph, shape=(-1, -1), pad_variable_length_inputs=True)
+    with busy(batchers.batcher(graph, batchers.schedulers[0])):
         pending = [
             batcher.submit({"x": np.array(x, np.float32)}, ["double"], None)
             for x in ([[1, 2]], [[3, 4, 5], [6, 7, 8]])
@@ -304,8 +304,8 @@ def test_other_shapes_are_batched_when_they_may_be_padded(graph, room, busy):
     assert graph.rows() == [3]
 
 
-def test_too_many_dimensions_to_be_padded(graph, room):
-    batcher = room.batcher(graph, shape=None, pad_variable_length_inputs=True)
+def test_too_many_dimensions_to_be_padded(graph, batchers):
+    batcher = batchers.batcher(graph, shape=None, pad_variable_length_inputs=True)
     x = np.ones([1] * 7, np.float32)
     assert error(batcher.submit({"x": x}, ["double"], None)) == (
         "INVALID_ARGUMENT: Only tensors with rank from 1 to 6 can be padded."
@@ -315,8 +315,10 @@ def test_too_many_dimensions_to_be_padded(graph, room):
 @pytest.mark.parametrize(
     "odd", [np.array([1], np.int64), np.ones((1, 2), np.float32), floats()]
 )
-def test_what_does_not_fit_the_graph_joins_no_batch(graph, room, busy, odd):
-    batcher = room.batcher(graph)
+def test_a_task_that_contradicts_the_signature_is_not_batched(
+    graph, batchers, busy, odd
+):
+    batcher = batchers.batcher(graph)
     with busy(batcher):
         pending = [submit(batcher, 1), submit(batcher, 2)]
         alone = batcher.submit({"x": odd}, ["double"], None)
@@ -335,8 +337,10 @@ def test_what_does_not_fit_the_graph_joins_no_batch(graph, room, busy, odd):
 
 
 @pytest.mark.parametrize("bad", [{0}, {9}, {3, 4}, set(range(10))])
-def test_one_task_cannot_fail_its_neighbours(graph, room, busy, bad):
-    batcher = room.batcher(graph, max_batch_size=10)
+def test_an_invalid_task_does_not_fail_the_others_of_its_batch(
+    graph, batchers, busy, bad
+):
+    batcher = batchers.batcher(graph, max_batch_size=10)
     with busy(batcher):
         pending = [submit(batcher, -1.0 if n in bad else n) for n in range(10)]
     for number, future in enumerate(pending):
@@ -346,8 +350,8 @@ def test_one_task_cannot_fail_its_neighbours(graph, room, busy, bad):
             assert result(future) == [2 * number]
 
 
-def test_a_late_task_is_never_run(graph, room, busy):
-    batcher = room.batcher(graph)
+def test_an_expired_task_is_never_run(graph, batchers, busy):
+    batcher = batchers.batcher(graph)
     with busy(batcher):
         late = submit(batcher, 1, timeout=0.02)
         pending = submit(batcher, 2, timeout=600)
@@ -365,8 +369,8 @@ def test_a_late_task_is_never_run(graph, room, busy):
     assert [feeds["x"].tolist() for feeds in graph.runs] == [[2]]
 
 
-def test_a_batch_in_which_all_are_late_is_not_run(graph, room, busy):
-    batcher = room.batcher(graph)
+def test_a_batch_of_expired_tasks_is_not_run(graph, batchers, busy):
+    batcher = batchers.batcher(graph)
     with busy(batcher):
         late = [submit(batcher, n, timeout=0.01) for n in range(3)]
         time.sleep(0.02)
@@ -376,8 +380,10 @@ def test_a_batch_in_which_all_are_late_is_not_run(graph, room, busy):
 
 
 @pytest.mark.parametrize("timeout", [0.01, None])
-def test_the_next_tasks_replace_expired_and_cancelled_ones(graph, room, busy, timeout):
-    batcher = room.batcher(graph, max_batch_size=4)
+def test_the_next_tasks_replace_expired_and_cancelled_ones(
+    graph, batchers, busy, timeout
+):
+    batcher = batchers.batcher(graph, max_batch_size=4)
     with busy(batcher):
         gone = [submit(batcher, 1, timeout=timeout) for _ in range(3)]
         pending = [submit(batcher, *range(n)) for n in (1, 2, 2, 1, 3)]
@@ -391,8 +397,8 @@ def test_the_next_tasks_replace_expired_and_cancelled_ones(graph, room, busy, ti
     batcher.close()
 
 
-def test_what_is_cancelled_in_time_is_not_run(graph, room, busy):
-    batcher = room.batcher(graph)
+def test_a_task_cancelled_in_the_queue_is_not_run(graph, batchers, busy):
+    batcher = batchers.batcher(graph)
     with busy(batcher):
         gone, pending = submit(batcher, 1), submit(batcher, 2)
         assert gone.cancel()
@@ -400,8 +406,8 @@ def test_what_is_cancelled_in_time_is_not_run(graph, room, busy):
     assert [feeds["x"].tolist() for feeds in graph.runs] == [[2]]
 
 
-def test_a_batch_may_take_as_long_as_its_most_patient_task(graph, room, busy):
-    batcher = room.batcher(graph)
+def test_a_task_without_a_timeout_removes_that_of_its_batch(graph, batchers, busy):
+    batcher = batchers.batcher(graph)
     with busy(batcher):
         pending = [submit(batcher, 1, timeout=600), submit(batcher, 2, timeout=6000)]
     assert [result(future) for future in pending] == [[2], [4]]
@@ -411,16 +417,16 @@ def test_a_batch_may_take_as_long_as_its_most_patient_task(graph, room, busy):
     assert graph.timeouts[-1] is None
 
 
-def test_the_latest_deadline_is_that_of_the_run(graph, room, busy):
-    batcher = room.batcher(graph)
+def test_the_latest_deadline_applies_to_the_run(graph, batchers, busy):
+    batcher = batchers.batcher(graph)
     with busy(batcher):
         pending = [submit(batcher, 1, timeout=600), submit(batcher, 2, timeout=6000)]
     assert [result(future) for future in pending] == [[2], [4]]
     assert 600 < graph.timeouts[0] <= 6000
 
 
-def test_closing_waits_for_what_is_queued_and_running(graph, room):
-    batcher = room.batcher(graph, batch_timeout=3600)
+def test_closing_waits_for_queued_and_running_tasks(graph, batchers):
+    batcher = batchers.batcher(graph, batch_timeout=3600)
     graph.goes_on.clear()
     pending = [submit(batcher, 1), submit(batcher, 2, fetches=["half"])]
     closing = threading.Thread(target=batcher.close)
@@ -436,8 +442,8 @@ def test_closing_waits_for_what_is_queued_and_running(graph, room):
     assert late.code is grpc.StatusCode.UNAVAILABLE
 
 
-def test_nothing_is_kept_of_a_batch_that_is_done(graph, room):
-    batcher = room.batcher(graph, max_batch_size=1)
+def test_a_finished_batch_is_garbage_collected(graph, batchers):
+    batcher = batchers.batcher(graph, max_batch_size=1)
     x = floats(1)
     seen = weakref.ref(x)
     assert result(batcher.submit({"x": x}, ["double"], None)) == [2]
@@ -448,8 +454,8 @@ def test_nothing_is_kept_of_a_batch_that_is_done(graph, room):
     assert seen() is None
 
 
-def test_nothing_is_kept_of_what_has_failed(graph, room, busy):
-    batcher = room.batcher(graph)
+def test_a_failed_batch_is_garbage_collected(graph, batchers, busy):
+    batcher = batchers.batcher(graph)
     x = floats(-1)
     seen = weakref.ref(x)
     gc.collect()

@@ -19,7 +19,7 @@ def served(serve, kit, toys, tmp_path_factory):
     shutil.copytree(toys[1], root / "toy" / "1")
     log = kit.predict_log(kit.predict_request("toy", x=[1.0, 2.0, 3.0, 4.0]))
     kit.write_warmup(root / "toy" / "1", log)
-    # This file is not looked at without --enable_per_model_batching_parameters.
+    # This file is not read without --enable_per_model_batching_parameters.
     (root / "toy" / "1" / "batching_params.pbtxt").write_text("nonsense")
     with serve(root, "--grpc_max_threads=32") as served:
         yield served
@@ -71,7 +71,7 @@ def test_under_load_each_request_gets_its_own_response(served):
     assert served.counted(before, f"{session}processed_batch_size_sum{{}}") == rows
 
 
-def test_no_more_than_a_thousand_rows(served, kit):
+def test_a_batch_has_at_most_a_thousand_rows(served, kit):
     rows = served.predict("toy", x=[1.0] * 1000).outputs["y"].float_val
     assert len(rows) == 1000
     body = json.dumps({"instances": [1.0] * 1001})

@@ -1,4 +1,4 @@
-"""What the parameter files mean, and which of them counts."""
+"""The parameter files' fields, and the precedence of the files."""
 
 import pytest
 
@@ -65,7 +65,7 @@ def test_every_parameter(parameters, tmp_path):
     )
 
 
-def test_the_execution_size_counts_only_with_splitting(parameters, tmp_path):
+def test_the_execution_size_applies_only_with_splitting(parameters, tmp_path):
     text = "max_batch_size { value: 8 } max_execution_batch_size { value: 2 }"
     options = version_options(parameters(text), tmp_path, False)
     assert (options.max_execution_batch_size, options.split) == (8, False)
@@ -74,12 +74,12 @@ def test_the_execution_size_counts_only_with_splitting(parameters, tmp_path):
     assert (options.max_execution_batch_size, options.split) == (8, True)
 
 
-def test_a_queue_has_room_for_one_batch_at_least(parameters, tmp_path):
+def test_a_queue_holds_at_least_one_batch(parameters, tmp_path):
     given = parameters("max_enqueued_batches { value: 0 }")
     assert version_options(given, tmp_path, False).max_enqueued_batches == 1
 
 
-def test_the_file_of_a_version_counts_alone(parameters, tmp_path):
+def test_the_file_of_a_version_replaces_the_server_s(parameters, tmp_path):
     common = parameters("max_batch_size { value: 4 } max_enqueued_batches { value: 2 }")
     version = tmp_path / "1"
     version.mkdir()
@@ -136,13 +136,13 @@ def test_a_file_of_a_version_that_cannot_be_read(tmp_path):
         ),
     ],
 )
-def test_parameters_that_make_no_sense(parameters, tmp_path, text, message):
+def test_invalid_parameters(parameters, tmp_path, text, message):
     with pytest.raises(ServingError) as caught:
         version_options(parameters(text), tmp_path, False)
     assert str(caught.value) == f"INVALID_ARGUMENT: {message}"
 
 
-def test_there_is_a_thread(parameters):
+def test_there_is_at_least_one_thread(parameters):
     with pytest.raises(ServingError) as caught:
         pool_options(parameters("num_batch_threads { value: 0 }"))
     assert str(caught.value) == (

@@ -1,8 +1,8 @@
-"""The server with --enable_batching, over the network.
+"""The server with --enable_batching, called over the network.
 
-Every model is a copy of the toy, or of one that decodes pictures, with batching
-parameters of its own. Where the batch timeout is an hour, a response can only come
-because a batch was full.
+Every model is a copy of the toy, or of one that decodes images, with its own batching
+parameters. Where the batch timeout is an hour, only a full batch can be the reason for
+a response.
 """
 
 import json
@@ -72,7 +72,7 @@ def served(root, serve):
     config, common = root / "models.config", root / "common.config"
     models = "\n".join(map(text_config, [root / name for name in PARAMETERS]))
     config.write_text(f"model_config_list {{ {models} }}")
-    # Of this file only the threads count.
+    # Only the number of threads is read from this file.
     common.write_text("max_batch_size { value: 1 } num_batch_threads { value: 2 }")
     with serve(
         root,
@@ -141,7 +141,7 @@ def test_a_bad_picture_fails_alone(served):
 
 @pytest.fixture
 def queued(served, kit):
-    """Begins a request, and returns when it waits in its queue."""
+    """queued(...) starts a request and returns when it is in the queue."""
 
     def queued(*arguments, **inputs):
         before = served.metrics()
@@ -153,10 +153,10 @@ def queued(served, kit):
     return queued
 
 
-def test_a_late_request_is_never_run(served, queued, kit):
+def test_an_expired_request_is_never_run(served, queued, kit):
     before = served.metrics()
     late = queued("pair", timeout=2, x=[1.0])
-    # The client gives up at the same moment as the server.
+    # The deadline expires at the same time for client and server.
     error = failure(late.result, SECONDS)
     assert error.startswith(("DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"))
     given_up = (
@@ -164,7 +164,7 @@ def test_a_late_request_is_never_run(served, queued, kit):
         'status="RESOURCE_EXHAUSTED"}'
     )
     kit.until(lambda: served.counted(before, given_up) == 1)
-    # Its place in the batch is still taken, so that this one need not wait for others.
+    # It still counts towards the batch's size, so that this one completes the batch.
     assert numbers(served.predict("pair", x=[4.0])) == [3.0]
     assert served.counted(before, RUNS) == 1
     assert served.counted(before, SIZES) == 1
@@ -186,9 +186,7 @@ def test_a_full_queue(served, queued):
     assert first.result(SECONDS).outputs["text"].string_val == [b"A"]
 
 
-def test_what_does_not_fit_has_the_usual_error_and_delays_no_other_request(
-    served, queued
-):
+def test_an_invalid_request_has_the_usual_error_and_delays_no_other(served, queued):
     first = queued("pair", x=[2.0])
     assert failure(served.predict, "pair", x=[1, 2]) == (
         "INVALID_ARGUMENT: Expects arg[0] to be float but int32 is provided"
@@ -226,11 +224,11 @@ def test_what_does_not_fit_has_the_usual_error_and_delays_no_other_request(
         ),
     ],
 )
-def test_what_cannot_be_batched(served, signature, inputs, error):
+def test_requests_that_cannot_be_batched(served, signature, inputs, error):
     assert failure(served.predict, "padded", signature, **inputs) == error
 
 
-def test_without_a_file_of_its_own_a_version_is_not_batched(served):
+def test_a_version_without_a_parameter_file_is_not_batched(served):
     before = served.metrics()
     assert numbers(served.predict("alone", "slow", turns=1), "last") == [1.0]
     both = {"a": [[1.0, 2.0]], "b": [[1.0, 2.0]]}
@@ -256,9 +254,7 @@ def test_a_large_request_is_split(served):
     assert served.counted(before, f"{SESSION}input_batch_size_sum{{}}") == 7
 
 
-def test_a_model_is_unloaded_when_its_waiting_requests_are_done(
-    served, queued, root, kit
-):
+def test_a_model_is_unloaded_after_its_queued_requests(served, queued, root, kit):
     pending = queued("slowly", x=[2.0])
     request = model_management_pb2.ReloadConfigRequest()
     for name in PARAMETERS.keys() - {"slowly"}:

@@ -1,4 +1,4 @@
-"""Starts that cannot be."""
+"""Batching parameters with which the server does not start."""
 
 import subprocess
 

@@ -113,7 +113,7 @@ def test_a_changed_file_is_applied_and_a_broken_one_ignored(kit, toys, tmp_path)
 
         assert (by_label("old"), by_label("new")) == (1, 2)
 
-        # A label that is new may wait for its version; one that serves may not leave.
+        # A new label may wait for its version; one in use keeps pointing to its own.
         write(file, tmp_path / "toys", more=labels.replace("value: 1", "value: 9"))
         kit.until(lambda: "Request to assign label to version 9 of" in server.log)
         assert by_label("old") == 1

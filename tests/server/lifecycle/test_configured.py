@@ -10,7 +10,7 @@ from fovea.serving.server.lifecycle.manager import Manager
 from fovea.serving.server.lifecycle.states import State
 
 
-class Nothing:
+class NoServable:
     def close(self):
         pass
 
@@ -20,7 +20,7 @@ class World:
 
     def __init__(self, root, poll_seconds):
         self.root = root
-        self.manager = Manager(lambda aspired: Nothing())
+        self.manager = Manager(lambda aspired: NoServable())
         self.models = ConfiguredModels(self.manager, lambda path: None, poll_seconds)
 
     def write(self, *versions, model="m"):
@@ -61,7 +61,7 @@ def world(tmp_path):
         assert one.manager.close(30)
 
 
-def test_zero_polls_once_for_each_config(world, kit):
+def test_an_interval_of_zero_polls_once_for_each_config(world, kit):
     once = world(0)
     once.write(1)
     once.apply("m")
@@ -72,7 +72,7 @@ def test_zero_polls_once_for_each_config(world, kit):
     kit.until(lambda: once.served() == {1, 2})
 
 
-def test_negative_never_polls(world):
+def test_a_negative_interval_never_polls(world):
     never = world(-1)
     never.write(1)
     wanted = iter([True, True, False])
@@ -98,13 +98,13 @@ def test_a_config_without_a_list_of_models(world):
     some = world(0)
     some.write(1)
     some.apply("m")
-    some.apply_text("")  # no config is no change
+    some.apply_text("")  # without a config nothing changes
     with pytest.raises(ServingError, match="does not yet support custom model config"):
         some.apply_text("custom_model_config {}")
     assert some.served() == {1}
 
 
-def test_a_reload_whose_caller_has_gone_is_not_started(world):
+def test_a_reload_whose_caller_has_cancelled_is_not_started(world):
     some = world(0)
     some.write(1)
     some.apply("m", still_wanted=lambda: False)
@@ -115,7 +115,7 @@ def test_labels_are_checked_before_the_versions_of_their_config(world):
     some = world(0)
     some.write(1)
     label = 'version_labels { key: "x" value: 1 }'
-    for _ in range(2):  # the refused config is remembered, but nothing is loaded
+    for _ in range(2):  # the rejected config is kept, but nothing is loaded
         with pytest.raises(ServingError, match="Request to assign label"):
             some.apply("m", more=label)
         assert some.manager.statuses("m") == []

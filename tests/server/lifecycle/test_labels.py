@@ -21,7 +21,7 @@ def test_labels_before_the_first_config():
     assert str(error.value) == "UNAVAILABLE: Model labels does not init yet.stable"
 
 
-def test_a_label_may_wait_for_its_version_but_not_leave_another():
+def test_only_a_new_label_may_be_assigned_before_its_version_is_ready():
     labels, available = Labels(), {1}
 
     def assign(allow_unavailable, **versions):
@@ -36,7 +36,7 @@ def test_a_label_may_wait_for_its_version_but_not_leave_another():
     assert (meaning(labels, "stable"), meaning(labels, "canary")) == (1, 2)
     with pytest.raises(ServingError, match="version 3 of model m"):
         assign(True, canary=3)
-    assign(True, canary=2)  # still not there, and still the same
+    assign(True, canary=2)  # still not ready, and still the same version
     available.add(3)
     assign(True, canary=3)
     assert meaning(labels, "canary") == 3

@@ -1,4 +1,4 @@
-"""New versions, broken versions and the end, under load, on a real server process."""
+"""New versions, broken versions and shutdown under load, on a server process."""
 
 import shutil
 import signal
@@ -61,8 +61,8 @@ class Load:
             thread.join(60)
 
 
-def test_versions_come_break_and_go(kit, toys, server, base_path):
-    """One server, one story: swap, half copy, failure, repair, rollback."""
+def test_versions_are_swapped_repaired_and_rolled_back(kit, toys, server, base_path):
+    """In sequence on one server: swap, partial copy, failure, repair, rollback."""
     load = Load(kit, server, kit.predict_request(x=np.zeros(1, np.float32)))
     status = server.stubs.status
 
@@ -71,7 +71,7 @@ def test_versions_come_break_and_go(kit, toys, server, base_path):
         lambda: status() == {2: (AVAILABLE, 0, ""), 1: (END, 0, "")}, server.log_file
     )
 
-    # half copied: the graph is there, the variables are not
+    # partial copy: the graph exists, the variables do not
     (base_path / "3").mkdir()
     shutil.copy(toys[1] / "saved_model.pb", base_path / "3")
     kit.until(lambda: "waiting for variables/variables.index" in server.log)
@@ -126,13 +126,13 @@ def test_a_signal_under_load_loses_no_accepted_request(kit, server, number):
     load.stop()
     # All calls that had been accepted before the signal succeed ...
     assert [call.code() for call in done] == [grpc.StatusCode.OK] * len(done)
-    # ... and later ones are refused in a way that clients retry.
+    # ... and later ones fail with a status that clients retry.
     assert {code for code, _ in load.errors} <= {"UNAVAILABLE"}
     assert "Drained: every accepted request has ended" in server.log
     assert "Traceback" not in server.log
 
 
-def test_requests_that_outlast_the_drain_are_cancelled(kit, base_path, tmp_path):
+def test_requests_that_exceed_the_drain_timeout_are_cancelled(kit, base_path, tmp_path):
     flags = ("--drain_seconds=0.5",)
     with kit.running(base_path, tmp_path / "log", *flags) as server:
         endless = kit.predict_request("toy", "slow", turns=np.int32(2**30))
@@ -155,7 +155,9 @@ def test_a_second_signal_ends_at_once(kit, server):
     call.cancel()
 
 
-def test_a_run_whose_client_has_gone_does_not_delay_the_drain(kit, base_path, tmp_path):
+def test_a_run_whose_client_has_disconnected_does_not_delay_the_drain(
+    kit, base_path, tmp_path
+):
     flags = ("--drain_seconds=0.5",)
     with kit.running(base_path, tmp_path / "log", *flags) as server:
         endless = kit.predict_request("toy", "slow", turns=np.int32(2**30))

@@ -1,4 +1,4 @@
-"""The manager with servables that are only names: no TensorFlow, no clock."""
+"""The manager with servables without content: no TensorFlow, no clock."""
 
 import threading
 from pathlib import Path
@@ -20,7 +20,7 @@ class Named:
 
 
 class World:
-    """A manager, what it did, and which versions are broken."""
+    """A manager, a record of its actions, and the versions that fail to load."""
 
     def __init__(self, *options):
         self.journal, self.broken, self.health = [], set(), []
@@ -87,7 +87,7 @@ def test_nothing_is_served_before_it_is_loaded(world):
     assert world.health == [("m", False), ("m", True)]
 
 
-def test_the_old_version_goes_after_the_new_one_came(world, kit):
+def test_the_old_version_is_unloaded_after_the_new_one_is_ready(world, kit):
     world.aspire(1)
     world.manager.wait_until_available(["m"])
     world.aspire(2)
@@ -121,7 +121,7 @@ def test_unloading_waits_for_the_last_user(world, kit):
     kit.until(lambda: world.states()[1] is State.END)
 
 
-def test_a_failed_load_keeps_the_old_version_and_is_tried_when_files_change(world, kit):
+def test_a_failed_load_keeps_the_old_version_and_is_retried_on_changes(world, kit):
     world.aspire(1)
     world.manager.wait_until_available(["m"])
     world.broken = {2}
@@ -129,7 +129,7 @@ def test_a_failed_load_keeps_the_old_version_and_is_tried_when_files_change(worl
     kit.until(lambda: world.states() == {2: State.END, 1: State.AVAILABLE})
     failed = world.manager.statuses("m")[0]
     assert str(failed.error) == "INVALID_ARGUMENT: broken 2"
-    world.aspire(2)  # the next look at the disk: nothing has changed
+    world.aspire(2)  # the next poll: nothing has changed on disk
     assert latest(world) == 1
     world.broken = set()
     world.aspire(2, files=1)
@@ -138,7 +138,7 @@ def test_a_failed_load_keeps_the_old_version_and_is_tried_when_files_change(worl
     assert world.manager.statuses("m")[0].error is None
 
 
-def test_a_failed_version_that_went_and_came_back_is_tried_again(world, kit):
+def test_a_failed_version_that_was_removed_and_restored_is_retried(world, kit):
     world.broken = {1}
     world.aspire(1)
     kit.until(lambda: world.states() == {1: State.END})
@@ -192,7 +192,7 @@ def test_waiting_for_a_retry_blocks_no_other_load(worlds, kit):
     (waiting,) = world.manager.statuses("m")
     assert (waiting.state, waiting.error) == (State.LOADING, None)
     world.broken = set()
-    world.aspire(7, files=1)  # not for an hour: the files have changed
+    world.aspire(7, files=1)  # it does not wait for an hour: the files have changed
     world.manager.wait_until_available(["m"])
 
 
@@ -217,7 +217,7 @@ def test_a_version_unaspired_before_its_load_is_never_loaded(world):
     assert world.journal == ["load 1"]
 
 
-def test_several_models_are_loaded_side_by_side(worlds):
+def test_several_models_are_loaded_in_parallel(worlds):
     world = worlds(Retries(), 2)
     world.together = threading.Barrier(2)
     world.aspire(1, model="a")
@@ -239,7 +239,7 @@ def test_the_error_of_a_start_names_the_newest_version_of_each_model(world):
     )
 
 
-def test_no_caller_waits_longer_than_the_server_lives(world):
+def test_waiting_callers_return_when_the_manager_closes(world):
     waiting = threading.Timer(0.1, world.manager.end_waiting)
     waiting.start()
     with pytest.raises(ServingError, match="UNAVAILABLE: The server is shutting down"):

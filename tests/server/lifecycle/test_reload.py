@@ -1,4 +1,4 @@
-"""HandleReloadConfigRequest: models come, change and go while the server runs.
+"""HandleReloadConfigRequest: models are added, changed and removed at run time.
 
 TensorFlow Serving's responses to a sequence of such requests are in fidelity/.
 """
@@ -85,7 +85,7 @@ def statuses(server, name):
     return {n: state for n, (state, _, _) in server.stubs.status(name).items()}
 
 
-def test_labels_point_and_move_and_go(kit, models, server):
+def test_labels_are_assigned_moved_and_removed(kit, models, server):
     def labelled(**labels):
         labels = {label: str(version) for label, version in labels.items()}
         return config(models, "affine", model_version_policy=ALL, version_labels=labels)
@@ -106,7 +106,7 @@ def test_labels_point_and_move_and_go(kit, models, server):
         "available for inference",
     )
     assert reload(server, labelled(stable=2, next=9)) == refused
-    assert by_label(kit, server, "stable") == 1  # all of them or none
+    assert by_label(kit, server, "stable") == 1  # either all labels are applied or none
     assert reload(server, labelled(stable=2))[0] == "OK"
     assert by_label(kit, server, "stable") == 2
     assert by_label(kit, server, "canary")[0] == "INVALID_ARGUMENT"
@@ -135,7 +135,7 @@ def test_policies_choose_the_versions(kit, models, server):
         assert reply.model_spec.version.value == max(versions)
 
 
-def test_refused_configs_change_nothing(models, server):
+def test_rejected_configs_change_nothing(models, server):
     assert reload(server, config(models, "affine", "digits")) == ("OK", "")
     for change, message in (
         (
@@ -150,7 +150,7 @@ def test_refused_configs_change_nothing(models, server):
         code, details = reload(server, config(models, "affine", "digits", **change))
         assert code == "INVALID_ARGUMENT"
         assert details.startswith(message)
-    # as by TensorFlow Serving, reported after the models have been applied
+    # as in TensorFlow Serving, reported after the models have been applied
     assert reload(server, config(models, "affine", "digits", logging_config={})) == (
         "INVALID_ARGUMENT",
         "No request-logger-creator provided.",
@@ -166,8 +166,10 @@ def test_only_new_models_are_waited_for(kit, models, server, tmp_path):
     server.stubs.predict(kit.predict_request("affine", x=[1.0]))
 
 
-def test_a_reload_whose_client_has_gone_lets_the_next_one_start(kit, models, server):
-    """Two clients at a time; the first waits for a model that never comes."""
+def test_a_reload_whose_client_has_cancelled_lets_the_next_one_start(
+    kit, models, server
+):
+    """Two clients at a time; the first waits for a model that never appears."""
     never = config(models, "affine")
     never["model_config_list"]["config"].append(
         {"name": "never", "base_path": "/none/never", "model_platform": "tensorflow"}
@@ -221,7 +223,7 @@ def test_reflection_names_services_and_their_types(server):
 
 
 def test_a_drain_waits_neither_for_a_reload_nor_for_reflection(kit, models, server):
-    """The last one: it ends the server."""
+    """The last test of this file: it ends the server."""
     never = config(models, "affine")
     never["model_config_list"]["config"].append(
         {"name": "later", "base_path": "/none/later", "model_platform": "tensorflow"}

@@ -50,7 +50,7 @@ def server(kit, models, file, tmp_path_factory):
 
 @pytest.fixture
 def client(server, file):
-    """A client of a server that serves what `file` says."""
+    """A client of a server that serves the models of `file`."""
     with Client(f"127.0.0.1:{server.port}") as client:
         client.reload_config(base=file)
         yield client
@@ -60,7 +60,7 @@ def serving(client, name):
     return sorted(v.version for v in client.status(name) if v.state == "AVAILABLE")
 
 
-def test_a_model_is_added_and_the_others_stay(client, models, file, kit):
+def test_a_model_is_added_and_the_others_are_kept(client, models, file, kit):
     now = client.reload_config([ModelConfig("c", f"{models}/c")], base=file)
     assert [model.name for model in now] == ["a", "b", "c"]
     assert [serving(client, name) for name in "abc"] == [[2], [2], [2]]
@@ -70,7 +70,7 @@ def test_a_model_is_added_and_the_others_stay(client, models, file, kit):
     assert serving(client, "a") == [2]
 
 
-def test_nothing_is_lost_unless_that_is_said(client, models, file):
+def test_models_are_dropped_only_on_request(client, models, file):
     with pytest.raises(ValueError, match="whole list of models"):
         client.reload_config([ModelConfig("c", f"{models}/c")])
     with pytest.raises(ValueError, match="An empty list unloads every model"):
@@ -95,8 +95,8 @@ def test_replace_drops_the_other_models(client, models, kit):
     kit.until(lambda: not serving(client, "c"))
 
 
-def test_labels_are_set_when_their_versions_are_there(client, models, file):
-    """The server itself refuses a label of a version that it does not serve yet."""
+def test_labels_are_assigned_when_their_versions_are_ready(client, models, file):
+    """The server itself rejects a label of a version that it does not serve yet."""
 
     def version(label):
         inputs = {"x": np.ones(1, np.float32)}
@@ -118,7 +118,7 @@ def test_labels_are_set_when_their_versions_are_there(client, models, file):
         client.reload_config([never], base=file, timeout=0.3)
 
 
-def test_configs_that_the_server_refuses(client, file, tmp_path):
+def test_configs_that_the_server_rejects(client, file, tmp_path):
     with pytest.raises(
         InvalidRequest, match=r"rejected the new list .*\babsolute path"
     ):
@@ -140,7 +140,7 @@ def test_a_file_that_is_not_a_config(client, tmp_path):
         client.reload_config(base=tmp_path / "b.config")
 
 
-def test_saved_for_the_next_start(server, models, file, tmp_path):
+def test_the_config_is_saved_for_the_next_start(server, models, file, tmp_path):
     copy = tmp_path / "models.config"
     copy.write_bytes(file.read_bytes())
     added = ModelConfig("c", f"{models}/c", versions=(2,), labels={"only": 2})

@@ -31,7 +31,7 @@ def source(tmp_path):
     return source
 
 
-def test_the_newest_number_is_aspired(source, toys):
+def test_the_highest_version_number_is_aspired(source, toys):
     for name in ("1", "00000002", "10x", "-3", "٣"):
         shutil.copytree(toys[1], source.base_path / name)
     source.poll()
@@ -66,7 +66,7 @@ def test_policies(source, toys, log, text, aspired):
     assert (warning in log.text) == ("7" in text)
 
 
-def test_versions_that_are_not_complete_do_not_count(source, toys):
+def test_incomplete_versions_are_ignored(source, toys):
     for name in ("1", "2"):
         shutil.copytree(toys[1], source.base_path / name)
     (source.base_path / "3").mkdir()
@@ -75,7 +75,7 @@ def test_versions_that_are_not_complete_do_not_count(source, toys):
     assert source.published == [[2, 1]]
     source.policy = VersionPolicy(count=None, only=frozenset({3}))
     source.poll()
-    assert source.published == [[2, 1]]  # nothing better yet: no change
+    assert source.published == [[2, 1]]  # no complete version yet: no change
 
 
 def test_two_names_for_one_version(source, toys, log):
@@ -107,12 +107,12 @@ def test_an_empty_base_path_aspires_to_nothing(source, log):
     ) in log.text
 
 
-def test_a_version_is_aspired_only_when_every_file_is_there(source, toys, log):
+def test_a_version_is_aspired_only_when_all_files_exist(source, toys, log):
     shutil.copytree(toys[1], source.base_path / "1")
     source.poll()
     files = sorted(f for f in toys[2].rglob("*") if f.is_file())
     assert len(files) >= 3
-    # saved_model.pb comes first and the fingerprint last: the order that misleads.
+    # saved_model.pb is copied first and the fingerprint last: the misleading order.
     files.sort(key=lambda file: file.name != "saved_model.pb")
     for file in files:
         source.poll()
@@ -154,10 +154,10 @@ def test_missing_parts(toys, tmp_path):
     shutil.rmtree(copy / "variables")
     assert missing_part(copy) == "variables/variables.index"
     (copy / "saved_model.pb").write_bytes(b"not a saved model")
-    assert missing_part(copy) is None  # loading reports what is wrong
+    assert missing_part(copy) is None  # loading reports the error
 
 
-def test_a_graph_without_variables_needs_none(kit, tmp_path):
+def test_a_graph_without_variables_is_complete_without_a_variables_file(kit, tmp_path):
     class Plain(kit.tf.Module):
         @kit.tf.function(input_signature=[kit.tf.TensorSpec([], kit.tf.float32)])
         def add(self, x):
@@ -184,4 +184,4 @@ def test_a_version_that_reappears_with_its_base_path_is_aspired_again(tmp_path, 
     source.poll()
     before, same, *_, after = (versions[0].fingerprint for versions in published)
     assert before == same
-    assert after != before  # for the manager, files that may load now
+    assert after != before  # the manager retries, since its files may be valid now

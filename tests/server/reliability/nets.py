@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # no Keras here: starts sooner
+os.environ.setdefault(
+    "TF_USE_LEGACY_KERAS", "1"
+)  # no Keras is used here: starts sooner
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of TensorFlow's imports
@@ -62,7 +64,7 @@ class Net(tf.Module):
 
     @staticmethod
     def shape(kind: str) -> tuple[int, int, int]:
-        """Of one image."""
+        """The shape of one image."""
         size, channels = NETS[kind][:2]
         return size, size, channels
 
@@ -91,7 +93,7 @@ def save(kind: str, path: Path, version: int) -> Path:
 
 
 def request(kind: str, images: int, model: str = "toy") -> bytes:
-    """A PredictRequest of as many images."""
+    """Return a serialised PredictRequest with a number of images."""
     message = predict_pb2.PredictRequest()
     message.model_spec.name = model
     batch = tf.zeros([images, *Net.shape(kind)], tf.uint8)
@@ -100,13 +102,13 @@ def request(kind: str, images: int, model: str = "toy") -> bytes:
 
 
 def main(directory: str) -> None:
-    """The command."""
-    room = Path(directory)
+    """Write the networks and their requests."""
+    root = Path(directory)
     for kind in NETS:
         for version in (1, 2):
-            save(kind, room / kind / str(version), version)
+            save(kind, root / kind / str(version), version)
         for images in (1, 16, 256):
-            (room / f"{kind}.{images}").write_bytes(request(kind, images))
+            (root / f"{kind}.{images}").write_bytes(request(kind, images))
 
 
 if __name__ == "__main__":

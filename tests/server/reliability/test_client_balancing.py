@@ -1,4 +1,4 @@
-"""The client in front of two servers, one of them this one, which leaves."""
+"""A client of two servers, one of which stops."""
 
 import numpy as np
 import pytest
@@ -11,19 +11,19 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def other():
-    """A server that stays; it says that its model has version 7."""
+    """A server that keeps running; its model has version 7."""
     replica = Replica(version=7)
     yield replica
     replica.stop()
 
 
 def versions(client, count):
-    """Return the servers that responded; an error in any call would be raised."""
+    """Return the versions in the responses; an error in any call is raised."""
     request = {"inputs": {"x": np.ones(1, np.float32)}, "model": "toy"}
     return {client.predict(**request).model_version for _ in range(count)}
 
 
-def test_nothing_is_lost_when_a_server_leaves(kit, toys, tmp_path, other):
+def test_no_request_fails_when_a_server_stops(kit, toys, tmp_path, other):
     (tmp_path / "toy").mkdir()
     kit.copy_version(toys[1], tmp_path / "toy" / "1")
     with kit.running(tmp_path / "toy", tmp_path / "log") as server:

@@ -83,7 +83,7 @@ def test_a_deadline_that_passes_in_the_queue_never_runs(kit, server, session_run
     assert session_runs() == before + THREADS + 1
 
 
-def test_a_request_that_waited_for_more_than_half_its_time_is_refused(
+def test_a_request_that_waited_for_over_half_its_timeout_is_rejected(
     kit, server, session_runs
 ):
     predict = server.stubs.prediction.Predict
@@ -101,7 +101,9 @@ def test_a_request_that_waited_for_more_than_half_its_time_is_refused(
     assert patient.code() is grpc.StatusCode.OK
 
 
-def test_health_checks_succeed_when_all_else_is_refused(kit, server, session_runs):
+def test_health_checks_succeed_while_all_other_calls_are_rejected(
+    kit, server, session_runs
+):
     predict = server.stubs.prediction.Predict
     before = session_runs()
     endless = kit.predict_request("toy", "slow", turns=np.int32(2**30))
@@ -118,12 +120,12 @@ def test_health_checks_succeed_when_all_else_is_refused(kit, server, session_run
         reply = check(health_pb2.HealthCheckRequest(), timeout=60)
     assert reply.status == health_pb2.HealthCheckResponse.SERVING
     assert all(call.code() is not grpc.StatusCode.OK for call in accepted)
-    # The server, too, has to notice that the clients have gone.
+    # The server also has to notice that the clients have disconnected.
     kit.until(lambda: predict.future(quick, timeout=30).code() is grpc.StatusCode.OK)
 
 
 def test_ten_times_too_many_requests(kit, server, tmp_path):
-    """The long form with its figure is in benchmarks/faults.py."""
+    """The long version, with a figure, is in benchmarks/faults.py."""
     file = tmp_path / "request"
     request = kit.predict_request("toy", "slow", turns=np.int32(1000))
     file.write_bytes(request.SerializeToString())
@@ -140,7 +142,9 @@ def test_ten_times_too_many_requests(kit, server, tmp_path):
         tally = json.loads(done.stdout)
         return tally["rate"], tally["codes"]
 
-    for _ in range(3):  # what else the machine does may change between the two loads
+    for _ in range(
+        3
+    ):  # the machine's other load may change between the two measurements
         capacity, _ = load(clients=4, seconds=2)
         before = memory(server, "VmHWM")
         goodput, codes = load(rate=10 * capacity, seconds=4, timeout=1)

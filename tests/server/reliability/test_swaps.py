@@ -1,4 +1,4 @@
-"""Versions that come and go under load, and directories that are not as usual."""
+"""Versions added and removed under load, and unusual directories."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def server(kit, base_path):
 
 @pytest.fixture
 def becomes(kit, server):
-    """Waits until versions are in these states."""
+    """becomes(...) waits until versions are in these states."""
 
     def becomes(**expected):
         wanted = {int(name[1:]): status for name, status in expected.items()}
@@ -50,7 +50,7 @@ def becomes(kit, server):
 
 
 def test_swaps_and_rollbacks_under_load(kit, toys, server, base_path, becomes):
-    """The long form with its figure is in benchmarks/faults.py."""
+    """The long version, with a figure, is in benchmarks/faults.py."""
     request = base_path.with_name("request")
     request.write_bytes(kit.predict_request(x=[0.0]).SerializeToString())
     job = {"target": f"127.0.0.1:{server.port}", "request": str(request)}
@@ -104,7 +104,7 @@ def test_links(kit, toys, server, base_path, becomes):
     shutil.rmtree(base_path / "away")
 
 
-def test_a_directory_that_can_only_be_read(kit, toys, server, base_path, becomes):
+def test_a_read_only_directory(kit, toys, server, base_path, becomes):
     kit.copy_version(toys[2], base_path / "4")
     folders = [base_path / "4", *filter(Path.is_dir, (base_path / "4").rglob("*"))]
     for folder in folders:
@@ -132,7 +132,7 @@ def test_a_directory_that_cannot_be_read(kit, toys, server, base_path, becomes):
     becomes(_1=AVAILABLE, _5=END)
 
 
-def test_a_directory_that_vanishes_while_it_serves(
+def test_a_directory_that_is_removed_while_it_is_served(
     kit, toys, server, base_path, becomes
 ):
     away = base_path.with_name("away")

@@ -1,4 +1,4 @@
-"""The protocol, tested on a real server process with the official stubs."""
+"""The protocol, tested on a server process with the official stubs."""
 
 import grpc
 import numpy as np
@@ -123,7 +123,7 @@ def test_bad_predict_requests(kit, toy_server, change, code, details):
     assert failure(toy_server.stubs.predict, request) == (code, details)
 
 
-def test_checks_have_the_order_of_tensorflow_serving(kit, toy_server):
+def test_checks_are_in_the_order_of_tensorflow_serving(kit, toy_server):
     request = kit.predict_request("toy", "nope", z=[1.0])
     request.output_filter.append("n")
     assert failure(toy_server.stubs.predict, request)[0] == "FAILED_PRECONDITION"
@@ -142,7 +142,7 @@ def test_long_texts_are_truncated(kit, toy_server):
 def test_a_deadline_ends_the_run(kit, toy_server):
     request = kit.predict_request("toy", "slow", turns=np.int32(2**30))
     assert failure(toy_server.stubs.predict, request, 0.3)[0] == "DEADLINE_EXCEEDED"
-    # and the threads of the server are free again
+    # and the server's threads are free again
     for _ in range(100):
         with pytest.raises(grpc.RpcError):
             toy_server.stubs.predict(request, 0.01)
@@ -248,7 +248,7 @@ def test_a_message_of_20_megabytes(kit, toy_server):
         np.testing.assert_array_equal(reply.outputs["y"].float_val, x / 2 + 1)
 
 
-def test_inputs_with_defaults_may_be_left_out(kit, toys, tmp_path):
+def test_inputs_with_defaults_may_be_omitted(kit, toys, tmp_path):
     from fovea.serving.server.inference.predict import predict
     from fovea.serving.server.saved_model.session_runner import Runner
 

@@ -1,4 +1,4 @@
-"""The contract of grpcio's server with the thread pool that it is given."""
+"""The contract between grpcio's server and its thread pool."""
 
 import contextlib
 import logging
@@ -19,7 +19,7 @@ REFUSED = grpc.StatusCode.INVALID_ARGUMENT, "no good"
 
 
 class Service:
-    """Methods of every type, of bytes to bytes."""
+    """Methods of every type, from bytes to bytes."""
 
     def __init__(self):
         self.later = []
@@ -77,7 +77,7 @@ def started(service, pool, **arguments):
 
 @contextlib.contextmanager
 def serving(service, pool, **arguments):
-    """A server with the methods of a service; yields what calls them by name."""
+    """Run a server with the methods of a service; yield a function that calls them."""
     server, port = started(service, pool, **arguments)
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield lambda name: channel.unary_unary(f"/test/{name}")
@@ -133,7 +133,7 @@ def test_other_missing_parts_are_differences():
     assert grpc_private.difference(None) == "there is no module grpc._server"
 
 
-def test_an_unknown_grpcio_handles_calls_in_its_own_way(service, monkeypatch, caplog):
+def test_calls_are_handled_by_an_unknown_grpcio_itself(service, monkeypatch, caplog):
     abort = grpc_private.server._abort
 
     def changed(state, call, code, details, trailers=()):
@@ -156,7 +156,9 @@ def test_an_unknown_grpcio_handles_calls_in_its_own_way(service, monkeypatch, ca
         waiting = [call("wait").future(b"", timeout=SECONDS) for _ in range(2)]
         for _ in waiting:
             assert service.came.acquire(timeout=SECONDS)
-        code, _ = failure(call("apart"), b"a")  # counted, in spite of its own threads
+        code, _ = failure(
+            call("apart"), b"a"
+        )  # counted, although in grpcio's own threads
         assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
         for _, reply in service.later:
             reply.send(b"")
@@ -181,7 +183,7 @@ def test_exceptions_of_a_method_are_reported_as_by_grpcio(call, caplog):
     assert call("upper")(b"a", timeout=SECONDS) == b"A"
 
 
-def test_calls_that_wait_occupy_no_threads_and_may_end_in_any_order(call, service):
+def test_deferred_calls_occupy_no_threads_and_may_end_in_any_order(call, service):
     calls = [call("wait").future(f"{n}".encode(), timeout=SECONDS) for n in range(6)]
     for _ in calls:
         assert service.came.acquire(timeout=SECONDS)
@@ -201,7 +203,7 @@ def test_a_non_blocking_method_blocks_in_another_pool(service):
         assert failure(call("refuse"), b"") == REFUSED
 
 
-def test_calls_that_wait_count_as_calls(call, service):
+def test_deferred_calls_count_towards_the_limit(call, service):
     waiting = [call("wait").future(b"", timeout=SECONDS) for _ in range(8)]
     for _ in waiting:
         assert service.came.acquire(timeout=SECONDS)
@@ -225,8 +227,8 @@ def test_a_cancelled_call_gets_no_response_and_blocks_no_other(call, service):
         assert call("upper")(b"a", timeout=SECONDS) == b"A"
 
 
-def test_a_call_without_a_message_is_refused(service):
-    # A client of streams can leave the message out.
+def test_a_call_without_a_message_is_rejected(service):
+    # A streaming client can omit the message.
     def none():
         yield from ()
 

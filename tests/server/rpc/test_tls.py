@@ -13,7 +13,7 @@ Check = health_pb2.HealthCheckRequest
 
 
 def write_config(path, **fields):
-    """Text protobuf; strings may run over several lines when each is quoted."""
+    """Write text protobuf; a string may span lines if each is quoted."""
     lines = []
     for name, value in fields.items():
         if isinstance(value, str):
@@ -27,7 +27,7 @@ def write_config(path, **fields):
 
 @pytest.fixture
 def listening(tmp_path):
-    """Listens with the credentials of a config on a port and a socket."""
+    """listening(config) listens with its credentials on a port and a socket."""
     servers = []
 
     def listen(path):
@@ -104,7 +104,7 @@ def test_mutual_tls_accepts_clients_that_the_authority_signed(pem, listening, tm
         ({"client_verify": True}, "client_verify needs custom_ca"),
     ],
 )
-def test_unusable_credentials_are_refused(pem, tmp_path, change, message):
+def test_invalid_credentials_are_rejected(pem, tmp_path, change, message):
     fields = {"server_key": "server.key", "server_cert": "server.crt"} | change
     path = write_config(
         tmp_path / "ssl",
@@ -129,7 +129,7 @@ def test_a_file_that_is_not_a_config(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_server_speaks_tls_only(kit, pem, toys, tmp_path):
+def test_the_server_accepts_only_tls(kit, pem, toys, tmp_path):
     base_path = tmp_path / "toy"
     base_path.mkdir()
     kit.copy_version(toys[1], base_path / "1")

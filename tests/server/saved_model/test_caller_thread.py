@@ -1,4 +1,4 @@
-"""Which runs stay in the thread of their request."""
+"""Which runs take place in the thread of their request."""
 
 import pytest
 
@@ -16,17 +16,17 @@ def outputs(meta_graph, key):
     return [info.name for info in meta_graph.signature_def[key].outputs.values()]
 
 
-def test_a_loop_never_stays_and_its_neighbours_do(meta_graph):
+def test_only_a_signature_with_a_loop_is_excluded(meta_graph):
     here = CallerThreadPolicy(meta_graph)
     assert not here.allows(outputs(meta_graph, "slow"), None)
     for key in ("serving_default", "both", "upper"):
         assert here.allows(outputs(meta_graph, key), None)
 
 
-def test_a_deadline_has_to_be_far_off_for_what_runs_took(meta_graph):
+def test_a_run_stays_only_if_it_is_short_compared_with_the_deadline(meta_graph):
     here = CallerThreadPolicy(meta_graph)
     fetches = outputs(meta_graph, "serving_default")
-    assert not here.allows(fetches, 1000.0)  # nothing is known yet
+    assert not here.allows(fetches, 1000.0)  # no run has been measured yet
     here.record(1.0)
     assert here.allows(fetches, 11.0)
     assert not here.allows(fetches, 9.0)

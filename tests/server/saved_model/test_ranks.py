@@ -1,4 +1,4 @@
-"""The words are those of TensorFlow's own kernels, without oneDNN."""
+"""The error texts are those of TensorFlow's own kernels, without oneDNN."""
 
 import os
 import re
@@ -65,7 +65,7 @@ def run(runner, name, x):
     return runner.run(feeds, [signature.outputs["y"].name])[0]
 
 
-def refusal(runner, name, x):
+def rejection(runner, name, x):
     with pytest.raises(ServingError) as error:
         run(runner, name, x)
     return re.sub(r"function_node [^}]+_\d+}", "function_node F}", str(error.value))
@@ -82,14 +82,14 @@ def refusal(runner, name, x):
     ],
 )
 def test_the_operation_that_would_have_failed_is_named(runner, name, node):
-    assert refusal(runner, name, np.ones((8, 8, 2), np.float32)) == (
+    assert rejection(runner, name, np.ones((8, 8, 2), np.float32)) == (
         "INVALID_ARGUMENT: convolution input must be 4-dimensional: [8,8,2]\n"
         f"\t [[{{{{function_node F}}}}{{{{node {node}}}}}]]"
     )
 
 
-def test_a_depthwise_convolution_has_words_of_its_own(runner):
-    assert refusal(runner, "depthwise", np.ones((1, 1, 8, 8, 2), np.float32)) == (
+def test_a_depthwise_convolution_has_another_error_text(runner):
+    assert rejection(runner, "depthwise", np.ones((1, 1, 8, 8, 2), np.float32)) == (
         "INVALID_ARGUMENT: input must be 4-dimensional[1,1,8,8,2]\n"
         "\t [[{{function_node F}}{{node depthwise}}]]"
     )
@@ -98,19 +98,19 @@ def test_a_depthwise_convolution_has_words_of_its_own(runner):
 @pytest.mark.skipif(
     os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0", reason="nothing aborts without it"
 )
-def test_what_stands_before_the_convolution_is_not_known(runner):
-    assert refusal(runner, "pooled", np.ones((8, 8, 2), np.float32)) == (
+def test_behind_other_operations_the_error_names_the_input(runner):
+    assert rejection(runner, "pooled", np.ones((8, 8, 2), np.float32)) == (
         "INVALID_ARGUMENT: convolution input must be 4-dimensional: [8,8,2]\n"
         "\t [[{{node pooled_x}}]]"
     )
 
 
-def test_the_dtype_is_refused_before_the_rank(runner):
-    assert refusal(runner, "plain", np.ones((8, 8, 2), np.int32)) == (
+def test_the_dtype_is_checked_before_the_rank(runner):
+    assert rejection(runner, "plain", np.ones((8, 8, 2), np.int32)) == (
         "INVALID_ARGUMENT: Expects arg[0] to be float but int32 is provided"
     )
 
 
 @pytest.mark.parametrize("name", SIGNATURES)
-def test_the_right_rank_passes(runner, name):
+def test_the_expected_rank_is_accepted(runner, name):
     assert run(runner, name, np.ones((2, 8, 8, 2), np.float32)).ndim == 4

@@ -1,4 +1,4 @@
-"""How much of the machine TensorFlow is given."""
+"""The threads and the GPU memory that TensorFlow may use."""
 
 import pytest
 
@@ -13,7 +13,7 @@ def threads(**flags):
     return config.intra_op_parallelism_threads, config.inter_op_parallelism_threads
 
 
-def test_flags_win_over_the_file_and_that_over_what_there_is(tmp_path):
+def test_flags_override_the_file_and_the_file_the_defaults(tmp_path):
     file = tmp_path / "session.config"
     file.write_text("intra_op_parallelism_threads: 3 log_device_placement: true")
     assert threads() == (max(1, usable_cpus() // 4), -1)
@@ -28,14 +28,14 @@ def test_flags_win_over_the_file_and_that_over_what_there_is(tmp_path):
     assert config.log_device_placement
 
 
-def test_a_gpu_s_memory_is_taken_as_needed_or_set_aside():
+def test_gpu_memory_is_allocated_on_demand_or_limited():
     assert session_config(Flags()).gpu_options.allow_growth
     options = session_config(Flags(per_process_gpu_memory_fraction=0.5)).gpu_options
     assert options.per_process_gpu_memory_fraction == 0.5
     assert not options.allow_growth
 
 
-def test_a_file_that_is_no_config_is_refused(tmp_path):
+def test_a_file_that_is_not_a_config_is_rejected(tmp_path):
     file = tmp_path / "session.config"
     file.write_text("threads: many")
     with pytest.raises(ServingError, match="Invalid protobuf file"):

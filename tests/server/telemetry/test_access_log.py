@@ -31,7 +31,7 @@ def server(kit, toys, tmp_path_factory, request):
 
 @pytest.fixture
 def lines(kit, server):
-    """Waits for the lines that come after the start of the test."""
+    """lines(n) waits for n lines written after the start of the test."""
     before = len(server.access_log.read_text().splitlines())
 
     def lines(count):

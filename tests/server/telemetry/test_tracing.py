@@ -1,4 +1,4 @@
-"""Spans of requests, as the SDK's own exporter prints them to the server's output."""
+"""Spans of requests, as the SDK's exporter prints them to the server's output."""
 
 import json
 import subprocess
@@ -14,7 +14,7 @@ HEADER = f"00-{TRACE}-{PARENT}-01"
 
 
 def spans(log):
-    """What the exporter wrote between other lines."""
+    """Return the spans that the exporter wrote between other lines."""
     decoder, at, found = json.JSONDecoder(), log.find("\n{\n"), []
     while at >= 0:
         value, end = decoder.raw_decode(log, at + 1)
