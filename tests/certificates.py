@@ -10,7 +10,7 @@ _HERE = "DNS:localhost,IP:127.0.0.1"
 
 
 def make(folder: Path) -> None:
-    """Write two authorities, `ca` and `other`, and what `ca` has signed.
+    """Write two authorities, `ca` and `other`, and certificates signed by `ca`.
 
     The files are NAME.key and NAME.crt of `ca`, `other`, of a `server` and a `client`
     of this machine, of a server named `elsewhere.example`, and of a server whose
@@ -29,7 +29,7 @@ def make(folder: Path) -> None:
 
 
 def read(folder: Path) -> dict[str, str]:
-    """Return the PEM of each file by its name."""
+    """Return the PEM text of each file, keyed by its name."""
     return {file.name: file.read_text() for file in folder.iterdir()}
 
 

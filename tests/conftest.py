@@ -1,4 +1,4 @@
-"""What all folders' tests share; TensorFlow starts when a test needs it."""
+"""Fixtures that all folders' tests share; TensorFlow starts when a test needs it."""
 
 import dataclasses
 import os
@@ -15,7 +15,7 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 @pytest.fixture(scope="session")
 def pem(tmp_path_factory):
-    """Keys and certificates in PEM form, by name of their file."""
+    """Keys and certificates in PEM form, keyed by file name."""
     return certificates.read(
         shared.directory(tmp_path_factory, "pem", certificates.make)
     )
@@ -60,7 +60,7 @@ def digits(sample):
 
 @pytest.fixture(scope="session")
 def data_dir(digits, tmp_path_factory):
-    """A directory with a small mnist.npz in the Keras layout, as a user has one."""
+    """A directory with a small mnist.npz in the Keras layout."""
     directory = tmp_path_factory.mktemp("data")
     np.savez(
         directory / "mnist.npz",

@@ -1,7 +1,7 @@
-"""Look for code that stands twice: `make duplicates`.
+"""Find duplicated code: `make duplicates`.
 
 pylint's `symilar` compares the files line by line, without comments, docstrings and
-imports. Its exit code is 0 whatever it finds, so its output is read here.
+imports. Its exit code is always 0, so its output is parsed here.
 """
 
 import re

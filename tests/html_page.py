@@ -1,4 +1,4 @@
-"""What a page holds, for tests of pages."""
+"""A parser of HTML pages, for tests of pages."""
 
 from html.parser import HTMLParser
 

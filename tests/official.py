@@ -1,8 +1,8 @@
 """TensorFlow Serving's own message classes, and tensors in them, without TensorFlow.
 
 The classes are generated code that needs protobuf alone, but lies in packages whose
-`__init__` imports all of TensorFlow. They are what the project's own wire format is
-compared with.
+`__init__` imports all of TensorFlow. The project's own wire format is compared with
+them.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ _TYPES = {
 
 
 def to_array(official: types.SimpleNamespace, tensor: Any) -> np.ndarray:
-    """Return what a tensor holds, as `tf.make_ndarray` does."""
+    """Return a tensor's values, as `tf.make_ndarray` does."""
     shape = [dim.size for dim in tensor.tensor_shape.dim]
     wanted = official.types.DataType.Name(tensor.dtype)
     for name, (dtype, field) in _TYPES.items():
@@ -89,7 +89,7 @@ def to_array(official: types.SimpleNamespace, tensor: Any) -> np.ndarray:
 def to_tensor(
     official: types.SimpleNamespace, array: np.ndarray, as_content: bool
 ) -> Any:
-    """Return an array as a tensor, as bytes or, as servers do, in the typed field."""
+    """Return an array as a tensor, as bytes or in the typed field, as servers do."""
     dtype, field = _TYPES[array.dtype.name]
     tensor = official.tensor.TensorProto(dtype=dtype)
     for size in array.shape:

@@ -1,4 +1,4 @@
-"""The front door: help, suggestions, errors and exit codes."""
+"""The command line: help, suggestions, errors and exit codes."""
 
 import subprocess
 import sys
@@ -32,7 +32,7 @@ def test_version(capsys):
 
 
 @pytest.mark.parametrize(
-    ("words", "exit_code", "told"),
+    ("words", "exit_code", "message"),
     [
         (["trian"], 2, "did you mean train?"),
         (["train", "lenet", "--dataset", "mnist"], 1, "did you mean lenet5?"),
@@ -44,22 +44,22 @@ def test_version(capsys):
         (["describe", "lenet"], 1, "did you mean lenet5?"),
     ],
 )
-def test_a_mistake_costs_one_sentence(words, exit_code, told, capsys):
+def test_a_mistake_is_reported_in_one_sentence(words, exit_code, message, capsys):
     assert cli.main(words) == exit_code
     error = capsys.readouterr().err
     assert error.startswith("fovea: error: ") and error.count("\n") == 1
-    assert told in error
+    assert message in error
 
 
 @pytest.mark.parametrize("words", [["train"], ["predict"], ["export", "run"]])
-def test_missing_arguments_are_argparse_s(words, capsys):
+def test_missing_arguments_are_reported_by_argparse(words, capsys):
     with pytest.raises(SystemExit) as leaving:
         cli.main(words)
     assert leaving.value.code == 2
     assert "required" in capsys.readouterr().err
 
 
-def test_debug_shows_where_an_error_came_from(capsys):
+def test_debug_prints_the_traceback(capsys):
     assert cli.main(["evaluate", "nowhere", "--debug"]) == 1
     error = capsys.readouterr().err
     assert "Traceback" in error and "FileNotFoundError" in error
@@ -92,7 +92,7 @@ def test_python_m_fovea_is_fovea():
     assert "did you mean lenet5?" in done.stderr
 
 
-def test_an_option_of_another_architecture_is_refused_before_anything_is_written(
+def test_an_unknown_option_is_rejected_before_anything_is_written(
     data_dir, tmp_path, capsys
 ):
     run = tmp_path / "run"
@@ -102,7 +102,7 @@ def test_an_option_of_another_architecture_is_refused_before_anything_is_written
     assert not run.exists()
 
 
-def test_a_target_that_cannot_be_written_is_named(data_dir, tmp_path, capsys):
+def test_the_error_names_a_target_that_cannot_be_written(data_dir, tmp_path, capsys):
     (tmp_path / "file").touch()
     run = tmp_path / "file" / "run"
     words = ["train", "lenet5", "--dataset", "mnist", "--data-dir", str(data_dir)]
@@ -112,7 +112,7 @@ def test_a_target_that_cannot_be_written_is_named(data_dir, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_a_reader_that_has_seen_enough_is_no_error():
+def test_a_closed_standard_output_is_not_an_error():
     done = subprocess.run(
         ["bash", "-c", f"'{sys.executable}' -m fovea models --json | head -c 1"],
         capture_output=True,

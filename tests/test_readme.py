@@ -1,7 +1,7 @@
-"""README.md and the guides as a stranger follows them: every command, in order.
+"""README.md and the guides, followed by a new user: every command, in order.
 
-All documents share one checkout. A command that stands in several of them is executed
-once, where it comes first.
+All documents share one checkout. A command that occurs in several of them is executed
+once, at its first occurrence.
 """
 
 import os
@@ -24,10 +24,10 @@ GUIDES = [
         for name in ("train", "export", "serve", "query", "explain")
     ),
 ]
-SECONDS = 600  # of patience with a command: the machine may be busy
+SECONDS = 600  # time limit of a command: the machine may be busy
 PORTS = (8500, 8510, 8511, 8600)  # of these commands
-# Commands beside the path from `make demo` to the web page: tests of their own run
-# them within one process.
+# Commands beside the path from `make demo` to the web page: separate tests run them
+# within one process.
 ASIDE = ("fovea models", "fovea describe", "fovea inspect")
 # Commands that keep a terminal busy, and what they print when they are ready.
 LASTING = {
@@ -55,7 +55,7 @@ FIRST_PATH = [each for each in commands(README) if not each[1].startswith(ASIDE)
 
 @pytest.fixture
 def checkout(tmp_path_factory):
-    """A copy of the project whose .venv is the environment that runs the tests."""
+    """A copy of the project whose .venv is the environment of these tests."""
     for port in PORTS:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:

@@ -1,4 +1,4 @@
-"""The benchmark of the server, for seconds: whether it runs, not how fast."""
+"""A short run of the server's benchmark: it checks that it works, not how fast."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 @pytest.fixture
 def models(tmp_path):
-    """A model that takes images, in the place of LeNet-5, and its requests."""
+    """A model of images instead of LeNet-5, and requests for it."""
     script = tmp_path / "save.py"
     script.write_text(
         """

@@ -1,4 +1,4 @@
-"""The documentation site: it builds without a warning and fetches nothing."""
+"""The documentation site: it builds without warnings and loads no other host."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""The programs in examples/, run as a person runs them."""
+"""The programs in examples/, run as a user runs them."""
 
 import os
 import re
@@ -41,7 +41,7 @@ def work(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained(work, data_dir):
-    """What train_mnist.py prints; it leaves exported/example/1."""
+    """The output of train_mnist.py, which writes exported/example/1."""
     return run("train_mnist.py", cwd=work, data_dir=data_dir).stdout
 
 

@@ -93,8 +93,8 @@ def test_empty_fields_mean_zeros():
 
 @settings(derandomize=True, max_examples=20, deadline=None)
 @given(st.lists(st.binary(max_size=5), max_size=4))
-def test_bytes_arrive_whole(values):
-    """Zero bytes at the end included, which NumPy's S type would drop."""
+def test_bytes_are_preserved(values):
+    """Including trailing zero bytes, which NumPy's S type would drop."""
     assert tensor_to_array(array_to_tensor(values)).tolist() == values or not values
 
 
@@ -117,7 +117,7 @@ def test_a_received_array_may_be_written_to():
     array[0] = 1
 
 
-def test_without_ml_dtypes_bfloat16_arrives_as_bits(monkeypatch):
+def test_without_ml_dtypes_bfloat16_is_received_as_bits(monkeypatch):
     tensor = array_to_tensor(np.array([0x3F80, 0x4000], np.uint16))
     tensor.dtype = NUMBERS["bfloat16"]
     monkeypatch.setitem(__import__("sys").modules, "ml_dtypes", None)
@@ -138,7 +138,7 @@ def _only_native(dtype):
     return only_native
 
 
-def test_tensors_that_contradict_themselves():
+def test_inconsistent_tensors():
     tensor = array_to_tensor(np.zeros(3, np.float32))
     tensor.tensor_content = b"1234"
     with pytest.raises(ValueError, match="has 12 bytes"):
@@ -156,7 +156,7 @@ def test_tensors_that_contradict_themselves():
         tensor_to_array(wire_pb2.TensorProto(dtype="DT_VARIANT"))
 
 
-def test_values_that_no_tensor_holds():
+def test_values_that_are_not_representable():
     with pytest.raises(TypeError, match="Received: dtype=datetime64"):
         array_to_tensor(np.zeros(2, "datetime64[s]"))
     with pytest.raises(TypeError, match="Received: int=1"):

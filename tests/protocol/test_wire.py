@@ -1,4 +1,4 @@
-"""Our messages are the official ones on the wire, and can live beside them."""
+"""Our messages equal the official ones on the wire, and coexist with them."""
 
 import ast
 import subprocess
@@ -79,7 +79,7 @@ def messages(descriptor):
 
 
 def fill(message, data):
-    """Set the fields of a message of either make."""
+    """Set the fields of a message, ours or official."""
     for name, value in data.items():
         field = message.DESCRIPTOR.fields_by_name[name]
         target = getattr(message, name)
@@ -166,7 +166,7 @@ def test_unknown_fields_survive(official):
 
 
 @pytest.mark.slow
-def test_both_live_in_one_process_in_either_order():
+def test_both_coexist_in_one_process_in_either_order():
     ours = (
         "from fovea import Client; Client('127.0.0.1:1').close();"
         "from fovea.serving.protocol import wire_pb2"
@@ -201,7 +201,7 @@ def _file_descriptor(generated):
 
 
 def _declared(stub):
-    """{class: its annotated names} of a .pyi; how they are typed is protoc's affair."""
+    """Return {class: its annotated names} of a .pyi, whose types depend on protoc."""
     return {
         node.name: sorted(
             each.target.id for each in node.body if isinstance(each, ast.AnnAssign)
@@ -211,12 +211,12 @@ def _declared(stub):
     }
 
 
-def test_committed_code_is_what_wire_proto_compiles_to(tmp_path):
+def test_committed_code_is_up_to_date_with_wire_proto(tmp_path):
     compile_wire.compile_wire(tmp_path)
     fresh = (tmp_path / compile_wire.PROTO).with_name("wire_pb2.py").read_text()
     committed = Path(wire_pb2.__file__).read_text()
-    # The descriptor inside is all that the source decides; the lines around it are
-    # the protoc release's.
+    # Only the embedded descriptor depends on the source; the lines around it depend
+    # on the protoc release.
     assert _file_descriptor(committed) == _file_descriptor(fresh)
     stub = (tmp_path / compile_wire.PROTO).with_name("wire_pb2.pyi").read_text()
     assert _declared(Path(wire_pb2.__file__).with_suffix(".pyi").read_text()) == (
@@ -224,6 +224,6 @@ def test_committed_code_is_what_wire_proto_compiles_to(tmp_path):
     )
 
 
-def test_committed_code_runs_on_the_oldest_protobuf_that_we_allow():
+def test_committed_code_runs_on_the_oldest_supported_protobuf():
     committed = Path(wire_pb2.__file__).read_text()
     assert compile_wire.gencode_version(committed) <= compile_wire.OLDEST_RUNTIME

@@ -1,4 +1,4 @@
-"""What the documents name is there."""
+"""Paths and links in the documents exist."""
 
 import re
 import subprocess
@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 TOPS = "fovea|models|training|serving|benchmarks|deploy|docs|examples|tests"
-# Written by the commands that the text describes, or patterns.
+# Files written by the commands that the text describes, or patterns.
 MADE = re.compile(r"[*<>{}$A-Z]|^(serving|models)/mnist|^docs/_|^models/models\.config")
 
 
@@ -36,7 +36,7 @@ def test_the_paths_that_a_document_names_exist(document):
 
 
 @pytest.mark.parametrize("document", _documents())
-def test_relative_links_lead_somewhere(document):
+def test_the_targets_of_relative_links_exist(document):
     path = ROOT / document
     text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.S)
     targets = re.findall(r"\]\(([^)\s]+)\)", text)

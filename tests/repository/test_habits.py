@@ -1,4 +1,4 @@
-"""The files that services read: workflows, forms, hooks, dependency groups."""
+"""The configuration of services: workflows, forms, hooks, dependency groups."""
 
 import re
 import subprocess
@@ -71,7 +71,7 @@ def test_pre_commit_has_the_version_of_ruff_that_the_tests_have():
     )
 
 
-def test_development_tools_are_no_extra():
+def test_development_tools_are_not_an_extra():
     assert {"dev", "docs"} <= set(PROJECT["dependency-groups"])
     assert "dev" not in PROJECT["project"]["optional-dependencies"]
 

@@ -18,7 +18,7 @@ PACKAGES = {
 }
 # The tables of all commands; only folders named `commands` may import them.
 TERMINAL = "fovea.terminal"
-# What stands directly in a package, from the bottom to the top: a module or folder
+# The modules and folders directly in a package, from the bottom layer to the top: each
 # imports its own layer and those below.
 LAYERS = {
     "models": [
@@ -98,13 +98,13 @@ def _package(module: str) -> str:
 
 
 def _entry(module: str) -> str:
-    """Return what stands directly in the module's package: a module or a folder."""
+    """Return the module or folder directly in the package that contains the module."""
     path = MODULES[module].relative_to(ROOT / _package(module))
     return path.parts[0].removesuffix(".py")
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_packages_import_only_what_they_may(module):
+def test_packages_import_only_allowed_packages(module):
     package = _package(module)
     for imported in IMPORTS[module]:
         if imported == TERMINAL and "/commands/" in MODULES[module].as_posix():
@@ -131,7 +131,7 @@ def test_imports_inside_a_package_run_downwards(package):
     assert not wrong, "\n".join(wrong)
 
 
-def test_no_module_imports_itself_by_way_of_others():
+def test_there_are_no_import_cycles():
     done, path = set(), []
 
     def visit(module):

@@ -1,7 +1,7 @@
-"""The wheel, installed beside a user's project that has names of its own.
+"""The wheel, installed next to a user's project with modules of the same names.
 
 Everything of ours is below `fovea`; a user's serving/, models.py and training.py stay
-theirs, from whichever directory and in whichever way fovea is started.
+theirs, whatever the working directory and however fovea is started.
 """
 
 import json
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """Built of a source distribution, as `pip install` of one does."""
+    """The wheel built from a source distribution, as by `pip install`."""
     work = tmp_path_factory.mktemp("source")
     for name in SOURCES:
         if (ROOT / name).is_dir():
@@ -42,7 +42,7 @@ def wheel(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def python(wheel, tmp_path_factory):
-    """An interpreter with the wheel, and with what this one has besides fovea."""
+    """An interpreter with the wheel, and with this one's packages other than fovea."""
     home = tmp_path_factory.mktemp("environment")
     venv.create(home, with_pip=False, symlinks=True)
     interpreter = home / "bin" / "python"
@@ -86,7 +86,7 @@ def _run(project, *command, **more):
     return done.stdout
 
 
-def test_a_users_own_modules_stay_theirs(python, project):
+def test_a_user_s_modules_of_the_same_names_are_imported(python, project):
     code = """
 import json, sys
 import models, serving, training
@@ -104,7 +104,7 @@ print(json.dumps([fovea.__file__, *{m.__file__ for m in (models, serving, traini
 
 
 @pytest.mark.parametrize("start", ["script", "module"])
-def test_the_command_keeps_its_hands_off_them(python, project, start):
+def test_the_command_does_not_import_them(python, project, start):
     code = f"""
 import runpy, sys
 sys.argv = ["fovea", "describe", "lenet5", "--input", "28x28x1", "--json"]
@@ -128,7 +128,7 @@ def test_the_console_script_works(python, project):
     assert _run(project, script, "--version").startswith("fovea 0.")
 
 
-def test_the_wheel_has_everything_once(wheel):
+def test_the_wheel_has_every_file_once(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names} == {
         "fovea",
