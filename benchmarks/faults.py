@@ -62,7 +62,7 @@ class Server:
         process.stdin.write(json.dumps(job | options).encode() + b"\n")
         process.stdin.flush()
         assert process.stderr is not None
-        process.stderr.readline()  # "asking"
+        process.stderr.readline()  # "started"
         return process
 
 
@@ -123,7 +123,7 @@ def swaps(work: Path) -> Iterator[str]:
             shutil.rmtree(second)
         tally = outcome(load)
         loaded = running.log().count("Successfully loaded servable version")
-    wrong = sum(n for named, told, n in tally["answers"] if named != told)
+    wrong = sum(n for expected, version, n in tally["answers"] if expected != version)
     failed = tally["sent"] - tally["codes"].get("OK", 0)
     yield (
         f"{loaded - 1} swaps and rollbacks of LeNet-5 under the load of 6 clients, "
