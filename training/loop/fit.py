@@ -16,7 +16,7 @@ from fovea.training.loop import batches as pipeline
 from fovea.training.loop import checkpoint
 from fovea.training.loop.checkpoint import State
 from fovea.training.loop.checkpoint_callback import CheckpointCallback, stops_early
-from fovea.training.loop.distribution import replicas, strategies
+from fovea.training.loop.distribution import multi_device, strategies
 from fovea.training.loop.optimization import optimizers
 from fovea.training.loop.progress import EpochProgress
 from fovea.training.loop.task import Task
@@ -47,7 +47,7 @@ def initial_state(task: Task, build: Build | None = None) -> tuple[keras.Model, 
             else:
                 model = build(task.shape_at(0), task.recipe.augmentation)
             _check_outputs(model)
-            model = replicas.trainable(model, task.strategy)
+            model = multi_device.trainable(model, task.strategy)
         _check_sizes(task, model)
         compile_model(task, model)
         state = State()
@@ -202,7 +202,7 @@ def make_batches(task: Task, epoch: int) -> pipeline.Batches:
 def rebuild(task: Task, state: State, epoch: int) -> keras.Model:
     """Return a compiled network for an epoch's image size, for `state.restore`."""
     with _build_scope(task):
-        model = replicas.trainable(_build(task, epoch), task.strategy)
+        model = multi_device.trainable(_build(task, epoch), task.strategy)
     checkpoint.freeze(model, state.frozen)
     compile_model(task, model)
     return model

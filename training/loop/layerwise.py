@@ -20,7 +20,7 @@ from fovea.models.anatomy.walk import anatomy
 from fovea.training.loop import checkpoint, fit
 from fovea.training.loop.batches import Batches
 from fovea.training.loop.checkpoint import State
-from fovea.training.loop.distribution import replicas, strategies
+from fovea.training.loop.distribution import multi_device, strategies
 from fovea.training.loop.progress import EpochProgress
 from fovea.training.loop.task import Task
 from fovea.training.recipes.schema import Recipe
@@ -220,7 +220,7 @@ def _with_head(model: keras.Model, cut: str, task: Task) -> keras.Model:
             name="pretraining",
         )(x)
         part = keras.Model(model.inputs, x, name=f"{model.name}_{cut}")
-        return replicas.trainable(part, task.strategy)
+        return multi_device.trainable(part, task.strategy)
 
 
 def _fit(model: keras.Model, task: Task, batches: Batches) -> None:

@@ -7,7 +7,7 @@ Keras 3 differs from training on one device in some places, which are corrected:
 - It draws the same random numbers on all replicas: `spread_seeds`.
 - It leaves each replica its own batch statistics: `AverageStatistics`.
 - It clips the gradients of each replica before it sums them, and across machines its
-  fit fails in two places: `fovea.training.loop.distribution.replicas`.
+  fit fails in two places: `fovea.training.loop.distribution.multi_device`.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from fovea.training.loop.distribution import multi_device
 from fovea.training.loop.optimization import schedules
 from fovea.training.loop.optimization.muon import Muon
 from fovea.training.recipes.schema import Recipe
@@ -38,7 +39,7 @@ def build(
         "ema_momentum": recipe.ema,
     }
     if recipe.clip_norm and replicas > 1:
-        optimizer_class = replicas.with_summed_clipping(optimizer_class)
+        optimizer_class = multi_device.with_summed_clipping(optimizer_class)
         settings["summed_clipnorm"] = recipe.clip_norm
     else:
         settings["global_clipnorm"] = recipe.clip_norm or None

@@ -138,7 +138,8 @@ tf.config.set_logical_device_configuration(
     cpu, [tf.config.LogicalDeviceConfiguration()] * 2
 )
 from fovea.training.datasets import load
-from fovea.training.loop import checkpoint, strategies
+from fovea.training.loop import checkpoint
+from fovea.training.loop.distribution import strategies
 from fovea.training.loop.train import train
 from fovea.training.recipes.schema import Recipe
 from fovea.training.runs.load import load_model
