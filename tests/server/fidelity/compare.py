@@ -1,7 +1,8 @@
 """Whether a response is the recorded one, but for what differs between processes.
 
 That is: the last digits of floats, the order of maps, the numbers that TensorFlow
-counts up in the names of functions, and the blanks after `goo.gle/debugproto`.
+counts up in the names of functions, and the mark that protobuf puts before a message
+that it prints for debugging: one of three words and 1 to 4 blanks.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def rest_differences(line: dict[str, Any], got: dict[str, Any]) -> list[str]:
 def plain(text: str) -> str:
     """Return a text without what differs in each process."""
     text = re.sub(r"(\{\{function_node \w+?)_\d+\}\}", r"\1_N}}", text)
-    return re.sub(r"goo\.gle/debugproto +", "goo.gle/debugproto ", text)
+    return re.sub(r"goo\.gle/debug(proto|str|only) {1,4}", "goo.gle/debugproto ", text)
 
 
 def layout(text: str) -> list[str]:

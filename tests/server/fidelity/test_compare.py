@@ -64,6 +64,18 @@ def test_numbers_in_names_of_functions_do_not_count():
     assert grpc_differences(first, {"code": "INTERNAL", "details": other}) == []
 
 
+def test_the_mark_of_a_debug_text_does_not_count():
+    text = "No inputs in SignatureDef: goo.gle/%s\ninputs {\n}\n"
+    line = {"code": "INTERNAL", "details": text % "debugproto    "}
+    for mark in ("debugproto ", "debugstr  ", "debugonly   "):
+        details = text % mark
+        assert grpc_differences(line, {"code": "INTERNAL", "details": details}) == []
+        assert rest_differences(rest(line["details"]), rest(details)) == []
+    for mark in ("debug ", "debugproto", "debugproto     "):
+        details = text % mark
+        assert grpc_differences(line, {"code": "INTERNAL", "details": details})
+
+
 @pytest.mark.parametrize("received", [[3.50004], [4], [3.5, 1.0], ["3.5"], []])
 def test_values_that_differ(received):
     line = {"code": "OK", "response": {"y": [3.5]}}
