@@ -18,12 +18,14 @@ import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2, types_pb2
 
 from fovea.serving.server.errors import invalid_argument
+from fovea.serving.server.saved_model.opaque import OPAQUE, opaque_array
 
 TensorProto = tensor_pb2.TensorProto
 
 # More than any message can carry: a few bytes must not make the server allocate more.
 MAX_BYTES = 2**31 - 1
 MAX_DIMENSIONS = 254
+_POINTER_BYTES = 8
 MAX_INT64 = 2**63 - 1
 
 
@@ -126,11 +128,12 @@ def to_array(proto: tensor_pb2.TensorProto) -> np.ndarray:
     """Decode a TensorProto.
 
     Args:
-        proto: A tensor of any shape and any dtype but resource and variant.
+        proto: A tensor of any shape.
 
     Returns:
-        An array of the proto's shape; strings are `bytes` in an object array. It may
-        be read-only and share memory with the proto.
+        An array of the proto's shape; strings are `bytes` in an object array, resources
+        and variants have no values (`opaque.py`). It may be read-only and share memory
+        with the proto.
 
     Raises:
         ValueError: The proto does not describe a tensor.
@@ -139,6 +142,11 @@ def to_array(proto: tensor_pb2.TensorProto) -> np.ndarray:
     count = math.prod(shape)
     if proto.dtype == types_pb2.DT_STRING:
         return _strings(proto, count).reshape(shape)
+    if proto.dtype in OPAQUE:
+        _check_count(count)
+        if proto.tensor_content:
+            raise ValueError("resources and variants as raw bytes")
+        return opaque_array(proto, shape)
     layout = _LAYOUTS.get(proto.dtype)
     if layout is None:
         raise ValueError(f"dtype {proto.dtype} has no values")
@@ -184,9 +192,13 @@ def _from_field(
     return values[:count]
 
 
+def _check_count(count: int) -> None:
+    if count * _POINTER_BYTES > MAX_BYTES:
+        raise ValueError(f"{count} objects are too many")
+
+
 def _strings(proto: tensor_pb2.TensorProto, count: int) -> np.ndarray:
-    if count * 8 > MAX_BYTES:
-        raise ValueError(f"{count} strings are too many")
+    _check_count(count)
     if count and proto.tensor_content:
         given = _string_list(proto.tensor_content, count)
     else:

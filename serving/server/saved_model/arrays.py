@@ -8,6 +8,10 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import types_pb2
 
+# The key in the metadata of the dtype of an array that stands for a tensor without
+# values (`opaque.py`).
+OPAQUE_DATA_TYPE = "data_type"
+
 _NAMES = {"DT_HALF": "half", "DT_FLOAT": "float", "DT_DOUBLE": "double"}
 
 
@@ -23,6 +27,8 @@ def data_type(array: np.ndarray) -> int:
     """Return the DataType of an array's values."""
     if array.dtype == object:
         return types_pb2.DT_STRING
+    if array.dtype.metadata:
+        return array.dtype.metadata[OPAQUE_DATA_TYPE]
     return tf.dtypes.as_dtype(array.dtype).as_datatype_enum
 
 

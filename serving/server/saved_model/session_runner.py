@@ -22,6 +22,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2
 from tensorflow.python.client import pywrap_tf_session as c_api
+from tensorflow.python.framework import c_api_util
 
 from fovea.serving.server.admission import Gate
 from fovea.serving.server.cpus import usable_cpus
@@ -32,6 +33,7 @@ from fovea.serving.server.saved_model.caller_thread import (
 )
 from fovea.serving.server.saved_model.empty_batch import batched_outputs, one_row
 from fovea.serving.server.saved_model.files import choose_meta_graph, read_saved_model
+from fovea.serving.server.saved_model.opaque import check_no_opaque
 from fovea.serving.server.saved_model.ranks import required_ranks
 from fovea.serving.server.saved_model.signatures import Signatures
 from fovea.serving.server.telemetry import metrics
@@ -131,6 +133,7 @@ class Runner:
                 self._endpoint(name, "FetchOutputs node {}: not found")
                 for name in fetches
             ]
+        check_no_opaque(feeds, self._data_type)
         left = self._gate.enter(timeout)
         try:
             metrics.session_ran()
@@ -157,28 +160,34 @@ class Runner:
             if options is not None and options is not CALLER_THREAD_OPTIONS:
                 c_api.TF_DeleteBuffer(options)
 
+    def _data_type(self, name: str) -> int:
+        tensor = self._graph.get_tensor_by_name(_full_name(name))
+        return tensor.dtype.as_datatype_enum
+
     def _endpoint(self, name: str, missing: str) -> Any:
+        """Return the session's handle of a tensor.
+
+        Whether the operation has that output is left to the session, whose error is
+        TensorFlow Serving's.
+
+        Args:
+            name: The tensor, `operation:index`; an index of 0 may be left out.
+            missing: The error for an operation that does not exist; {} is the tensor.
+
+        Raises:
+            ServingError: NOT_FOUND.
+        """
         endpoint = self._endpoints.get(name)
         if endpoint is None:
-            full_name = name if ":" in name else f"{name}:0"
+            operation, _, index = name.partition(":")
             try:
-                tensor = self._graph.get_tensor_by_name(full_name)
+                found = self._graph.get_operation_by_name(operation)
+                endpoint = c_api_util.tf_output(found._c_op, int(index or 0))
             except (KeyError, ValueError):
-                raise self._no_tensor(name, missing.format(full_name)) from None
-            endpoint = self._endpoints[name] = tensor._as_tf_output()
+                text = missing.format(_full_name(name))
+                raise ServingError(grpc.StatusCode.NOT_FOUND, text) from None
+            self._endpoints[name] = endpoint
         return endpoint
-
-    def _no_tensor(self, name: str, missing: str) -> ServingError:
-        """Return the error for a name that is not a tensor's."""
-        try:
-            self._graph.get_operation_by_name(name)
-        except (KeyError, ValueError):
-            return ServingError(grpc.StatusCode.NOT_FOUND, missing)
-        return invalid_argument(
-            f"Tried to fetch data for '{name}', which produces no output.  To run to a "
-            f"node but not fetch any data, pass '{name}' as an argument to the "
-            "'target_node_names' argument of the Session::Run API."
-        )
 
     def close(self) -> None:
         """Free the session and the graph."""
@@ -186,6 +195,10 @@ class Runner:
         self._endpoints = {}
         del self._session, self._graph
         gc.collect()  # a graph is full of cycles: free it now
+
+
+def _full_name(name: str) -> str:
+    return name if ":" in name else f"{name}:0"
 
 
 def _with_threads(config: config_pb2.ConfigProto) -> config_pb2.ConfigProto:

@@ -9,6 +9,7 @@ from hypothesis.extra import numpy as npst
 from tensorflow.core.framework import tensor_pb2, types_pb2
 
 from fovea.serving.server.inference.tensors import fill_proto, to_array
+from fovea.serving.server.saved_model.arrays import data_type
 
 NUMERIC = (
     npst.floating_dtypes(endianness="<")
@@ -101,7 +102,8 @@ def test_reads_what_the_original_reads(message, expected):
     "message",
     [
         proto("DT_INVALID"),
-        proto("DT_RESOURCE"),
+        proto("DT_RESOURCE", tensor_content=b"x"),
+        proto("DT_VARIANT", [2**40]),
         proto("DT_FLOAT_REF"),
         proto(shape=[-1], float_val=[4]),
         proto(shape=[2**62, 8], float_val=[4]),
@@ -120,6 +122,13 @@ def test_reads_what_the_original_reads(message, expected):
 def test_refuses_what_is_no_tensor(message):
     with pytest.raises(ValueError, match=r"\S"):
         to_array(message)
+
+
+@pytest.mark.parametrize("name", ["DT_RESOURCE", "DT_VARIANT"])
+def test_dtypes_without_values_keep_their_shape_and_dtype(name):
+    array = to_array(proto(name, [2, 3]))
+    assert array.shape == (2, 3)
+    assert data_type(array) == types_pb2.DataType.Value(name)
 
 
 @given(st.binary(max_size=64))

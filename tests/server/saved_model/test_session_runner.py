@@ -5,8 +5,10 @@ import shutil
 import grpc
 import numpy as np
 import pytest
+from tensorflow.core.framework import tensor_pb2, types_pb2
 
 from fovea.serving.server.errors import ServingError
+from fovea.serving.server.saved_model.opaque import opaque_array
 from fovea.serving.server.saved_model.session_runner import Runner
 
 
@@ -65,8 +67,42 @@ def test_unknown_tensors_are_errors_not_crashes(toy):
     assert str(error) == "NOT_FOUND: FeedInputs: unable to find feed output nobody:0"
     error = failure(toy.run, {}, ["nobody"])
     assert str(error) == "NOT_FOUND: FetchOutputs node nobody:0: not found"
+    error = failure(toy.run, {}, ["nobody:x"])
+    assert str(error) == "NOT_FOUND: FetchOutputs node nobody:x: not found"
+
+
+def test_an_output_that_an_operation_lacks_has_the_text_of_the_session(toy):
     error = failure(toy.run, {}, ["NoOp"])
-    assert str(error).startswith("INVALID_ARGUMENT: Tried to fetch data for 'NoOp', ")
+    assert str(error) == (
+        "OUT_OF_RANGE: Node 'NoOp' (type: 'NoOp', num of outputs: 0) does not have "
+        "output 0"
+    )
+    feed = toy.signatures["serving_default"].inputs["x"].name
+    x = feed.partition(":")[0]
+    text = f"OUT_OF_RANGE: Node '{x}' (type: 'Placeholder', num of outputs: 1) does not"
+    error = failure(toy.run, {}, [f"{x}:3"])
+    assert str(error) == f"{text} have output 3"
+    error = failure(toy.run, {f"{x}:2": np.ones(1, np.float32)}, [feed])
+    assert str(error) == f"{text} have output 2"
+
+
+def test_resources_and_variants_are_refused_with_the_text_of_the_session(toy):
+    def opaque(dtype, **fields):
+        proto = tensor_pb2.TensorProto(dtype=dtype, **fields)
+        return opaque_array(proto, (2,))
+
+    variant = opaque(types_pb2.DT_VARIANT)
+    error = failure(call, toy, "both", a=np.ones((2, 2), np.float32), b=variant)
+    assert str(error) == (
+        "INVALID_ARGUMENT: Expects arg[1] to be float but variant is provided"
+    )
+    # The session looks for resources before it compares dtypes.
+    handle = {"hash_code": 7, "name": "n", "maybe_type_name": "t"}
+    resource = opaque(types_pb2.DT_RESOURCE, resource_handle_val=[handle])
+    error = failure(call, toy, "both", a=variant, b=resource)
+    assert str(error).startswith(
+        "INVALID_ARGUMENT: Invalid resource type hash code: 7(name: n type: t). Perhaps"
+    )
 
 
 def test_a_v1_export_with_a_table_from_an_asset(kit, tmp_path):
