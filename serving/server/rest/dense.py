@@ -7,7 +7,6 @@ TensorFlow Serving's order, so that the error names the first wrong value.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,29 +32,21 @@ class _Numbers:
 
     Attributes:
         dtype: The numpy dtype.
-        low: The least value that is accepted.
-        high: The greatest value that is accepted.
-        integers: Whether only integers are accepted.
-        exact: For floating-point dtypes, the n up to which every integer is exact.
+        low: The least integer that is accepted.
+        high: The greatest integer that is accepted.
+        integers: Whether only integers are accepted; otherwise every number is.
     """
 
     dtype: Any
-    low: float
-    high: float
+    low: int = 0
+    high: int = 0
     integers: bool = True
-    exact: int = 0
-
-
-def _floats(dtype: Any) -> _Numbers:
-    info = np.finfo(dtype)
-    exact = 2 ** (info.nmant + 1) - 1
-    return _Numbers(dtype, float(info.min), float(info.max), False, exact)
 
 
 _INT32 = (-(2**31), 2**31 - 1)
 _NUMBERS = {
-    types_pb2.DT_FLOAT: _floats(np.float32),
-    types_pb2.DT_DOUBLE: _floats(np.float64),
+    types_pb2.DT_FLOAT: _Numbers(np.float32, integers=False),
+    types_pb2.DT_DOUBLE: _Numbers(np.float64, integers=False),
     # Narrow integers are read as int32: larger values wrap around.
     types_pb2.DT_INT8: _Numbers(np.int8, *_INT32),
     types_pb2.DT_UINT8: _Numbers(np.uint8, *_INT32),
@@ -89,12 +80,20 @@ def convert(value: Any, dtype: int, booleans: bool) -> np.ndarray | None:
         return array.astype(numbers.dtype)
     if array.dtype.kind not in ("iu" if numbers.integers else "iuf"):
         return None
-    low, high = array.min(), array.max()
-    if numbers.integers:
-        safe = numbers.low <= int(low) and int(high) <= numbers.high
-    else:  # larger numbers are valid only if they are not integers
-        safe = bool(-numbers.exact <= low and high <= numbers.exact)
-    return array.astype(numbers.dtype) if safe else None
+    if not numbers.integers:
+        return _rounded(array, numbers.dtype)
+    if numbers.low <= int(array.min()) and int(array.max()) <= numbers.high:
+        return array.astype(numbers.dtype)
+    return None
+
+
+def _rounded(numbers: np.ndarray, dtype: Any) -> np.ndarray:
+    """Convert to a floating-point dtype as C++ does: to a double first.
+
+    What is too big for the dtype becomes an infinity.
+    """
+    with np.errstate(over="ignore"):
+        return numbers.astype(np.float64, copy=False).astype(dtype, copy=False)
 
 
 def dense(value: Any, dtype: int) -> np.ndarray:
@@ -126,7 +125,7 @@ def stack(values: list[Any], dtype: int) -> np.ndarray:
         array[:] = values
         return array
     if not numbers.integers:
-        return np.array(values, np.float64).astype(numbers.dtype)
+        return _rounded(np.array(values, np.float64), numbers.dtype)
     wide = np.uint64 if dtype == types_pb2.DT_UINT64 else np.int64
     return np.array(values, wide).astype(numbers.dtype)
 
@@ -182,31 +181,9 @@ def _single(value: Any, dtype: int) -> Any:
 def _number(value: Any, dtype: int, numbers: _Numbers) -> Any:
     if type(value) not in ((int,) if numbers.integers else (int, float)):
         raise _wrong_type(value, dtype)
-    if numbers.integers:
-        if not numbers.low <= value <= numbers.high:
-            raise _wrong_type(value, dtype)
-    elif not is_lossless(value, dtype):
-        raise lossy(value, dtype)
+    if numbers.integers and not numbers.low <= value <= numbers.high:
+        raise _wrong_type(value, dtype)
     return value
-
-
-def is_lossless(value: int | float, dtype: int) -> bool:
-    """Return whether a number is in the range of a float or double.
-
-    Integers must be exact; other numbers may be rounded.
-    """
-    numbers = _NUMBERS[dtype]
-    if isinstance(value, int):
-        return abs(value) <= numbers.exact
-    return not math.isfinite(value) or numbers.low <= value <= numbers.high
-
-
-def lossy(value: int | float, dtype: int) -> ServingError:
-    """Return the error for a number that is not."""
-    return invalid_argument(
-        f"Cannot convert JSON value: {value_text(value)} to {data_type_name(dtype)} "
-        "without loss of precision."
-    )
 
 
 def json_type(value: Any) -> str:

@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 from tensorflow.core.example import example_pb2, feature_pb2
-from tensorflow.core.framework import types_pb2
 
 from fovea.serving.server.errors import ServingError, invalid_argument
 from fovea.serving.server.rest.base64_objects import decode, is_base64
-from fovea.serving.server.rest.dense import is_lossless, json_type, lossy
+from fovea.serving.server.rest.dense import json_type
 from fovea.serving.server.rest.pretty import value_text
 
 MAX_INT64 = 2**63 - 1
@@ -77,15 +76,12 @@ def _append(feature: feature_pb2.Feature, value: Any, name: str) -> None:
     elif isinstance(value, bool):
         _values(feature, "int64_list", name).append(int(value))
     elif isinstance(value, float):
-        values = _values(feature, "float_list", name)
-        if not is_lossless(value, types_pb2.DT_FLOAT):
-            raise lossy(value, types_pb2.DT_FLOAT)
-        values.append(value)
+        _values(feature, "float_list", name).append(value)
     elif isinstance(value, int):
         values = _values(feature, "int64_list", name)
         if value > MAX_INT64:
             raise invalid_argument(
-                f"Feature: {name} has uint64 element. Only int64 is supported."
+                f"Feature: {name} has uint64_t element. Only int64_t is supported."
             )
         values.append(value)
     else:

@@ -1,8 +1,6 @@
-"""Floating-point numbers as text, in the two forms that TensorFlow Serving writes."""
+"""The floating-point numbers of responses, in the form of TensorFlow Serving."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 
@@ -45,29 +43,3 @@ def _marked(text: str) -> str:
 
 
 _NOT_FINITE = {"nan": "NaN", "-nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
-
-
-def shortest(number: float) -> str:
-    """Format a finite number inside a JSON value of an error, as rapidjson does.
-
-    It has the fewest digits that read back as the same number; it is a plain decimal
-    between 1e-6 and 1e21, else has an exponent.
-    """
-    if number == 0 or not math.isfinite(number):
-        return "-0.0" if math.copysign(1, number) < 0 else "0.0"
-    mantissa, _, exponent = f"{abs(number)!r}".partition("e")
-    whole, _, fraction = mantissa.partition(".")
-    digits = (whole + fraction).lstrip("0")
-    point = len(whole) + int(exponent or 0)  # digits before the decimal point
-    if whole == "0":
-        point -= len(whole) + len(fraction) - len(digits)
-    digits = digits.rstrip("0")
-    sign = "-" if number < 0 else ""
-    if len(digits) <= point <= 21:
-        return f"{sign}{digits.ljust(point, '0')}.0"
-    if 0 < point <= 21:
-        return f"{sign}{digits[:point]}.{digits[point:]}"
-    if -6 < point <= 0:
-        return f"{sign}0.{'0' * -point}{digits}"
-    rest = f".{digits[1:]}" if len(digits) > 1 else ""
-    return f"{sign}{digits[0]}{rest}e{point - 1}"

@@ -7,15 +7,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
+from fovea.serving.server.rest.grisu import double_text
 
-from fovea.serving.server.rest.numerals import decimals, shortest
-
-# Longer values are cut where an error shows them.
+# After so many bytes of a value an error shows no further tokens of it.
 SHOWN_BYTES = 256
-
-# Doubles up to here are shown with the digits of a float.
-_MAX_SHOWN_AS_FLOAT = 3.4028234e38
 
 _SPECIAL = re.compile(r'["\\\x00-\x1f]')
 _NAMED = {
@@ -55,47 +50,56 @@ def error_body(message: str) -> bytes:
 
 
 def value_text(value: Any) -> str:
-    """Return a JSON value as errors show it, at most its first 256 bytes."""
-    if isinstance(value, float):
-        kind = np.float32 if abs(value) <= _MAX_SHOWN_AS_FLOAT else np.float64
-        return decimals(np.array([value], kind))[0]
+    """Return a JSON value as errors show it.
+
+    The first token that reaches beyond `SHOWN_BYTES` is the last one, and is written in
+    full. At a NaN or an infinity the text ends too: rapidjson cannot write them.
+    """
     shown, size = [], 0
-    for piece in _pieces(value, 0):
-        if piece is None:
+    for token in _tokens(value, 0, ""):
+        if token is None:
             break
-        shown.append(piece)
-        size += len(piece)
+        shown.append(token)
+        size += len(to_bytes(token))
         if size > SHOWN_BYTES:
             break
-    text = "".join(shown)
-    raw = to_bytes(text)
-    if len(raw) <= SHOWN_BYTES:
-        return text
-    return raw[:SHOWN_BYTES].decode("utf-8", "ignore")
+    return "".join(shown)
 
 
-def _pieces(value: Any, level: int) -> Iterator[str | None]:
-    """Yield the text of a value in pieces, so that a huge one is not written in full.
+def _tokens(value: Any, level: int, before: str) -> Iterator[str | None]:
+    """Yield the tokens of a value, so that a huge one is not written in full.
 
-    None stands for a NaN or an infinity, where TensorFlow Serving stops writing.
+    Args:
+        value: The value.
+        level: The number of objects and arrays around it.
+        before: What separates its first token from the token before it.
+
+    Yields:
+        Texts; None for a NaN or an infinity.
     """
     if isinstance(value, dict):
+        yield before + "{"
         for index, (name, member) in enumerate(value.items()):
-            yield ("," if index else "{") + indent(level + 1) + quote(name) + ": "
-            yield from _pieces(member, level + 1)
-        yield indent(level) + "}" if value else "{}"
+            yield ("," if index else "") + indent(level + 1) + quote(name)
+            yield from _tokens(member, level + 1, ": ")
+        yield (indent(level) if value else "") + "}"
     elif isinstance(value, list):
-        yield "["
+        yield before + "["
         for index, element in enumerate(value):
-            if index:
-                yield ", "
-            yield from _pieces(element, level + 1)
+            yield from _tokens(element, level + 1, ", " if index else "")
         yield "]"
-    elif isinstance(value, float):
-        yield shortest(value) if math.isfinite(value) else None
-    elif isinstance(value, str):
-        yield quote(value)
-    elif isinstance(value, bool):
-        yield "true" if value else "false"
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield before
+        yield None
     else:
-        yield "null" if value is None else str(value)
+        yield before + _scalar(value)
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, float):
+        return double_text(value)
+    if isinstance(value, str):
+        return quote(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "null" if value is None else str(value)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from fovea.serving.server.rest.numerals import decimals, shortest
+from fovea.serving.server.rest.numerals import decimals
 
 FORM = re.compile(r"-?\d+(\.\d+)?(e[+-]\d\d+)?|NaN|-?Infinity")
 
@@ -56,28 +56,3 @@ def test_doubles_have_seventeen_digits_if_need_be():
         "0.1",
         "1e+300",
     ]
-
-
-@given(st.floats(allow_nan=False, allow_infinity=False))
-def test_shortest_reads_back(number):
-    text = shortest(number)
-    assert float(text) == number
-    assert math.copysign(1, float(text)) == math.copysign(1, number)
-    assert ("e" in text) == (number != 0 and not 1e-6 <= abs(number) < 1e21)
-
-
-@pytest.mark.parametrize(
-    ("number", "text"),
-    [
-        (1.0, "1.0"),
-        (1e5, "100000.0"),
-        (0.00001, "0.00001"),
-        (1e-7, "1e-7"),
-        (1.5e30, "1.5e30"),
-        (1e21, "1e21"),
-        (123456789012.5, "123456789012.5"),
-        (-0.0, "-0.0"),
-    ],
-)
-def test_shortest(number, text):
-    assert shortest(number) == text

@@ -1,6 +1,7 @@
 """JSON to arrays and arrays to JSON."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -56,11 +57,7 @@ def test_the_fast_way_and_the_exact_one_agree(value, dtype):
 @settings(deadline=None)
 @given(st.data(), st.sampled_from(sorted(DTYPES)))
 def test_columns_come_back_as_they_went(data, dtype):
-    values = arrays.from_dtype(np.dtype(DTYPES[dtype]))
-    if dtype == types_pb2.DT_FLOAT:
-        # The greatest one is written with nine digits, rounded up: too big to be read.
-        values = values.filter(lambda value: abs(value) != np.finfo(np.float32).max)
-    array = data.draw(arrays.arrays(DTYPES[dtype], SHAPES, elements=values))
+    array = data.draw(arrays.arrays(DTYPES[dtype], SHAPES))
     document = json.loads(columns({"y": array}))
     (read, by_row) = inputs({"inputs": document["outputs"]}, {"x": dtype}, False)
     assert not by_row
@@ -149,9 +146,37 @@ def test_no_base64(text):
         decode({"b64": text})
 
 
-def test_the_greatest_float_cannot_be_read_back():
-    """Its nine digits are a larger number, in TensorFlow Serving as well."""
+def test_the_greatest_float_can_be_read_back():
+    """Its nine digits are a larger number, which rounds to it."""
     greatest = np.array([np.finfo(np.float32).max], np.float32)
     document = json.loads(columns({"y": greatest}))
-    with pytest.raises(ServingError, match="to float without loss of precision"):
-        inputs({"inputs": document["outputs"]}, {"x": types_pb2.DT_FLOAT}, False)
+    read, _ = inputs({"inputs": document["outputs"]}, {"x": types_pb2.DT_FLOAT}, False)
+    np.testing.assert_array_equal(read["x"], greatest)
+
+
+HALFWAY = 2.0**128 - 2.0**103  # from the greatest float to 2^128
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype", "expected"),
+    [
+        (16777217, types_pb2.DT_FLOAT, 16777216.0),
+        (2**64 - 1, types_pb2.DT_FLOAT, 2.0**64),
+        (-(2**63), types_pb2.DT_FLOAT, -(2.0**63)),
+        # By way of a double, which loses the last bit; the nearest float is above.
+        (2**60 + 2**36 + 1, types_pb2.DT_FLOAT, 2.0**60),
+        (1e39, types_pb2.DT_FLOAT, math.inf),
+        (-1e39, types_pb2.DT_FLOAT, -math.inf),
+        (HALFWAY, types_pb2.DT_FLOAT, math.inf),
+        (math.nextafter(HALFWAY, 0), types_pb2.DT_FLOAT, np.finfo(np.float32).max),
+        (1e-50, types_pb2.DT_FLOAT, 0.0),
+        (2**53 + 1, types_pb2.DT_DOUBLE, 2.0**53),
+        (2**64 - 1, types_pb2.DT_DOUBLE, 2.0**64),
+        (-(2**63), types_pb2.DT_DOUBLE, -(2.0**63)),
+    ],
+)
+def test_numbers_that_a_dtype_cannot_hold_are_rounded(value, dtype, expected):
+    for content in ([value], [value, 0], [value, 0.5], [value, -1]):
+        for array in (convert(content, dtype, False), dense(content, dtype)):
+            assert array.dtype == DTYPES[dtype]
+            assert array[0] == expected
