@@ -1,4 +1,4 @@
-"""A small network with everything that leading back has to deal with, and noise."""
+"""A small network with every layer that backpropagation handles, and noise."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Integrated gradients and occlusion against sums computed one by one."""
+"""Integrated gradients and occlusion, compared with explicit sums."""
 
 import keras
 import numpy as np
@@ -52,8 +52,8 @@ def test_integrated_gradients_are_a_riemann_sum_of_the_gradient(net, weights, im
 
 
 @pytest.mark.slow
-def test_the_shares_of_a_trained_net_add_up_to_its_logit(run_directory, digits):
-    """Completeness: the logit less that of a black image."""
+def test_the_attributions_of_a_trained_net_add_up_to_its_logit(run_directory, digits):
+    """Completeness: the sum is the logit minus that of a black image."""
     model = load_model(run_directory)
     images = digits.x_test[:6]
     logits = model.predict(images, verbose=0)
@@ -66,7 +66,7 @@ def test_the_shares_of_a_trained_net_add_up_to_its_logit(run_directory, digits):
         assert np.abs(expected).max() > 1
 
 
-def test_more_steps_add_up_better(net, images):
+def test_more_steps_reduce_the_error_of_the_sum(net, images):
     logits = net.predict(images, verbose=0)[:, 0]  # that of a black image is 0
 
     def error(steps):
@@ -95,7 +95,7 @@ def test_heat_is_the_evidence_for_a_class_averaged_over_neighbours(net, images):
     np.testing.assert_allclose(heat, expected, atol=1e-5)
 
 
-def test_the_graph_is_as_eager_calls_are_however_batches_fall(net, images, monkeypatch):
+def test_graph_and_eager_calls_agree_for_any_batch_size(net, images, monkeypatch):
     eager = explainer(net)(tf.constant(images))
     monkeypatch.setattr(inputs, "MOST_IMAGES", 5)
     spec = tf.TensorSpec((None, *SHAPE), tf.uint8)
@@ -112,7 +112,7 @@ def test_black_images_have_no_heat(net):
 
 
 @pytest.mark.parametrize(("size", "stride"), [(2, 1), (3, 2), (5, 5), (1, 1)])
-def test_occlusion_is_the_fall_over_each_hidden_image(
+def test_occlusion_is_the_drop_of_the_probability_per_hidden_square(
     net, weights, images, size, stride
 ):
     found = occlusion(net, images, [1, 0, 2], size, stride)
@@ -138,8 +138,8 @@ def test_occlusion_is_the_fall_over_each_hidden_image(
         np.testing.assert_allclose(values, expected, atol=1e-5)
 
 
-def test_occlusion_finds_the_only_pixel_that_counts(net, images):
-    """A net that looks at one pixel loses nothing when others are hidden."""
+def test_occlusion_finds_the_only_relevant_pixel(net, images):
+    """The output of a net that depends on one pixel ignores all others."""
     first = np.zeros((60, 4))
     first[(3 * 6 + 1) * 2, 0] = 4  # row 3, column 1, channel 0
     model = keras.models.clone_model(net)
@@ -153,6 +153,6 @@ def test_occlusion_finds_the_only_pixel_that_counts(net, images):
 
 
 @pytest.mark.parametrize(("size", "stride"), [(6, 1), (0, 1), (2, 3), (2, 0)])
-def test_a_square_that_does_not_fit_is_refused(net, images, size, stride):
+def test_a_square_larger_than_the_image_is_rejected(net, images, size, stride):
     with pytest.raises(ValueError, match=f"size={size}, stride={stride}"):
         occlusion(net, images, None, size, stride)

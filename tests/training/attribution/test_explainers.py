@@ -1,4 +1,4 @@
-"""The choice of the method that explains a model."""
+"""The choice of a model's attribution method."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Grad-CAM by hand, on nets whose every number is known, and its choice of layer."""
+"""Grad-CAM by hand, on nets with known weights, and its choice of the layer."""
 
 import keras
 import numpy as np
@@ -28,8 +28,8 @@ def net():
     model = keras.Model(images, layers.Dense(2, use_bias=False, name="logits")(x))
     filters = np.stack([np.ones((2, 2)), [[1, -1], [1, -1]]], axis=-1)
     model.get_layer("squares").set_weights([filters.reshape(2, 2, 1, 2)])
-    # (row, column, map, class): class 1 likes the sum by 1 on average, and the
-    # difference by -2; class 0 dislikes both.
+    # (row, column, map, class): class 1 weighs the sum by 1 on average, and the
+    # difference by -2; class 0 has negative weights for both.
     weights = np.zeros((2, 2, 2, 2))
     weights[:, :, 0, 1] = [[4, 0], [0, 0]]
     weights[:, :, 1, 1] = [[0, -8], [0, 0]]
@@ -54,7 +54,7 @@ def test_without_evidence_for_a_class_the_map_is_empty(net):
     assert not grad_cam(net, IMAGE, [0]).any()
 
 
-def test_before_its_activation_a_layer_has_maps_of_its_own(net):
+def test_a_layer_before_its_activation_has_different_maps(net):
     before = grad_cam(net, IMAGE, 1, layer="squares")
     assert before.shape == (1, 4, 4)
     with pytest.raises(ValueError, match=r"squares, squares_act\. .*layer=logits"):
@@ -92,7 +92,7 @@ def test_without_convolutions_there_are_no_maps():
         ("stn", (28, 28, 1), "conv2"),
     ],
 )
-def test_the_last_convolution_is_chosen_with_what_finishes_it(name, shape, layer):
+def test_the_last_convolution_is_chosen_with_its_activation(name, shape, layer):
     model = models.build(name, shape, 10)
     chosen = maps.layer_of(model)
     assert chosen.name == layer
@@ -103,10 +103,10 @@ def test_the_last_convolution_is_chosen_with_what_finishes_it(name, shape, layer
     assert heat.min() >= 0 and heat.max() <= 1
 
 
-def test_a_map_lies_where_its_units_look():
-    """The middle of the pixels that move a unit is where its heat is."""
+def test_a_map_is_aligned_with_the_units_receptive_fields():
+    """A unit's heat is centred on the pixels that affect the unit."""
     model = models.build("lenet5", (28, 28, 1), 10)
-    # Filters that look evenly all around: no side weighs more.
+    # Filters with symmetric weights: no side weighs more.
     model.set_weights([np.full_like(each, 0.01) for each in model.get_weights()])
     rows, columns = maps.enlarging(maps.layer_of(model), 28, 28)
     units = inputs.graph(model, ["c3"])

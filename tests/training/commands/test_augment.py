@@ -15,7 +15,7 @@ RNG = np.random.default_rng(0)
 
 @pytest.fixture(autouse=True)
 def small_data_sets(monkeypatch):
-    """Two data sets of noise in the place of those on disk."""
+    """Two data sets of noise that replace those on disk."""
     shapes = {"mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
 
     def load(name, data_dir=None, **settings):
@@ -68,7 +68,7 @@ def test_default_name_and_seed(tmp_path, monkeypatch):
     assert picture(1) == picture(1) != picture(2)
 
 
-def test_shows_what_the_layers_make_of_the_images():
+def test_shows_the_layers_outputs():
     from fovea.models import augmentation
 
     images = RNG.integers(0, 256, (6, 8, 8, 3), np.uint8)
@@ -81,7 +81,7 @@ def test_shows_what_the_layers_make_of_the_images():
     assert contact_sheet.describe(augmentation.HorizontalFlip()) == "HorizontalFlip"
 
 
-def test_cells_are_where_they_should_be():
+def test_positions_of_the_cells():
     images = np.zeros((2, 32, 32, 3), np.uint8)
     images[1] = (255, 0, 0)
     epochs = np.full((1, 2, 32, 32, 3), 128, np.uint8)
@@ -109,7 +109,7 @@ def test_classes_take_turns():
         (("--policy", "mnst"), r"mean mnist\?.*Received: augmentation=mnst$"),
     ],
 )
-def test_refusals(words, message, tmp_path, monkeypatch):
+def test_invalid_arguments(words, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there.png").mkdir()
     with pytest.raises((ValueError, OSError), match=message) as caught:

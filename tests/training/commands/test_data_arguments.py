@@ -9,7 +9,7 @@ from fovea.training.commands import data_arguments
 
 
 def _own(path):
-    """Write a data set of one's own: grey images of 5 x 7 pixels."""
+    """Write a user's data set: grey images of 5 x 7 pixels."""
     np.savez(
         path,
         x_train=np.arange(6 * 5 * 7, dtype=np.uint8).reshape(6, 5, 7),
@@ -26,7 +26,7 @@ def _parsed(*words):
     return parser.parse_args(list(map(str, words)))
 
 
-def test_the_arguments_say_which_images(tmp_path):
+def test_the_arguments_select_the_images(tmp_path):
     path = _own(tmp_path / "own.npz")
     words = ("--dataset", path, "--image-size", "10x12", "--channels", 3)
     assert data_arguments.load_dataset(_parsed(*words)).input_shape == (10, 12, 3)
@@ -40,6 +40,6 @@ def test_the_arguments_say_which_images(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["0", "x", "3x", "4x4x3", "-3", "big"])
-def test_a_text_that_is_no_size_is_refused(text):
+def test_an_invalid_size_is_rejected(text):
     with pytest.raises(ValueError, match="Received: --image-size"):
         data_arguments.parse_image_size(text)

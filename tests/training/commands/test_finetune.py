@@ -1,4 +1,4 @@
-"""Fine-tuning: what is taken over, what is frozen, and what the run then is."""
+"""Fine-tuning: the copied weights, the frozen layers and the resulting run."""
 
 import dataclasses
 import json
@@ -20,7 +20,7 @@ PAD = ((0, 0), (2, 2), (2, 2), (0, 0))
 
 @pytest.fixture(scope="module")
 def two_classes(digits):
-    """Small and large digits, as another data set might be."""
+    """Small and large digits, standing for another data set."""
     return dataclasses.replace(
         digits,
         x_train=digits.x_train[:300],
@@ -44,7 +44,9 @@ def weights_of(model):
 
 
 @pytest.mark.slow
-def test_the_body_starts_from_the_run_and_the_head_anew(run_directory, two_classes):
+def test_the_body_keeps_the_run_s_weights_and_the_head_is_new(
+    run_directory, two_classes
+):
     before = weights_of(load_model(run_directory))
     model = finetune.builder(run_directory, two_classes, {})((28, 28, 1), "mnist")
     after = weights_of(model)
@@ -56,7 +58,9 @@ def test_the_body_starts_from_the_run_and_the_head_anew(run_directory, two_class
 
 
 @pytest.mark.slow
-def test_frozen_layers_stay_and_the_others_learn(tuned, run_directory, two_classes):
+def test_frozen_layers_are_unchanged_and_the_others_are_trained(
+    tuned, run_directory, two_classes
+):
     before = weights_of(load_model(run_directory))
     after = weights_of(load_model(tuned))
     for name in ("c1", "c3"):
@@ -74,7 +78,7 @@ def test_a_tuned_run_can_be_exported(tuned):
 
 
 @pytest.mark.slow
-def test_what_is_frozen_stays_so_when_training_goes_on(tuned, two_classes, tmp_path):
+def test_frozen_layers_stay_frozen_when_training_resumes(tuned, two_classes, tmp_path):
     recipe = Recipe(epochs=1, batch_size=32, augmentation="none", schedule="constant")
     build = finetune.builder(tuned, two_classes, {}, "c1")
     train("lenet5", two_classes, tmp_path / "run", recipe, build=build)
@@ -86,7 +90,7 @@ def test_what_is_frozen_stays_so_when_training_goes_on(tuned, two_classes, tmp_p
 
 
 @pytest.mark.slow
-def test_frozen_batch_statistics_do_not_move(digits, two_classes, tmp_path):
+def test_frozen_batch_statistics_are_unchanged(digits, two_classes, tmp_path):
     options = {"normalisation": "batch"}
     recipe = Recipe(epochs=1, batch_size=50, augmentation="none", options=options)
     train("lenet5", digits, tmp_path / "source", recipe)
@@ -139,12 +143,14 @@ def test_the_head_is_what_depends_on_the_classes(name, digits, tmp_path):
         ("logits", r"The head, logits, is new and must be trained"),
     ],
 )
-def test_what_cannot_be_frozen_is_reported(run_directory, two_classes, layer, rule):
+def test_layers_that_cannot_be_frozen_are_reported(
+    run_directory, two_classes, layer, rule
+):
     with pytest.raises(ValueError, match=f"{rule}.*Received: --freeze-until {layer}"):
         finetune.builder(run_directory, two_classes, {}, layer)
 
 
-def test_images_that_do_not_fit_are_reported(run_directory, two_classes):
+def test_images_of_the_wrong_shape_are_reported(run_directory, two_classes):
     larger = dataclasses.replace(
         two_classes, x_train=np.zeros((3, 40, 40, 1), np.uint8)
     )
@@ -157,7 +163,7 @@ def test_images_that_do_not_fit_are_reported(run_directory, two_classes):
 
 
 @pytest.mark.slow
-def test_the_command_leaves_an_ordinary_run(run_directory, data_dir, tmp_path, capsys):
+def test_the_command_writes_an_ordinary_run(run_directory, data_dir, tmp_path, capsys):
     run = tmp_path / "run"
     arguments = ["--dataset", "mnist", "--data-dir", str(data_dir), "--run", str(run)]
     settings = ["--epochs", "1", "--augmentation", "none", "--freeze-until", "c3"]

@@ -1,7 +1,7 @@
-"""Image files, real and odd, made anew at each run, by kind.
+"""Image files, common and unusual, generated at each run, by kind.
 
-A kind says what our client does with such a file, and what a model's graph would make
-of it if it came unchanged, as another client may send it.
+A kind states how our client sends such a file, and how a model's graph decodes the
+unchanged file, which another client may send.
 """
 
 import functools
@@ -17,9 +17,9 @@ import numpy as np
 import sklearn
 from PIL import Image
 
-# What the client sends: the file, or a PNG of its pixels.
+# How the client sends it: as the file, or as a PNG of its pixels.
 SENT, RECODED = "sent", "recoded"
-# What the graph makes of the file itself: the same pixels, others, or an error.
+# How the graph decodes the file itself: same pixels, other pixels, or an error.
 SAME, OTHER, REFUSED = "same", "other", "refused"
 
 Encoder = Callable[[Image.Image], bytes]
@@ -35,7 +35,7 @@ class Kind(NamedTuple):
 
 @functools.cache
 def pictures() -> dict[str, Image.Image]:
-    """Photographs and a digit, whole or in sizes at the edge of what is possible."""
+    """Photographs and a digit, as they are or in extreme sizes."""
     china, flower = (Image.open(path) for path in photographs()[:2])
     return {
         "china": china.crop((200, 100, 319, 191)),
@@ -69,7 +69,7 @@ def _digit() -> np.ndarray:
 
 
 def files(kind: Kind) -> Iterator[tuple[str, bytes]]:
-    """Yield each picture as a file of a kind, with its name."""
+    """Yield each picture encoded as a file of the given kind, with its name."""
     for name, picture in pictures().items():
         yield name, kind.encode(picture)
 
@@ -194,7 +194,7 @@ def _small_frame(picture: Image.Image) -> bytes:
 
 
 def _all_alphas(mode: str) -> Encoder:
-    """Every value of one channel under every alpha; the picture does not matter."""
+    """Every value of one channel under every alpha; the picture is ignored."""
 
     def encode(picture: Image.Image) -> bytes:
         value, alpha = np.mgrid[:256, :256].astype(np.uint8)
@@ -227,7 +227,7 @@ KINDS: dict[str, Kind] = {
     },
     "jpeg cmyk": Kind(_save("JPEG", "CMYK"), RECODED, SAME),
     "jpeg of two pictures": Kind(_frames("MPO"), RECODED, SAME),
-    # PNG: the graph lays transparency on white, but knows no orientation.
+    # PNG: the graph blends transparency with white, but ignores orientation.
     "png grey": Kind(_save("PNG", "L"), SENT, SAME),
     "png": Kind(_save("PNG"), SENT, SAME),
     "png uncompressed": Kind(_save("PNG", compress_level=0), SENT, SAME),
@@ -261,7 +261,7 @@ KINDS: dict[str, Kind] = {
     "png of 16 bits": Kind(_png("RGB", 16, 2), RECODED, SAME),
     "png of 16 bits with alpha": Kind(_png("RGBA", 16, 6), RECODED, SAME),
     "png on its side": Kind(_turned("PNG", 6), RECODED, OTHER),
-    # BMP, GIF and the rest: never sent, since the graph misreads some of them.
+    # BMP, GIF and the rest: never sent, since the graph decodes some incorrectly.
     "bmp": Kind(_save("BMP"), RECODED, SAME),
     "bmp with alpha": Kind(_save("BMP", "RGBA"), RECODED, OTHER),
     "bmp grey": Kind(_save("BMP", "L"), RECODED, SAME),

@@ -1,4 +1,4 @@
-"""Folders of images: what is found, what is refused, which pixels come out."""
+"""Folders of images: the files found, the errors, and the resulting pixels."""
 
 import io
 import re
@@ -30,7 +30,7 @@ def _pixels(path) -> np.ndarray:
     return np.asarray(Image.open(path))
 
 
-def test_digits_come_back_as_they_were_saved(digits, tmp_path):
+def test_saved_digits_are_loaded_unchanged(digits, tmp_path):
     for part, images, labels in (
         ("train", digits.x_train[:200], digits.y_train[:200]),
         ("test", digits.x_test[:20], digits.y_test[:20]),
@@ -65,7 +65,7 @@ def test_without_parts_all_images_are_for_training(pets, monkeypatch):
     assert np.array_equal(again.x_train, loaded.x_train)
 
 
-def test_hidden_files_and_other_files_are_passed_over(pets):
+def test_hidden_files_and_other_files_are_ignored(pets):
     (pets / ".cache").mkdir()
     (pets / ".DS_Store").write_bytes(b"?")
     (pets / "README.txt").write_text("about pets")
@@ -144,8 +144,8 @@ PICTURES = {
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("kind", PICTURES)
-def test_a_model_is_trained_on_the_pixels_that_it_is_served(kind, channels, tmp_path):
-    """To the last bit, whatever the format, the mode and the size."""
+def test_training_and_serving_see_the_same_pixels(kind, channels, tmp_path):
+    """Bit for bit, for every format, mode and size."""
     path = PICTURES[kind](tmp_path / "picture")
     shape = (20, 28, channels)
     served = image_ops.decode_image(encode_image(path), shape).numpy()
@@ -156,7 +156,7 @@ def test_a_model_is_trained_on_the_pixels_that_it_is_served(kind, channels, tmp_
 
 
 @pytest.mark.parametrize("kind", PICTURES)
-def test_a_header_tells_what_the_pixels_will_be(kind, tmp_path):
+def test_a_header_determines_size_and_depth(kind, tmp_path):
     path = PICTURES[kind](tmp_path / "picture")
     header = image_files.header(path)
     size = (61, 45) if "side" in kind else (45, 61)
@@ -165,7 +165,7 @@ def test_a_header_tells_what_the_pixels_will_be(kind, tmp_path):
     assert header.is_grey == (grey or kind in ("png grey with alpha", "png 16 bits"))
 
 
-def test_pictures_in_memory_become_the_same_pixels(tmp_path):
+def test_images_in_memory_have_the_same_pixels(tmp_path):
     image = np.asarray(_picture("RGB"))
     Image.fromarray(image).save(tmp_path / "picture.png")
     (fitted,) = image_ops.fit_images(image[np.newaxis], (20, 28, 1))
@@ -207,7 +207,7 @@ def test_of_many_unreadable_pictures_ten_are_listed(pets):
     assert len(re.findall(r"x\d\d\.png", str(refusal.value))) == 10
 
 
-def test_a_class_without_a_readable_picture_is_refused(pets):
+def test_a_class_without_a_readable_picture_is_rejected(pets):
     for path in (pets / "dog").iterdir():
         path.write_bytes(b"")
     with pytest.raises(ValueError, match=r"that can be read.* None are in: dog\."):
@@ -248,7 +248,7 @@ def _move(source: Path, target: Path) -> None:
         ),
     ],
 )
-def test_a_folder_that_is_no_data_set_is_refused(pets, change, message):
+def test_a_folder_that_is_not_a_data_set_is_rejected(pets, change, message):
     change(pets)
     with pytest.raises((ValueError, OSError), match=message) as refusal:
         load.load(f"folder:{pets}")
@@ -256,7 +256,7 @@ def test_a_folder_that_is_no_data_set_is_refused(pets, change, message):
     assert "\n" not in str(refusal.value)
 
 
-def test_more_than_memory_holds_is_refused_with_the_figure(pets):
+def test_the_error_for_insufficient_memory_states_the_size(pets):
     with pytest.raises(
         ValueError, match=r"6 images of 1000000x1000000x3 would take"
     ) as e:

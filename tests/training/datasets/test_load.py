@@ -1,4 +1,4 @@
-"""Where data sets are looked for, and what is refused."""
+"""Where data sets are searched, and which are rejected."""
 
 import dataclasses
 import socket
@@ -36,7 +36,7 @@ def test_no_digit_is_in_both_parts(sample):
     assert not train & {image.tobytes() for image in sample.x_test}
 
 
-def test_a_named_directory_wins_over_the_environment(tmp_path, monkeypatch):
+def test_a_given_directory_overrides_the_environment(tmp_path, monkeypatch):
     named, environment = tmp_path / "named", tmp_path / "environment"
     for directory, value in ((named, 1), (environment, 2)):
         directory.mkdir()
@@ -77,7 +77,7 @@ def test_column_labels_and_colour_as_keras_keeps_cifar10(tmp_path):
         ({"y_train": np.array([None] * 6, object)}, "is not a readable .npz file"),
     ],
 )
-def test_an_unusable_file_is_refused_with_the_rule(tmp_path, changed, message):
+def test_an_unusable_file_is_rejected_with_the_rule(tmp_path, changed, message):
     np.savez(tmp_path / "mnist.npz", **_arrays(**changed))
     with pytest.raises(ValueError) as refusal:
         load.load("mnist", tmp_path)
@@ -88,13 +88,13 @@ def test_an_unusable_file_is_refused_with_the_rule(tmp_path, changed, message):
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut", b"no archive"])
-def test_a_damaged_file_is_refused(tmp_path, content):
+def test_a_damaged_file_is_rejected(tmp_path, content):
     (tmp_path / "mnist.npz").write_bytes(content)
     with pytest.raises(ValueError, match=r"is not a readable \.npz file"):
         load.load("mnist", tmp_path)
 
 
-def test_half_an_archive_is_refused(tmp_path):
+def test_a_truncated_archive_is_rejected(tmp_path):
     path = tmp_path / "mnist.npz"
     np.savez_compressed(path, **_arrays())
     path.write_bytes(path.read_bytes()[:-200])
@@ -102,7 +102,7 @@ def test_half_an_archive_is_refused(tmp_path):
         load.load("mnist", tmp_path)
 
 
-def test_an_array_alone_is_no_archive(tmp_path):
+def test_a_single_array_is_not_an_archive(tmp_path):
     with (tmp_path / "mnist.npz").open("wb") as file:
         np.save(file, np.zeros(3))
     with pytest.raises(ValueError, match=r"is not a readable \.npz file"):
@@ -114,7 +114,7 @@ def test_the_nearest_name_is_suggested():
         load.load("cifar-10")
 
 
-def test_a_silent_network_is_given_up_and_the_three_ways_are_named(
+def test_a_download_times_out_and_the_error_names_three_alternatives(
     tmp_path, monkeypatch
 ):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
@@ -132,7 +132,7 @@ def test_a_silent_network_is_given_up_and_the_three_ways_are_named(
     assert url in message and "timed out" in message
 
 
-def test_keras_cache_is_used_when_it_is_there(tmp_path, monkeypatch):
+def test_keras_cache_is_used_if_it_exists(tmp_path, monkeypatch):
     """Fashion-MNIST's files, as Keras caches them; it checks no hash of these."""
     import gzip
 
@@ -167,7 +167,7 @@ def _own(path, **changed):
 
 
 @pytest.mark.parametrize("prefix", ["npz:", ""])
-def test_own_arrays_are_loaded_by_their_path(tmp_path, monkeypatch, prefix):
+def test_user_arrays_are_loaded_by_their_path(tmp_path, monkeypatch, prefix):
     _own(tmp_path / "own.npz")
     monkeypatch.chdir(tmp_path)
     loaded = load.load(f"{prefix}own.npz")
@@ -180,7 +180,7 @@ def test_own_arrays_are_loaded_by_their_path(tmp_path, monkeypatch, prefix):
     assert load.short_name(loaded.name) == "own"
 
 
-def test_own_arrays_may_have_names_gaps_colour_and_no_test_part(tmp_path):
+def test_user_arrays_may_have_names_gaps_colour_and_no_test_part(tmp_path):
     path = _own(
         tmp_path / "own.npz",
         x_train=np.zeros((3, 8, 9, 3), np.uint8),
@@ -217,7 +217,7 @@ def test_own_arrays_may_have_names_gaps_colour_and_no_test_part(tmp_path):
         ({"class_names": np.array([1, 2, 3])}, "different texts"),
     ],
 )
-def test_own_arrays_that_are_unusable_are_refused(tmp_path, changed, message):
+def test_unusable_user_arrays_are_rejected(tmp_path, changed, message):
     path = _own(tmp_path / "own.npz", **changed)
     with pytest.raises(ValueError) as refusal:
         load.load(str(path))
@@ -236,8 +236,8 @@ def test_a_path_must_be_given(name):
         load.load(name)
 
 
-def test_images_are_brought_to_the_requested_size_and_depth(sample, tmp_path):
-    """As a served model does it, so as Pillow does it, but for rounding."""
+def test_images_are_converted_to_the_requested_size_and_depth(sample, tmp_path):
+    """As in a served model, so as in Pillow, except for rounding."""
     from PIL import Image
 
     few = sample.x_train[:20, ..., 0]
@@ -272,12 +272,12 @@ def test_the_held_out_part_is_a_share_of_all_and_depends_on_the_seed_alone(digit
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.0, 0.9999, float("nan")])
-def test_an_unusable_share_is_refused(digits, share):
+def test_an_invalid_share_is_rejected(digits, share):
     with pytest.raises(ValueError, match="Received: validation_split="):
         load.split(digits, share, seed=0)
 
 
-def test_a_run_gets_its_data_set_again_as_it_saw_it(tmp_path):
+def test_a_run_s_data_set_is_restored(tmp_path):
     path = _own(tmp_path / "own.npz")
     config = {
         "dataset": f"npz:{path}",

@@ -1,4 +1,4 @@
-"""The pixels of a file are the same in Pillow and NumPy, in TensorFlow, in a graph."""
+"""A file has the same pixels in Pillow and NumPy, in TensorFlow and in a graph."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ DEPTH = 0.02  # a logit for each level of a pixel
 
 @pytest.fixture(scope="module", params=[GREY, COLOUR], ids=["grey", "colour"])
 def seen_by_graph(request, tmp_path_factory):
-    """The pixels that reach the model behind an exported graph's `encoded`.
+    """The pixels that the model receives in an exported graph's `encoded`.
 
     A class stands for each pixel, its logit for the pixel's value, beside one class
     whose logit is 0, so that the probabilities determine the pixels.
@@ -50,13 +50,13 @@ def seen_by_graph(request, tmp_path_factory):
 
 
 def graph_pixels(data: bytes, height: int, width: int, channels: int):
-    """What the graph makes of a file, in the file's own size."""
+    """Return the graph's pixels of a file, in the file's own size."""
     image = image_ops.decode(tf.constant(data))
     return image_ops.fit_image(image, (height, width, channels)).numpy()
 
 
 def comparison(data: bytes, expected: np.ndarray) -> str:
-    """How the graph's pixels of a file compare with those expected."""
+    """Compare the graph's pixels of a file with those expected."""
     try:
         seen = graph_pixels(data, *expected.shape)
     except tf.errors.InvalidArgumentError:
@@ -65,7 +65,7 @@ def comparison(data: bytes, expected: np.ndarray) -> str:
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_file_is_the_same_pixels_in_numpy_and_in_tensorflow(name, tmp_path):
+def test_a_file_has_the_same_pixels_in_numpy_and_in_tensorflow(name, tmp_path):
     kind = KINDS[name]
     unchanged = set()
     for picture, data in image_corpus.files(kind):
@@ -85,7 +85,7 @@ def test_a_file_is_the_same_pixels_in_numpy_and_in_tensorflow(name, tmp_path):
             fitted = pixels.fit(expected, shape)
             assert np.array_equal(image_files.read(path, shape), fitted), picture
             assert np.array_equal(image_ops.decoder(shape)(sent), fitted), picture
-    # What another client that sends the file itself would get.
+    # The pixels of a file sent unchanged by another client.
     if kind.graph == SAME:
         assert unchanged == {SAME}
     else:
@@ -97,7 +97,7 @@ def test_a_file_is_the_same_pixels_in_numpy_and_in_tensorflow(name, tmp_path):
     [*image_corpus.photographs(), *image_corpus.drawings()],
     ids=lambda p: p.name,
 )
-def test_files_of_other_packages_are_the_same_pixels(path):
+def test_files_of_other_packages_have_the_same_pixels(path):
     data = path.read_bytes()
     sent = encode_image(path)
     assert sent == data or path.suffix != ".jpg"
@@ -111,7 +111,7 @@ def test_files_of_other_packages_are_the_same_pixels(path):
 
 
 @pytest.mark.slow
-def test_the_exported_graph_sees_these_pixels(seen_by_graph):
+def test_the_exported_graph_decodes_the_same_pixels(seen_by_graph):
     files, expected = [], []
     for kind in KINDS.values():
         for _, data in image_corpus.files(kind):
@@ -153,7 +153,7 @@ def test_images_in_memory_are_fitted_equally():
 
 
 @pytest.mark.parametrize("mode", ["I", "F"])
-def test_pixels_of_unknown_range_are_refused(mode, tmp_path):
+def test_pixels_of_unknown_range_are_rejected(mode, tmp_path):
     path = tmp_path / "file.tif"
     image_corpus.pictures()["3x5"].convert("L").convert(mode).save(path)
     for read in (

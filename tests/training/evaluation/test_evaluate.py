@@ -25,7 +25,7 @@ def _logits(*probabilities):
 
 @pytest.fixture(scope="module")
 def evaluated():
-    """Five answers: three right, a bee and a cat taken for an ant."""
+    """Five predictions: three right, a bee and a cat classified as an ant."""
     return metrics.compute_metrics(
         _logits(
             (0.7, 0.2, 0.1), (0.6, 0.3, 0.1), (0.1, 0.8, 0.1), (0.9, 0.06, 0.04),
@@ -36,7 +36,7 @@ def evaluated():
     )  # fmt: skip
 
 
-def test_the_figures_are_those_that_paper_and_pencil_give(evaluated):
+def test_the_metrics_equal_those_computed_by_hand(evaluated):
     assert evaluated["images"] == 5
     assert evaluated["accuracy"] == pytest.approx(3 / 5)
     assert evaluated["top_k"] == {"k": 2, "accuracy": 1.0}
@@ -52,7 +52,7 @@ def test_the_figures_are_those_that_paper_and_pencil_give(evaluated):
     assert evaluated["brier"] == pytest.approx(np.mean(squares))
 
 
-def test_every_class_has_its_figures(evaluated):
+def test_every_class_has_its_metrics(evaluated):
     assert evaluated["confusion"] == [[2, 0, 0], [1, 1, 0], [1, 0, 0]]
     ant, bee, cat = evaluated["classes"]
     assert (ant["name"], ant["support"], ant["predicted"]) == ("ant", 2, 4)
@@ -84,7 +84,7 @@ def test_calibration_is_measured_in_fifteen_bins(evaluated):
     assert evaluated["calibration"]["error"] == pytest.approx(np.mean(gaps))
 
 
-def test_answers_of_like_confidence_share_a_bin():
+def test_predictions_of_similar_confidence_share_a_bin():
     logits = _logits(*[(0.75, 0.25)] * 4)
     calibration = metrics.compute_metrics(
         logits, np.array([0, 0, 0, 1]), ("no", "yes")
@@ -94,7 +94,7 @@ def test_answers_of_like_confidence_share_a_bin():
     assert calibration["error"] == pytest.approx(0, abs=1e-12)
 
 
-def test_mistakes_come_surest_first(evaluated):
+def test_mistakes_are_sorted_by_confidence(evaluated):
     assert evaluated["mistakes"] == [
         {
             "index": 1,
@@ -118,7 +118,7 @@ def test_mistakes_come_surest_first(evaluated):
     assert sureness == sorted(sureness, reverse=True)
 
 
-def test_confusions_come_most_frequent_first():
+def test_confusions_are_sorted_by_frequency():
     confusion = [[5, 3, 0], [9, 1, 4], [0, 0, 2]]
     result = {"classes": [{"name": name} for name in NAMES], "confusion": confusion}
     assert metrics.confusions(result, 2) == [
@@ -150,7 +150,7 @@ def test_top_k_depends_on_the_number_of_classes(classes, top):
     assert json.loads(json.dumps(result, allow_nan=False)) == result
 
 
-def test_answers_that_are_no_numbers_are_refused():
+def test_nan_logits_are_rejected():
     with pytest.raises(ValueError, match=r"must be finite numbers.*Received: 2 that"):
         metrics.compute_metrics(
             np.array([[np.nan, 1.0], [0.0, np.inf]]), np.array([0, 1]), ("a", "b")
@@ -162,7 +162,7 @@ def model(run_directory):
     return load_model(run_directory)
 
 
-def test_no_images_and_unknown_augmentation_are_refused(model, digits):
+def test_no_images_and_unknown_augmentation_are_rejected(model, digits):
     with pytest.raises(ValueError, match="Received: 0 images"):
         evaluate(model, digits.x_test[:0], digits.y_test[:0])
     with pytest.raises(ValueError, match="Received: test_time_augmentation=flip"):
@@ -195,7 +195,7 @@ def test_logits_are_averaged_as_airbench_does(model, digits):
     assert got.dtype == np.float32 and got.shape == (40, 10)
 
 
-def test_plain_figures_stay_beside_the_augmented_ones(model, digits):
+def test_metrics_without_augmentation_are_kept(model, digits):
     images, labels = digits.x_test, digits.y_test
     plain = evaluate(model, images, labels)
     both = evaluate(model, images, labels, test_time_augmentation="mirror")
@@ -237,7 +237,7 @@ def test_the_command_records_prints_and_draws(run, sample, capsys):
 
 
 @pytest.mark.slow
-def test_the_recipe_chooses_the_augmentation_and_the_command_overrules(run, capsys):
+def test_the_command_overrides_the_recipe_s_augmentation(run, capsys):
     config = runs.read_config(run)
     config["recipe"]["test_time_augmentation"] = "mirror"
     runs.write_json(run / "config.json", config)
@@ -257,7 +257,7 @@ def test_the_recipe_chooses_the_augmentation_and_the_command_overrules(run, caps
 
 @pytest.fixture(scope="module")
 def held_out(digits, tmp_path_factory):
-    """A run on a data set of its own without a test split; with it, the data set."""
+    """A run on a user's data set without a test split, and that data set."""
     directory = tmp_path_factory.mktemp("held_out")
     np.savez(directory / "own.npz", x_train=digits.x_train, y_train=digits.y_train)
     dataset = load.load(str(directory / "own.npz"))
@@ -286,7 +286,7 @@ def test_without_a_test_split_the_held_out_images_are_used(held_out, capsys):
         assert mistake["true"] == str(dataset.y_train[places[mistake["index"]]])
 
 
-def _refused(capsys, *words) -> str:
+def _rejected(capsys, *words) -> str:
     assert cli.main(["evaluate", *map(str, words)]) != 0
     error = capsys.readouterr().err
     assert error.startswith("fovea: error: ") and error.count("\n") == 1
@@ -294,32 +294,32 @@ def _refused(capsys, *words) -> str:
     return error
 
 
-def test_what_cannot_be_evaluated_is_refused(held_out, digits, tmp_path, capsys):
+def test_unusable_runs_and_data_sets_are_rejected(held_out, digits, tmp_path, capsys):
     run, dataset = held_out
     before = (run / "metrics.json").read_bytes()
-    printed = _refused(capsys, run, "--split", "test")
+    printed = _rejected(capsys, run, "--split", "test")
     assert "no test split; --split validation evaluates on" in printed
 
     grown = tmp_path / "grown.npz"
     np.savez(grown, x_train=digits.x_train[:999], y_train=digits.y_train[:999])
-    printed = _refused(capsys, run, "--dataset", grown)
+    printed = _rejected(capsys, run, "--dataset", grown)
     assert "with 1,000 training images. Received: dataset=npz:" in printed
 
     names = np.array([f"digit {label}" for label in range(10)])
     other = tmp_path / "other.npz"
     np.savez(other, x_train=dataset.x_train, y_train=dataset.y_train, class_names=names)
-    assert "must have the classes" in _refused(capsys, run, "--dataset", other)
+    assert "must have the classes" in _rejected(capsys, run, "--dataset", other)
 
     none_out = shutil.copytree(run, tmp_path / "none_out")
     config = runs.read_config(run)
     config["recipe"]["validation_split"] = 0
     runs.write_json(none_out / "config.json", config)
-    printed = _refused(capsys, none_out)
+    printed = _rejected(capsys, none_out)
     assert "held none out of training, and the data set has no test split" in printed
     assert (run / "metrics.json").read_bytes() == before
 
 
-def test_a_data_set_that_has_moved_is_named_anew(held_out, tmp_path):
+def test_a_moved_data_set_is_given_by_its_new_name(held_out, tmp_path):
     run, dataset = held_out
     moved = tmp_path / "moved.npz"
     np.savez(moved, x_train=dataset.x_train, y_train=dataset.y_train)
@@ -328,7 +328,7 @@ def test_a_data_set_that_has_moved_is_named_anew(held_out, tmp_path):
 
 
 @pytest.mark.slow
-def test_files_are_named_where_images_were_files(tmp_path, sample, capsys):
+def test_mistakes_name_the_image_files(tmp_path, sample, capsys):
     for part, images, labels in (
         ("train", sample.x_train[:300], sample.y_train[:300]),
         ("test", sample.x_test[:60], sample.y_test[:60]),

@@ -1,4 +1,4 @@
-"""report.html: whole in itself, readable by eyes, ears and machines."""
+"""report.html: self-contained, accessible and machine-readable."""
 
 import base64
 import io
@@ -45,7 +45,7 @@ def _noise(classes, count, sureness=2.0):
     return logits, labels, rng.integers(0, 256, (count, 9, 8, 3), np.uint8)
 
 
-def test_a_page_needs_nothing_but_itself(run):
+def test_a_page_is_self_contained(run):
     logits, labels, images = _noise(10, 300)
     html, _ = _evaluated(run, logits, labels, list("abcdefghij"), images)
     page = Page(html)
@@ -90,7 +90,7 @@ def test_figures_are_described_in_words(run):
     assert "prefers-color-scheme: dark" in html
 
 
-def test_drawings_are_sound_and_take_their_colours_from_the_page():
+def test_drawings_are_valid_and_use_the_page_s_colours():
     logits, labels, _ = _noise(4, 100)
     result = compute_metrics(logits, labels, list("abcd"))
     history = [{"epoch": 0, "loss": 1.5, "val_loss": 1.4}, {"epoch": 1, "loss": 1.2}]
@@ -112,7 +112,7 @@ def test_drawings_are_sound_and_take_their_colours_from_the_page():
     ) | {f"var({name})" for name in re.findall(r"(--\w+): #", style)}
 
 
-def test_every_count_stands_in_the_matrix():
+def test_the_matrix_has_every_count():
     logits, labels, _ = _noise(4, 100, sureness=1.0)
     result = compute_metrics(logits, labels, ["ant", "bee", "cat", "dog"])
     root = ElementTree.fromstring(plots.confusion_matrix(result))
@@ -125,7 +125,7 @@ def test_every_count_stands_in_the_matrix():
     )
 
 
-def test_names_are_text_whatever_is_in_them(run):
+def test_names_are_escaped(run):
     names = ["<script>alert(1)</script>", 'a "quoted" & odd one', "$x_1$ and \\alpha"]
     logits, labels, images = _noise(3, 60, sureness=0.5)
     html, _ = _evaluated(run, logits, labels, names, images)
@@ -135,7 +135,7 @@ def test_names_are_text_whatever_is_in_them(run):
         assert page.text.count(name) > 3  # in tables, captions and the matrix
 
 
-def test_a_run_that_was_not_evaluated_has_a_page_too(run):
+def test_a_run_that_was_not_evaluated_has_a_page(run):
     page = Page(report.write(run).read_text(encoding="utf-8"))
     assert f"fovea evaluate {run}" in page.text and "Held-out accuracy" in page.text
     assert not page.all("img") and len(page.all("svg")) == 3
@@ -144,14 +144,14 @@ def test_a_run_that_was_not_evaluated_has_a_page_too(run):
     assert f"{metrics['parameters']:,} parameters" in page.text
 
 
-def test_a_run_without_a_whole_epoch_has_a_page_too(run):
+def test_a_run_without_a_complete_epoch_has_a_page(run):
     (run / "history.csv").unlink()
     (run / "metrics.json").unlink()
     page = Page(report.write(run).read_text(encoding="utf-8"))
     assert "Training has not ended." in page.text and not page.all("svg")
 
 
-def test_settings_machine_and_command_are_there(run):
+def test_the_page_shows_settings_machine_and_command(run):
     environment = json.loads((run / "environment.json").read_text())
     environment["command"] = ["/somewhere/fovea", "train", "lenet5", "--run", "a b"]
     runs.write_json(run / "environment.json", environment)
@@ -208,7 +208,7 @@ def test_a_new_evaluation_replaces_the_pictures_of_the_last(run):
     assert len(list((run / "mistakes/validation").iterdir())) == 24
 
 
-def test_the_style_leaves_other_plots_alone():
+def test_the_style_does_not_affect_other_plots():
     import matplotlib
 
     before = dict(matplotlib.rcParams)

@@ -1,4 +1,4 @@
-"""The export contract: what a version directory holds and how it gets its name."""
+"""The export contract: the contents of a version directory, and its name."""
 
 import io
 import os
@@ -107,7 +107,7 @@ def test_the_three_signatures_give_the_same_probabilities(
     ]
 
 
-def test_labels_card_and_warm_up_travel_with_the_model(exported):
+def test_labels_card_and_warm_up_are_exported_with_the_model(exported):
     labels = (exported / "assets" / "labels.txt").read_text().splitlines()
     assert labels == list("0123456789")
     card = (exported / "assets.extra" / "model_card.md").read_text()
@@ -167,7 +167,7 @@ def test_the_other_formats_decode(suffix):
     assert np.abs(decoded.astype(int) - [200, 100, 50]).max() <= 2
 
 
-def test_versions_count_up_from_the_highest(run_directory, tmp_path):
+def test_a_new_version_has_the_next_number(run_directory, tmp_path):
     repository = tmp_path / "new" / "digits"
     assert exports.export(run_directory, repository) == repository / "1"
     (repository / "41").mkdir()
@@ -187,7 +187,7 @@ def test_a_target_that_cannot_be_written_raises(run_directory, tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs a limit on the file size")
 def test_a_full_disk_leaves_no_version(run_directory, tmp_path):
-    """The kernel refuses to let a file grow beyond 100 kB, as a full disk does."""
+    """A limit of 100 kB on the size of files has the effect of a full disk."""
     script = (
         "import resource, signal, sys\nfrom fovea import cli\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"

@@ -1,4 +1,4 @@
-"""The signature `feature_maps`, beside convolutions computed by hand."""
+"""The signature `feature_maps`, compared with convolutions computed by hand."""
 
 import numpy as np
 import pytest

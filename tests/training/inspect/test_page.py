@@ -1,4 +1,4 @@
-"""`fovea inspect`: a page that is whole in itself, and what it refuses."""
+"""`fovea inspect`: a self-contained page, and invalid arguments."""
 
 import base64
 import io
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def run(data_dir, tmp_path_factory):
-    """A run whose data set is found where the environment says."""
+    """A run whose data set is found by the environment variable."""
     directory = tmp_path_factory.mktemp("inspected")
     recipe = Recipe(epochs=2, batch_size=32, augmentation="none")
     train("lenet5", data.load("mnist", data_dir), directory / "run", recipe)
@@ -40,13 +40,13 @@ def picture(tmp_path_factory, digits):
 
 @pytest.fixture(scope="module")
 def inspected(run, picture):
-    """The page about two layers of LeNet-5 and a picture of one's own."""
+    """The page about two layers of LeNet-5 and a user's image."""
     words = ["inspect", str(run), "--layer", "c1", "f6", "--unit", "2", "5"]
     assert cli.main([*words, "--image", str(picture)]) == 0
     return run / "inspect"
 
 
-def test_a_page_needs_nothing_but_itself(inspected):
+def test_a_page_is_self_contained(inspected):
     text = (inspected / page.FILE).read_text(encoding="utf-8")
     whole = Page(text)
     pictures = [a for tag, a in whole.elements if tag == "img"]
@@ -64,7 +64,7 @@ def test_a_page_needs_nothing_but_itself(inspected):
     assert named <= set(identifiers) and len(named) == 9
 
 
-def test_the_page_describes_what_was_chosen(inspected):
+def test_the_page_describes_the_chosen_layers(inspected):
     text = Page((inspected / page.FILE).read_text(encoding="utf-8")).text
     for word in ("lenet5 on mnist", "digit.png", "tanh", "held-out"):
         assert word in text
@@ -76,7 +76,7 @@ def test_the_page_describes_what_was_chosen(inspected):
     assert f"{measured['shift'][0]['accuracy']:.1%} are classified correctly" in text
 
 
-def test_the_pictures_are_files_too(inspected):
+def test_the_pictures_are_also_written_as_files(inspected):
     names = {path.name for path in inspected.iterdir()}
     assert {"filters-c1.png", "maps-c1.png", "maps-c5.png"} <= names
     for unit in (2, 5):
@@ -90,7 +90,7 @@ def test_the_pictures_are_files_too(inspected):
     assert sum(map(len, data)) < 3_000_000
 
 
-def test_a_page_is_replaced_and_nothing_else(run, inspected, tmp_path, capsys):
+def test_only_the_page_is_replaced(run, inspected, tmp_path, capsys):
     (tmp_path / "thesis.txt").write_text("years of work")
     assert cli.main(["inspect", str(run), "--to", str(tmp_path)]) == 1
     assert "new, empty or hold an earlier page" in capsys.readouterr().err
@@ -121,7 +121,7 @@ def test_a_page_is_replaced_and_nothing_else(run, inspected, tmp_path, capsys):
         (["--dataset", "folder:nowhere"], "nowhere"),
     ],
 )
-def test_a_mistake_costs_one_sentence(run, tmp_path, words, message, capsys):
+def test_a_mistake_is_reported_in_one_sentence(run, tmp_path, words, message, capsys):
     target = tmp_path / "page"
     assert cli.main(["inspect", str(run), "--to", str(target), *words]) == 1
     error = capsys.readouterr().err
@@ -130,7 +130,7 @@ def test_a_mistake_costs_one_sentence(run, tmp_path, words, message, capsys):
     assert not list(tmp_path.iterdir())
 
 
-def test_what_is_no_picture_and_what_is_no_run(run, tmp_path, capsys):
+def test_files_that_are_not_images_and_folders_that_are_not_runs(run, tmp_path, capsys):
     (tmp_path / "notes.png").write_text("no picture")
     words = ["inspect", str(run), "--image", str(tmp_path / "notes.png")]
     assert cli.main(words) == 1
@@ -142,7 +142,7 @@ def test_what_is_no_picture_and_what_is_no_run(run, tmp_path, capsys):
     assert "--to DIR says where the page goes" in capsys.readouterr().err
 
 
-def test_a_model_without_convolutions_shows_what_it_has(data_dir, tmp_path):
+def test_a_model_without_convolutions_has_the_other_sections(data_dir, tmp_path):
     run = tmp_path / "run"
     recipe = Recipe(epochs=1, batch_size=64, augmentation="none")
     train("softmax_regression", data.load("mnist", data_dir), run, recipe)

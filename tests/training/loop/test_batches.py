@@ -1,4 +1,4 @@
-"""Batches: every image once an epoch, the same ones wherever training resumes."""
+"""Batches: every image once an epoch, the same batches after resuming."""
 
 import numpy as np
 import pytest
@@ -14,13 +14,13 @@ def images(sample):
 
 
 def batches(images, *, batch_size=10, seed=1, **settings):
-    # Labels that tell which image it is.
+    # The labels identify the images.
     labels = np.arange(len(images))
     return pipeline.Batches(images, labels, len(images), batch_size, seed, **settings)
 
 
 def read(dataset):
-    """Return the batches: images, labels and, from those, the places of the images."""
+    """Return the batches: images, labels and, from the labels, the images' indices."""
     return [
         (images.numpy(), labels.numpy(), labels.numpy().argmax(axis=1))
         for images, labels in dataset
@@ -31,7 +31,7 @@ def places(dataset):
     return [place for _, _, of_batch in read(dataset) for place in of_batch]
 
 
-def test_an_epoch_shows_every_image_once_with_its_label(images):
+def test_an_epoch_has_every_image_once_with_its_label(images):
     found = read(batches(images).dataset(0, 1))
     assert [len(labels) for _, labels, _ in found] == [10] * 5 + [3]
     assert sorted(np.concatenate([place for _, _, place in found])) == [*range(COUNT)]
@@ -41,12 +41,12 @@ def test_an_epoch_shows_every_image_once_with_its_label(images):
         np.testing.assert_array_equal(labels.sum(axis=1), 1)
 
 
-def test_every_epoch_and_every_seed_has_an_order_of_its_own(images):
+def test_every_epoch_and_every_seed_has_a_different_order(images):
     one = batches(images)
     orders = [places(one.dataset(epoch, epoch + 1)) for epoch in range(3)]
     orders.append(places(batches(images, seed=2).dataset(0, 1)))
     assert len({tuple(order) for order in orders}) == 4
-    # An order is no rotation or reflection of another: few places coincide.
+    # No order is a rotation or reflection of another: few indices coincide.
     assert sum(a == b for a, b in zip(orders[0], orders[1], strict=True)) < 8
 
 
@@ -62,7 +62,7 @@ def test_reading_may_begin_anywhere(images, mixing):
 
 
 @pytest.mark.parametrize("mixing", ["mixup", "cutmix"])
-def test_mixing_draws_anew_in_every_step(images, mixing):
+def test_mixing_draws_new_values_in_every_step(images, mixing):
     # One batch an epoch, so that the same images meet in each.
     found = read(batches(images, batch_size=COUNT, mixing=mixing).dataset(0, 4))
     own_shares = [np.sort(labels.max(axis=1)) for _, labels, _ in found]
@@ -73,7 +73,7 @@ def test_mixing_draws_anew_in_every_step(images, mixing):
         np.testing.assert_allclose(labels.sum(axis=1), 1, rtol=1e-5)
 
 
-def test_the_last_images_may_be_left_out(images):
+def test_the_last_incomplete_batch_may_be_dropped(images):
     found = read(batches(images, drop_last=True).dataset(0, 2))
     assert [len(labels) for _, labels, _ in found] == [10] * 10
 
@@ -85,7 +85,9 @@ def test_the_last_images_may_be_left_out(images):
         ({"batch_size": 9, "replicas": 2}, "a multiple of the 2 devices"),
     ],
 )
-def test_what_leaves_no_step_or_no_equal_parts_is_refused(images, settings, message):
+def test_batch_sizes_without_a_step_or_equal_parts_are_rejected(
+    images, settings, message
+):
     with pytest.raises(ValueError, match=f"{message}.*Received: batch_size="):
         batches(images, **settings)
 

@@ -1,4 +1,4 @@
-"""Pre-training block by block: where a network is cut, and what each stage trains."""
+"""Pre-training block by block: the division of a network, and each stage."""
 
 import dataclasses
 import json
@@ -58,7 +58,7 @@ def test_branches_are_not_cut():
             assert modules >= {"4b"} and not modules & {"4a", "4c"}
 
 
-def test_a_kernel_that_is_not_trained_begins_no_block(sample):
+def test_a_frozen_kernel_does_not_start_a_block(sample):
     model = models.build("speednet", (28, 28, 1), 10)
     assert layerwise.blocks(model)[0][-1] == "whitening"
     models.registry.prepare("speednet", model, sample.x_train[:100])
@@ -69,7 +69,7 @@ def test_a_kernel_that_is_not_trained_begins_no_block(sample):
 
 @pytest.mark.slow
 def test_each_stage_trains_its_block_alone(digits, capsys):
-    """What the first block learns is the same whether another follows or not."""
+    """The first block's weights do not depend on whether another block follows."""
     task = Task(
         model="mlp",
         recipe=Recipe(epochs=2, batch_size=20, augmentation="none"),
@@ -115,8 +115,8 @@ def test_training_starts_from_the_blocks(data_dir, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_what_was_held_out_is_not_pretrained_on(digits, tmp_path):
-    """Labels that are wrong in the held-out part alone change nothing."""
+def test_held_out_images_are_not_used_for_pretraining(digits, tmp_path):
+    """Wrong labels in the held-out part do not change the weights."""
     from fovea.training.datasets import load as data
 
     few = dataclasses.replace(
@@ -143,7 +143,7 @@ def test_what_was_held_out_is_not_pretrained_on(digits, tmp_path):
         (["mlp", "--pretrain-epochs", "2"], "belongs to --pretrain layerwise"),
     ],
 )
-def test_what_cannot_be_pretrained_is_reported(
+def test_networks_that_cannot_be_pretrained_are_reported(
     command, rule, data_dir, tmp_path, capsys
 ):
     run = tmp_path / "run"

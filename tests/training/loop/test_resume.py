@@ -1,4 +1,4 @@
-"""Going on after kill -9: the same weights, bit by bit, as without it."""
+"""Resuming after kill -9: the same weights, bit for bit, as without it."""
 
 import csv
 import dataclasses
@@ -21,7 +21,7 @@ from fovea.training.runs import directory as runs
 
 ROOT = Path(__file__).parents[3]
 EPOCHS = 5
-# Everything that has a state: statistics, random layers, averages, momenta.
+# Everything with a state: statistics, random layers, averages, momenta.
 WORDS = (
     *("train", "lenet5", "--dataset", "mnist", "--deterministic"),
     *("--epochs", EPOCHS, "--batch-size", 50, "--augmentation", "cifar_airbench"),
@@ -47,7 +47,7 @@ def finish(process):
 
 
 def kill_when(process, run, condition):
-    """Kill a process, with the signal that none can answer, once it has come there."""
+    """Kill a process with SIGKILL once it has reached a state."""
     path, seen, state = run / runs.CHECKPOINT, None, None
     while state is None or not condition(state):
         assert process.poll() is None
@@ -133,7 +133,7 @@ def test_killed_several_times(uninterrupted, data_dir, tmp_path, between_epochs)
 
 
 @pytest.mark.slow
-def test_a_run_that_is_complete_is_left_alone(uninterrupted, data_dir):
+def test_a_complete_run_is_unchanged(uninterrupted, data_dir):
     before = {path: path.stat().st_mtime_ns for path in uninterrupted.iterdir()}
     words = ["train", "--resume", str(uninterrupted), "--data-dir", str(data_dir)]
     assert cli.main(words) == 0
@@ -156,7 +156,7 @@ def test_a_run_that_is_complete_is_left_alone(uninterrupted, data_dir):
         (["--run", "elsewhere"], "in its own directory"),
     ],
 )
-def test_a_change_is_refused_with_the_difference(
+def test_a_changed_setting_is_rejected_with_the_difference(
     uninterrupted, data_dir, words, message, capsys
 ):
     command = ["train", *words, "--resume", str(uninterrupted)]
@@ -166,7 +166,7 @@ def test_a_change_is_refused_with_the_difference(
     assert message in error
 
 
-def test_what_is_no_run_is_refused(tmp_path, capsys):
+def test_a_folder_that_is_not_a_run_is_rejected(tmp_path, capsys):
     assert cli.main(["train", "--resume", str(tmp_path)]) == 1
     assert f"Received: run={tmp_path}" in capsys.readouterr().err
 
@@ -183,7 +183,7 @@ def short(digits, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_schedule_without_an_end_may_go_on(short):
+def test_a_schedule_without_an_end_can_be_extended(short):
     run, few = short
     metrics = resume(run, few, epochs=4)
     assert metrics["status"] == "complete" and metrics["epochs_completed"] == 4
@@ -193,7 +193,7 @@ def test_a_schedule_without_an_end_may_go_on(short):
 
 
 @pytest.mark.slow
-def test_what_follows_from_the_checkpoint_is_made_again(short):
+def test_files_derived_from_the_checkpoint_are_rewritten(short):
     """As if it had been killed after the last checkpoint, before anything else."""
     run, few = short
     made = ("history.csv", runs.MODEL, "metrics.json")
@@ -235,7 +235,7 @@ def test_a_damaged_checkpoint_is_reported(short):
 
 
 @pytest.mark.slow
-def test_a_checkpoint_of_another_network_is_refused(short):
+def test_a_checkpoint_of_another_network_is_rejected(short):
     run, few = short
     config = json.loads((run / "config.json").read_text())
     config["model"] = "mlp"

@@ -1,4 +1,4 @@
-"""TensorBoard's events, read back by TensorBoard."""
+"""TensorBoard's events, read by TensorBoard."""
 
 import csv
 
@@ -10,7 +10,7 @@ from fovea import cli
 
 
 @pytest.mark.slow
-def test_events_hold_what_history_holds(tmp_path):
+def test_events_equal_the_history(tmp_path):
     run = tmp_path / "run"
     words = "train softmax_regression --dataset mnist_sample --epochs 2 --tensorboard"
     assert cli.main([*words.split(), "--run", str(run)]) == 0

@@ -1,4 +1,4 @@
-"""Training: what a run directory holds, however the run ended."""
+"""Training: the contents of a run directory, also after an early end."""
 
 import csv
 import dataclasses
@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture(scope="module")
 def few(digits):
-    """A hundred digits to train on, so that an epoch is nothing."""
+    """A hundred digits to train on, so that an epoch is short."""
     return dataclasses.replace(
         digits, x_train=digits.x_train[:100], y_train=digits.y_train[:100]
     )
@@ -70,7 +70,7 @@ def test_a_run_directory_can_be_evaluated_and_repeated(run_directory, digits):
     }
 
 
-def test_the_net_has_learned_to_read(run_directory, digits):
+def test_the_net_recognises_digits(run_directory, digits):
     result = evaluate(load_model(run_directory), digits.x_test, digits.y_test)
     assert result["images"] == 200
     assert result["accuracy"] > 0.8
@@ -88,7 +88,7 @@ def test_evaluate_agrees_with_keras(run_directory, digits):
     assert result["accuracy"] == pytest.approx(accuracy, abs=1e-6)
 
 
-def test_the_figures_are_those_of_the_model_that_is_left(run_directory, digits):
+def test_the_metrics_are_those_of_the_saved_model(run_directory, digits):
     *_, x, y = load.split(digits, 0.1, seed=0)
     result = evaluate(load_model(run_directory), x, y)
     recorded = runs.read_metrics(run_directory)["validation"]
@@ -121,7 +121,7 @@ def test_the_same_seed_gives_the_same_first_steps(few, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_averaged_weights_are_what_is_evaluated_and_left(few, tmp_path):
+def test_the_averaged_weights_are_evaluated_and_saved(few, tmp_path):
     recipe = Recipe(epochs=2, batch_size=10, ema=0.95, augmentation="none")
     train("softmax_regression", few, tmp_path / "run", recipe)
     left = load_model(tmp_path / "run").get_weights()
@@ -139,7 +139,7 @@ def test_the_averaged_weights_are_what_is_evaluated_and_left(few, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_precision_may_be_forced_but_what_is_left_has_all_digits(few, tmp_path):
+def test_the_saved_model_has_float32_weights_in_any_precision(few, tmp_path):
     recipe = Recipe(epochs=1, augmentation="none", precision="mixed_float16", ema=0.5)
     train("softmax_regression", few, tmp_path / "run", recipe)
     environment = json.loads((tmp_path / "run" / "environment.json").read_text())
@@ -166,7 +166,7 @@ def test_early_stopping_leaves_the_best_epoch(few, tmp_path):
     recipe = Recipe(
         epochs=50,
         schedule="constant",
-        learning_rate=1e-7,  # nothing gets better
+        learning_rate=1e-7,  # no epoch improves
         early_stopping=2,
         validation_split=0.5,
         augmentation="none",
@@ -180,11 +180,11 @@ def test_early_stopping_leaves_the_best_epoch(few, tmp_path):
     assert metrics["epochs_completed"] == best + 3 == len(accuracies)
     assert metrics["validation"]["accuracy"] == accuracies[best]
     assert (run / runs.MODEL).read_bytes() == (run / runs.BEST).read_bytes()
-    assert resume(run, few) == metrics  # and it stays stopped
+    assert resume(run, few) == metrics  # and resuming does not continue it
 
 
 @pytest.mark.slow
-def test_a_frozen_layer_stays_as_it_was_given(few, tmp_path):
+def test_a_frozen_layer_is_unchanged(few, tmp_path):
     given = {}
 
     def build(input_shape, augmentation):
@@ -242,7 +242,7 @@ def test_an_architecture_is_prepared_from_the_images(sample, tmp_path):
         ({}, {"strategy": "singel"}),
     ],
 )
-def test_an_unusable_value_is_refused_and_nothing_is_written(
+def test_an_invalid_value_is_rejected_and_nothing_is_written(
     few, tmp_path, recipe, settings
 ):
     run = tmp_path / "run"
@@ -259,7 +259,7 @@ def test_no_run_overwrites_another(digits, run_directory):
 
 
 @pytest.mark.slow
-def test_divergence_ends_the_run_with_advice(few, tmp_path):
+def test_divergence_ends_the_run_with_a_suggestion(few, tmp_path):
     run = tmp_path / "run"
     recipe = Recipe(epochs=1, schedule="constant", augmentation="none")
     train("softmax_regression", few, run, recipe)
@@ -271,15 +271,15 @@ def test_divergence_ends_the_run_with_advice(few, tmp_path):
         resume(run, few, epochs=3)
     metrics = runs.read_metrics(run)
     assert metrics["status"] == "diverged" and metrics["epochs_completed"] == 1
-    # Weights that are no numbers have replaced no others.
+    # NaN weights have not replaced finite ones.
     for before, after in zip(good, load_model(run).get_weights(), strict=True):
         np.testing.assert_array_equal(before, after)
     assert checkpoint.read(run / runs.CHECKPOINT).epoch == 1
 
 
 def fovea(*words, script="", **environment):
-    """Start the command in a process of its own."""
-    # What started the tests may have had Ctrl-C ignored, which is inherited.
+    """Start the command in a separate process."""
+    # The tests' parent process may ignore SIGINT, which is inherited.
     script = (
         "import signal, sys\nfrom fovea import cli\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
@@ -297,8 +297,8 @@ def fovea(*words, script="", **environment):
 
 
 @pytest.mark.slow
-def test_ctrl_c_leaves_a_run_to_use_and_to_go_on_with(tmp_path, data_dir):
-    """Interrupt after the first epoch; what is there can be evaluated."""
+def test_ctrl_c_leaves_a_run_that_can_be_used_and_resumed(tmp_path, data_dir):
+    """Interrupt after the first epoch; the run can be evaluated."""
     run = tmp_path / "run"
     process = fovea(
         *("train", "lenet5", "--dataset", "mnist", "--epochs", 500, "--run", run),
@@ -322,7 +322,7 @@ def test_ctrl_c_leaves_a_run_to_use_and_to_go_on_with(tmp_path, data_dir):
 
 
 @pytest.mark.slow
-def test_without_room_for_a_checkpoint_training_goes_on(tmp_path, data_dir):
+def test_training_continues_when_a_checkpoint_cannot_be_written(tmp_path, data_dir):
     """A limit on the size of files, as soon as the run has begun, is a full disk."""
     run = tmp_path / "run"
     fill = (
@@ -352,13 +352,13 @@ def test_without_room_for_a_checkpoint_training_goes_on(tmp_path, data_dir):
         runs.MODEL,
         runs.BEST,
     }
-    # What was saved before is whole.
+    # The previous checkpoint is complete.
     assert checkpoint.read(run / runs.CHECKPOINT).epoch == 0
     assert not [path for path in run.iterdir() if "partial" in path.name]
 
 
 @pytest.mark.parametrize("missing", ["config.json", "model.keras"])
-def test_a_directory_that_is_no_run_is_refused(run_directory, tmp_path, missing):
+def test_a_directory_that_is_not_a_run_is_rejected(run_directory, tmp_path, missing):
     for path in run_directory.iterdir():
         if path.name != missing:
             (tmp_path / path.name).write_bytes(path.read_bytes())

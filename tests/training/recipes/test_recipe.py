@@ -1,4 +1,4 @@
-"""Recipes: what they refuse, where they are found, what may be set."""
+"""Recipes: invalid values, where they are searched, and overrides."""
 
 import dataclasses
 import json
@@ -46,7 +46,7 @@ from fovea.training.recipes.schema import Recipe
         ("xla", 1),
     ],
 )
-def test_an_unusable_value_is_refused_in_a_sentence(key, value):
+def test_an_invalid_value_is_rejected_in_one_sentence(key, value):
     with pytest.raises(ValueError, match=rf"^(?!.*\n){key} .*Received: {key}="):
         Recipe(**{key: value})
 
@@ -59,12 +59,12 @@ def test_an_unusable_value_is_refused_in_a_sentence(key, value):
         ({"early_stopping": 2, "validation_split": 0.0}, "needs held-out images"),
     ],
 )
-def test_values_that_do_not_go_together_are_refused(values, message):
+def test_incompatible_values_are_rejected(values, message):
     with pytest.raises(ValueError, match=message):
         Recipe(**values)
 
 
-def test_a_recipe_survives_json():
+def test_a_recipe_is_restored_from_json():
     one = Recipe(
         epochs=9,
         sizes=[[0, 20], [4, 28]],
@@ -96,12 +96,12 @@ def test_settings_go_to_the_recipe_or_to_the_architecture():
         ("epochs", "option=value"),
     ],
 )
-def test_a_setting_that_is_none_is_refused(pair, message):
+def test_an_invalid_setting_is_rejected(pair, message):
     with pytest.raises(ValueError, match=f"{message}.*Received: "):
         schema.with_settings(Recipe(), "lenet5", [pair])
 
 
-def test_a_pair_without_a_file_gets_what_suits_its_architecture():
+def test_a_pair_without_a_file_has_its_architecture_s_recipe():
     usual = recipe_file.load("mlp", "folder:/data/flowers")
     assert usual == Recipe()
     assert recipe_file.load("vgg11", "folder:/data/flowers") == dataclasses.replace(
@@ -114,7 +114,7 @@ def write(path, text):
     return str(path)
 
 
-def test_a_file_of_one_s_own(tmp_path):
+def test_a_user_s_file(tmp_path):
     path = write(
         tmp_path / "mine.toml",
         'model = "lenet5"\n[train]\nepochs = 2\nsizes = [[0, 20]]\n'
@@ -151,7 +151,7 @@ def test_a_mistake_in_a_file_is_reported_with_its_path(tmp_path, text, message):
         recipe_file.load("lenet5", "mnist", str(path))
 
 
-def test_a_recipe_that_is_not_there_is_refused(tmp_path):
+def test_a_missing_recipe_is_rejected(tmp_path):
     missing = tmp_path / "none.toml"
     with pytest.raises(ValueError, match=f"No such file.*recipe={missing}"):
         recipe_file.load("lenet5", "mnist", str(missing))

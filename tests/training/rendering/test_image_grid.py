@@ -6,7 +6,7 @@ from PIL import Image
 from fovea.training.rendering import image_grid
 
 
-def test_terminal_art_keeps_shape_and_darkness():
+def test_terminal_art_preserves_shape_and_brightness():
     image = np.zeros((20, 20, 1), np.uint8)
     image[:, 10:] = 255
     lines = image_grid.terminal_art(image, width=20)

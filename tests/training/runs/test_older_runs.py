@@ -1,9 +1,9 @@
-"""Runs that older versions wrote can be read and gone on with.
+"""Runs that older versions wrote can be read and resumed.
 
 data/run-0.1.0 was written by `fovea train lenet5 --dataset mnist_sample
 --set activation=quick_gelu --set normalisation=batch --set optimizer=sgd --epochs 3
 --save-every 5 --deterministic` of version 0.1.0, killed in its second epoch. The
-modules had other names then; what Keras stored of our layers must not depend on them.
+modules had other names then; Keras' files of our layers must not depend on them.
 """
 
 import shutil

@@ -1,4 +1,4 @@
-"""Models that come with the package: half the digits, the same answers."""
+"""The package's models: weights of half precision, the same predictions."""
 
 import json
 
@@ -21,7 +21,7 @@ def packed(run_directory, tmp_path_factory):
 
 @pytest.fixture
 def shipped(packed, monkeypatch):
-    """The packed run as a model of the package."""
+    """The packed run, installed as a model of the package."""
     monkeypatch.setattr(pretrained, "DIRECTORY", packed.parent)
     return "pretrained:digits"
 
@@ -37,7 +37,7 @@ def test_the_essentials_of_a_run_are_kept(packed, run_directory):
 
 
 def test_rounding_changes_no_accuracy(shipped, run_directory, sample):
-    """A thousand real digits; 0.05 points of them would be half a digit."""
+    """Of a thousand digits; 0.05 points would be half a digit."""
     exact = evaluate(load_model(run_directory), sample.x_test, sample.y_test)
     rounded = evaluate(pretrained.load("digits"), sample.x_test, sample.y_test)
     assert exact["images"] == 1000 and exact["accuracy"] > 0.8
@@ -61,7 +61,7 @@ def test_a_shipped_model_is_exported_by_its_name(shipped, tmp_path, sample, caps
 
 
 @pytest.mark.slow
-def test_a_shipped_model_can_be_tuned(shipped, data_dir, tmp_path, capsys):
+def test_a_shipped_model_can_be_fine_tuned(shipped, data_dir, tmp_path, capsys):
     run = tmp_path / "run"
     arguments = ["--dataset", "mnist", "--data-dir", str(data_dir), "--run", str(run)]
     settings = ["--epochs", "1", "--augmentation", "none", "--batch-size", "300"]
@@ -70,7 +70,7 @@ def test_a_shipped_model_can_be_tuned(shipped, data_dir, tmp_path, capsys):
     assert f"lenet5 of {shipped} on mnist" in capsys.readouterr().out
 
 
-def test_an_unknown_name_is_refused_with_those_there_are(shipped, tmp_path, capsys):
+def test_the_error_for_an_unknown_name_lists_the_models(shipped, tmp_path, capsys):
     assert cli.main(["export", "pretrained:digit", "--to", str(tmp_path / "x")]) == 1
     assert capsys.readouterr().err == (
         "fovea: error: There is no such model (did you mean digits?); those that "
@@ -99,7 +99,7 @@ def test_packing_replaces_an_older_model(run_directory, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
 
-def test_weights_that_cannot_be_packed_are_refused(
+def test_weights_that_cannot_be_packed_are_rejected(
     run_directory, tmp_path, monkeypatch
 ):
     import keras

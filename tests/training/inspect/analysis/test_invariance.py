@@ -1,4 +1,4 @@
-"""Curves of invariance, on nets whose invariances are known, and their figure."""
+"""Curves of invariance, on nets with known invariances, and their figure."""
 
 import re
 
@@ -14,7 +14,7 @@ from fovea.training.runs import directory as runs
 
 
 def _net(body):
-    """Tell bright images (class 1) from dark ones by what `body` makes of them."""
+    """Classify images as bright (1) or dark (0) by the output of `body`."""
     images = layers.Input((16, 16, 1), dtype="uint8")
     x = body(layers.Rescaling(1 / 255)(images))
     model = keras.Model(images, layers.Dense(2, name="logits")(x))
@@ -37,7 +37,7 @@ def averaging(pixels):
 
 
 @pytest.fixture(scope="module")
-def looking_at_one_pixel(pixels):
+def one_pixel(pixels):
     crop = layers.Cropping2D(((6, 9), (6, 9)))
     net = _net(lambda x: layers.Flatten()(crop(x)))
     return invariance.curves(net, *pixels)
@@ -54,7 +54,7 @@ def test_a_global_average_is_invariant_to_shifts_and_turns(averaging):
         assert np.ptp(probabilities) < spread
 
 
-def test_without_images_there_is_nothing_to_measure(pixels):
+def test_no_images_are_an_error(pixels):
     net = _net(layers.GlobalAveragePooling2D())
     with pytest.raises(ValueError, match="Received: 0 images"):
         invariance.curves(net, pixels[0][:0], [])
@@ -63,13 +63,13 @@ def test_without_images_there_is_nothing_to_measure(pixels):
 def test_it_is_not_invariant_to_scale(averaging):
     at = {row["strength"]: row["accuracy"] for row in averaging["scaling"]}
     assert at[1] == 1
-    assert at[0.5] == 0.5  # all are taken for dark
+    assert at[0.5] == 0.5  # all are classified as dark
 
 
-def test_one_pixel_is_invariant_to_none_but_knows_the_image_as_it_is(
-    looking_at_one_pixel,
+def test_one_pixel_is_invariant_only_to_the_identity(
+    one_pixel,
 ):
-    found = looking_at_one_pixel
+    found = one_pixel
     assert found["shift"][0] == {
         "strength": 0,
         "accuracy": 1,
@@ -79,7 +79,7 @@ def test_one_pixel_is_invariant_to_none_but_knows_the_image_as_it_is(
     assert found["scaling"][0]["accuracy"] == 0.5
 
 
-def test_every_curve_has_the_answers_about_the_images_as_they_are(averaging):
+def test_every_curve_includes_the_unchanged_images(averaging):
     unchanged = {
         (row["accuracy"], row["probability"])
         for change, rows in averaging.items()
@@ -90,7 +90,7 @@ def test_every_curve_has_the_answers_about_the_images_as_they_are(averaging):
     assert list(averaging) == ["shift", "rotation", "scaling", "noise"]
 
 
-def test_images_are_shifted_and_turned_both_ways():
+def test_images_are_shifted_and_rotated_in_both_directions():
     image = np.random.default_rng(0).integers(0, 256, (1, 9, 9, 3), np.uint8)
     shifted = [view.tolist() for view in invariance.changed(image, "shift", 2)]
     wider = np.pad(image, ((0, 0), (2, 2), (2, 2), (0, 0)), "edge")
@@ -127,7 +127,7 @@ def test_shifts_follow_the_size_of_the_image():
     assert invariance.strengths("shift", 224)[-1] == 64
 
 
-def test_the_figures_become_part_of_the_run_s_metrics(averaging, tmp_path):
+def test_the_results_are_added_to_the_run_s_metrics(averaging, tmp_path):
     runs.write_json(tmp_path / "metrics.json", {"test": {"accuracy": 0.5}})
     invariance.record(tmp_path, averaging, 6, "test")
     metrics = runs.read_metrics(tmp_path)
@@ -136,10 +136,8 @@ def test_the_figures_become_part_of_the_run_s_metrics(averaging, tmp_path):
 
 
 @pytest.mark.slow
-def test_several_models_are_drawn_in_one_figure(
-    averaging, looking_at_one_pixel, tmp_path
-):
-    results = {"averaging": averaging, "one pixel": looking_at_one_pixel}
+def test_several_models_are_drawn_in_one_figure(averaging, one_pixel, tmp_path):
+    results = {"averaging": averaging, "one pixel": one_pixel}
     drawn = invariance_plot.svg(results)
     words = re.findall(r"<text[^>]*>([^<]*)</text>", drawn)
     for word in ("Shift", "Rotation", "Scaling", "Noise", "averaging", "one pixel"):

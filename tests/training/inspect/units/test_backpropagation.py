@@ -1,4 +1,4 @@
-"""Responses signal back to the pixels, against loops that do it step by step."""
+"""Responses backpropagated to the pixels, compared with explicit loops."""
 
 import keras
 import numpy as np
@@ -35,7 +35,7 @@ FUNCTIONS = {
 
 
 def _by_hand(model, image, unit, place, method, activation):
-    """Forward with switches, then back, as Zeiler and Fergus' section 2.1 says."""
+    """Forward with switches, then backward, as in section 2.1 of Zeiler and Fergus."""
     function, slope = FUNCTIONS["relu" if activation == "layer" else activation]
     a, b = (np.array(model.get_layer(n).kernel, np.float64) for n in "ab")
     x = np.pad(image / 127.5 - 1, ((1, 1), (1, 1), (0, 0)))
@@ -61,7 +61,9 @@ def _by_hand(model, image, unit, place, method, activation):
 
 @pytest.mark.parametrize("method", backpropagation.METHODS)
 @pytest.mark.parametrize("activation", ["relu", "tanh", "layer"])
-def test_a_response_led_back_is_what_loops_give(small, noise, activation, method):
+def test_a_backpropagated_response_equals_that_of_loops(
+    small, noise, activation, method
+):
     model = small[activation]
     wanted = [(0, (0, 0)), (1, (1, 1)), (2, (0, 1))]
     got = backpropagation.backpropagate(
@@ -73,7 +75,7 @@ def test_a_response_led_back_is_what_loops_give(small, noise, activation, method
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-7)
 
 
-def test_the_methods_differ_where_they_must(small, noise):
+def test_the_methods_differ_by_activation(small, noise):
     def signals(activation):
         one = small[activation], "b", noise[:1], [0], [(1, 1)]
         return [
@@ -89,7 +91,7 @@ def test_the_methods_differ_where_they_must(small, noise):
     assert not np.allclose(gradient, guided) and not np.allclose(deconvolution, guided)
 
 
-def test_looking_back_leaves_the_model_as_it_was(small, noise):
+def test_backpropagating_does_not_change_the_model(small, noise):
     model = small["layer"]
     before = model.predict(noise, verbose=0)
     backpropagation.backpropagate(
@@ -100,7 +102,7 @@ def test_looking_back_leaves_the_model_as_it_was(small, noise):
         backpropagation.backpropagate(model, "b", noise[:1], [0], [(0, 0)], "sideways")
 
 
-def test_more_images_than_a_batch_are_led_back_one_by_one(small, noise):
+def test_several_batches_of_images_are_backpropagated_independently(small, noise):
     chosen = np.arange(len(noise)) % 3
     places = [(n % 2, n % 2) for n in range(len(noise))]
     every = backpropagation.backpropagate(
@@ -119,7 +121,7 @@ def test_more_images_than_a_batch_are_led_back_one_by_one(small, noise):
 
 
 @pytest.mark.parametrize("branches", ["add", "concatenate"])
-def test_where_branches_meet_their_images_are_added(noise, branches):
+def test_the_signals_of_branches_are_added(noise, branches):
     keras.utils.set_random_seed(3)
     images = keras.Input((8, 9, 2), dtype="uint8")
     x = keras.layers.Rescaling(1 / 127.5, offset=-1)(images)
@@ -152,7 +154,7 @@ def test_where_branches_meet_their_images_are_added(noise, branches):
 
 
 @pytest.mark.parametrize("name", ["resnet20", "stn"])
-def test_the_networks_can_be_led_back(name):
+def test_every_family_can_be_backpropagated(name):
     model = models.build(name, (32, 32, 3), 10)
     layer = selection.with_weights(model, anatomy(model))[3]
     images = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), np.uint8)
@@ -164,7 +166,7 @@ def test_the_networks_can_be_led_back(name):
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
-def test_climbing_makes_a_unit_respond_more(small, activation):
+def test_activation_maximisation_increases_a_unit_s_response(small, activation):
     model = small[activation]
     got, before, after = maximise(
         model, "b", [0, 1, 2], [(0, 0), (1, 1), (0, 1)], steps=40

@@ -1,4 +1,4 @@
-"""Filters, confusions, embedding and gradients, on cases worked out beforehand."""
+"""Filters, confusions, embedding and gradients, on cases with known results."""
 
 import keras
 import numpy as np
@@ -37,7 +37,7 @@ def test_edges_and_greys_are_counted():
     assert found.cancelling == 2 and found.colourless == 2
 
 
-def test_pairs_that_are_confused_come_with_the_surest_examples():
+def test_confused_pairs_have_the_most_confident_examples():
     logits = np.log(
         [[0.8, 0.1, 0.1], [0.6, 0.3, 0.1], [0.1, 0.8, 0.1], [0.2, 0.7, 0.1]]
     )
@@ -48,7 +48,7 @@ def test_pairs_that_are_confused_come_with_the_surest_examples():
     assert found[0].probabilities == (pytest.approx(0.8),)
 
 
-def test_points_of_a_class_come_to_lie_together():
+def test_points_of_a_class_are_close_to_each_other():
     random = np.random.default_rng(0)
     labels = np.arange(60) % 3
     features = random.normal(size=(60, 20)).astype(np.float32)
@@ -95,7 +95,7 @@ def test_gradient_norms_are_those_of_finite_differences(small, noise):
 
 
 @pytest.mark.slow
-def test_sigmoids_lose_the_gradient_and_rectifiers_keep_it(digits):
+def test_gradients_vanish_with_sigmoids_and_not_with_rectifiers(digits):
     images, labels = digits.x_train[:512, ::2, ::2], digits.y_train[:512]
     shown = gradients.demonstrate(images, labels, 10, steps=20)
     kept = {name: row["start"][0] / row["start"][-1] for name, row in shown.items()}

@@ -1,4 +1,4 @@
-"""Units, their strongest patches, dead and saturated ones, by search and by probe."""
+"""Units, their strongest patches, and dead and saturated units."""
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ from fovea.training.inspect.units.survey import selectivity, survey
 
 
 @pytest.mark.slow
-def test_the_strongest_patches_are_those_of_a_search_through_all(small, noise):
+def test_the_strongest_patches_equal_those_of_an_exhaustive_search(small, noise):
     model = small["relu"]
     parts = anatomy(model)
     for layer in selection.with_weights(model, parts):
@@ -38,7 +38,7 @@ def test_the_strongest_patches_are_those_of_a_search_through_all(small, noise):
 
 
 @pytest.mark.parametrize("shape", [(8, 9), (30, 31)])
-def test_what_lies_outside_a_patch_does_not_change_the_response(shape):
+def test_pixels_outside_a_patch_do_not_change_the_response(shape):
     """The probe: replace all pixels but the patch's, and each of the patch's rims."""
     keras.utils.set_random_seed(2)
     images = keras.Input((*shape, 2), dtype="uint8")
@@ -77,7 +77,7 @@ def test_what_lies_outside_a_patch_does_not_change_the_response(shape):
         assert all(not np.array_equal(got[0], other) for other in got[2:])
 
 
-def test_a_field_larger_than_the_image_is_cut_to_it():
+def test_a_field_larger_than_the_image_is_clipped_to_it():
     model = models.build("resnet20", (32, 32, 3), 10)
     part = anatomy(model).layer("conv3_3_act")
     assert part.receptive_field.size[0] > 32
@@ -87,7 +87,7 @@ def test_a_field_larger_than_the_image_is_cut_to_it():
     assert np.array_equal(piece[..., 0] == 1, inside) and not inside.all()
 
 
-def test_a_survey_in_batches_is_a_survey_at_once(small, noise, monkeypatch):
+def test_the_batch_size_does_not_change_a_survey(small, noise, monkeypatch):
     model = small["tanh"]
     layers = selection.with_weights(model, anatomy(model))
     whole = survey(model, layers, noise)
@@ -98,7 +98,7 @@ def test_a_survey_in_batches_is_a_survey_at_once(small, noise, monkeypatch):
         np.testing.assert_allclose(one.high, other.high, atol=1e-6)
 
 
-def test_a_unit_that_knows_a_class_is_selective(small, noise):
+def test_a_unit_that_responds_to_one_class_is_selective(small, noise):
     model = small["relu"]
     (found,) = survey(model, selection.with_weights(model, anatomy(model))[:1], noise)
     labels = np.arange(len(noise)) % 2
@@ -110,7 +110,7 @@ def test_a_unit_that_knows_a_class_is_selective(small, noise):
 
 
 def _dead_net():
-    """Four ReLUs, of which two never fire; three tanhs: free, saturated, still."""
+    """Four ReLUs, two of them dead; three tanhs: normal, saturated, constant."""
     images = keras.Input((4, 4, 1), dtype="uint8")
     x = keras.layers.Rescaling(1 / 255)(images)
     x = keras.layers.Conv2D(4, 1, activation="relu", name="rectified")(x)
@@ -168,7 +168,7 @@ def test_units_are_found_with_their_activations():
     assert [u.is_convolution for u in found] == [True, True, True, False]
 
 
-def test_a_layer_or_unit_that_is_not_there_is_reported():
+def test_an_unknown_layer_or_unit_is_reported():
     model = models.build("lenet5", (28, 28, 1), 10)
     parts = anatomy(model)
     with pytest.raises(ValueError, match=r"c1, s2, c3.*Received: --layer c2"):

@@ -1,4 +1,4 @@
-"""Two real processes that train one network, and what a lost one means."""
+"""Two processes that train one network, and the loss of one of them."""
 
 import dataclasses
 import json
@@ -52,7 +52,7 @@ print(json.dumps(metrics))
 
 
 class Workers:
-    """Two processes with the same command, that find each other by TF_CONFIG."""
+    """Two processes with the same command, connected by TF_CONFIG."""
 
     def __init__(self):
         self.processes = []
@@ -138,7 +138,7 @@ def test_two_processes_train_as_one(workers, sample, tmp_path):
     for each in (*printed, runs.read_metrics(run)):
         assert each["train"] == pytest.approx(metrics["train"], rel=1e-4)
         assert each["validation"] == pytest.approx(metrics["validation"], rel=1e-4)
-    # Only the chief speaks of epochs.
+    # Only the chief prints epochs.
     assert "epoch   2/2" in ended[0][0] and "epoch" not in ended[1][0].split("{")[0]
     assert runs.read_config(run)["strategy"] == "auto"
 

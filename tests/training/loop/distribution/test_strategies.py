@@ -1,4 +1,4 @@
-"""Strategies: which one a name means, and what two devices make of a training."""
+"""Strategies: the meaning of their names, and training on two devices."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def test_one_cpu_is_one_device(name, monkeypatch):
     assert strategies.is_chief(strategy) and not strategies.across_machines(strategy)
 
 
-def test_a_cluster_of_one_is_no_cluster(monkeypatch):
+def test_a_cluster_of_one_counts_as_a_single_device(monkeypatch):
     alone = {"worker": ["127.0.0.1:5000"]}
     monkeypatch.setenv("TF_CONFIG", task(0, cluster=alone))
     assert strategies.resolve("auto").num_replicas_in_sync == 1
@@ -46,7 +46,7 @@ def test_a_cluster_of_one_is_no_cluster(monkeypatch):
         ("multiworker", "needs the environment variable TF_CONFIG"),
     ],
 )
-def test_what_is_not_there_cannot_be_used(name, rule, monkeypatch):
+def test_missing_devices_are_reported(name, rule, monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     with pytest.raises(ValueError, match=f"{rule}.*Received: "):
         strategies.resolve(name)
@@ -72,7 +72,7 @@ def test_the_chief_is_counted_first(monkeypatch):
         task(0, task=None),
     ],
 )
-def test_a_cluster_that_makes_no_sense_is_refused(text, monkeypatch):
+def test_an_inconsistent_cluster_is_rejected(text, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(ValueError, match=r"TF_CONFIG must be like .*Received: "):
         strategies.resolve("auto")
@@ -94,11 +94,11 @@ def test_workers_wait_for_each_other():
     def worker(index):
         cluster.wait_for_workers(cluster.Cluster(addresses, index), timeout=30)
         come.append(index)
-        # As TensorFlow does, keep answering at this address.
+        # As TensorFlow does, keep listening at this address.
         with socket.create_server(("", int(addresses[index].split(":")[1]))):
-            everybody.wait(30)
+            barrier.wait(30)
 
-    everybody = threading.Barrier(3)
+    barrier = threading.Barrier(3)
     workers = [threading.Thread(target=worker, args=(index,)) for index in range(3)]
     for each in workers:
         each.start()
@@ -107,7 +107,7 @@ def test_workers_wait_for_each_other():
     assert sorted(come) == [0, 1, 2]
 
 
-def test_a_worker_that_does_not_come_is_named(capsys):
+def test_the_error_names_a_missing_worker(capsys):
     here, there = free_ports(2)
     pair = cluster.Cluster((f"127.0.0.1:{here}", f"127.0.0.1:{there}"), 0)
     with pytest.raises(OSError, match=f"no connection to 127.0.0.1:{there}"):
@@ -115,7 +115,7 @@ def test_a_worker_that_does_not_come_is_named(capsys):
     assert capsys.readouterr().out == f"waiting for 127.0.0.1:{there}\n"
 
 
-def test_a_port_that_is_taken_is_named():
+def test_the_error_names_a_port_in_use():
     with socket.create_server(("", 0)) as door:
         address = f"127.0.0.1:{door.getsockname()[1]}"
         with pytest.raises(OSError, match=f"in use.* Received: {address} in"):
@@ -124,7 +124,7 @@ def test_a_port_that_is_taken_is_named():
             )
 
 
-# Devices are divided before TensorFlow uses them, hence in a process of its own.
+# Devices are divided before TensorFlow uses them, hence in a separate process.
 SCRIPT = """
 import dataclasses, json, sys
 from pathlib import Path
@@ -235,12 +235,12 @@ def test_two_devices_train_as_one(two_devices):
 
 
 @pytest.mark.slow
-def test_xla_and_two_devices_are_refused(two_devices):
+def test_xla_with_two_devices_is_rejected(two_devices):
     assert "Received: xla=True with 2 devices" in two_devices["xla"]
 
 
 @pytest.mark.slow
-def test_each_device_draws_numbers_of_its_own(two_devices):
+def test_each_device_draws_different_numbers(two_devices):
     first, second = two_devices["alike"]
     assert first == second  # what Keras does by itself
     first, second = two_devices["apart"]
@@ -250,7 +250,7 @@ def test_each_device_draws_numbers_of_its_own(two_devices):
 
 
 @pytest.mark.slow
-def test_an_image_is_of_the_same_half_on_every_device(two_devices):
+def test_an_image_is_in_the_same_half_on_every_device(two_devices):
     first, second = two_devices["halves"]
     assert first == second and len(set(first)) == 2
 

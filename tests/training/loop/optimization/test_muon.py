@@ -58,7 +58,7 @@ def test_the_rest_is_keras_sgd_with_nesterov_momentum():
         np.testing.assert_allclose(one, other, rtol=1e-5)
 
 
-def test_dense_kernels_and_vectors_have_factors_of_their_own():
+def test_dense_kernels_and_vectors_have_separate_factors():
     dense, vector = variables((5, 3), (4,))
     before = np.asarray(dense), np.asarray(vector)
     optimizer = Muon(0.1, dense_factor=2, vector_factor=30, other_momentum=0.0)
@@ -76,6 +76,6 @@ def test_its_settings_survive_serialisation():
 
 
 @pytest.mark.parametrize("name", ["momentum", "other_momentum"])
-def test_a_momentum_out_of_range_is_refused(name):
+def test_a_momentum_out_of_range_is_rejected(name):
     with pytest.raises(ValueError, match=f"Received: {name}=1$"):
         Muon(**{name: 1})

@@ -1,4 +1,4 @@
-"""Learning rates over a run, and what an optimiser's settings do to which weights."""
+"""Learning rates over a run, and the effect of an optimiser's settings."""
 
 import math
 
@@ -133,7 +133,7 @@ def test_clipping_bounds_the_norm_of_all_gradients_together():
     assert np.linalg.norm(moved) == pytest.approx(2, rel=1e-4)
 
 
-def test_weights_are_averaged_beside_the_model():
+def test_averaged_weights_are_kept_separately_from_the_model_s():
     recipe = Recipe(
         optimizer="sgd", schedule="constant", learning_rate=1, momentum=0, ema=0.75
     )
