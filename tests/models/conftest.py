@@ -1,4 +1,4 @@
-"""These tests run networks."""
+"""TensorFlow is started for these tests, which run networks."""
 
 from tests import tensorflow_start
 

@@ -1,4 +1,4 @@
-"""The style options, apart from the networks that are built with them."""
+"""The style options, independently of the networks that take them."""
 
 import pytest
 
@@ -27,16 +27,16 @@ def test_an_updated_style_keeps_its_other_values():
         ({"excluded": ()}, r"Received: excluded=\(\)$"),
     ],
 )
-def test_an_option_that_is_not_taken_is_a_type_error(options, message):
+def test_an_unsupported_option_is_a_type_error(options, message):
     with pytest.raises(TypeError, match=message):
         Style(excluded=("padding",)).updated(options)
 
 
-def test_completing_replaces_none_alone():
+def test_completing_replaces_only_none():
     style = Style(pooling=None, stride=3).completed(pooling="max", stride=1)
     assert (style.pooling, style.stride) == ("max", 3)
 
 
-def test_a_default_that_is_still_open_is_refused():
+def test_an_incomplete_default_is_rejected():
     with pytest.raises(ValueError, match="Received: normalisation=None"):
         Style(normalisation=None).check()

@@ -1,4 +1,4 @@
-"""The anatomy against Keras, against the literature, and against a probe."""
+"""The anatomy, compared with Keras, with the literature and with a probe."""
 
 import json
 
@@ -25,7 +25,7 @@ def network(body, shape=IMAGE):
 
 
 def probe(model):
-    """Return the rows and columns of the pixels that move each output unit.
+    """Return the rows and columns of the pixels that affect each output unit.
 
     Independent of the anatomy: every pixel is raised in turn, and the units
     that change have seen it. All weights are positive, so that nothing cancels
@@ -129,7 +129,7 @@ BODIES = {
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-def test_every_box_lies_where_size_jump_and_start_say(body):
+def test_every_box_agrees_with_size_jump_and_start(body):
     for layer in anatomy(network(body)).layers:
         field = layer.receptive_field
         if field.jump is None:
@@ -140,7 +140,7 @@ def test_every_box_lies_where_size_jump_and_start_say(body):
             end = start + field.size[0]
             assert y0 == y1 or (y0 > start - 1 and y1 < end + 1)
             inside = start >= 0 and end <= IMAGE[0]
-            # Only upsampled, padded or cropped units see less than the size says.
+            # Only upsampled, padded or cropped units see less than the nominal size.
             if inside and body is BODIES["residual"]:
                 assert (y0, y1) == (start, end)
 
@@ -160,7 +160,7 @@ def test_a_spatial_transformer_may_see_everything():
     assert output.receptive_field.jump is None
 
 
-def test_nominal_field_follows_the_recursion_and_the_box_cuts_it():
+def test_the_nominal_field_follows_the_recursion_and_the_box_clips_it():
     parts = anatomy(models.build("lenet5", (28, 28, 1), 10))
     c3, c5 = parts.layer("c3"), parts.layer("c5")
     assert (c3.receptive_field.size, c3.receptive_field.jump) == ((14, 14), (2, 2))
@@ -242,7 +242,7 @@ def test_the_zoo_is_known_and_counted_as_keras_counts(name, shape):
     json.dumps(parts.as_dict())
 
 
-def test_locally_connected_costs_what_it_is():
+def test_the_cost_of_a_locally_connected_layer():
     conv = anatomy(network(lambda x: layers.Conv2D(5, 3)(x))).layers[-1]
     local = anatomy(network(lambda x: LocallyConnected2D(5, 3)(x))).layers[-1]
     assert local.parameters == local.locally_connected == conv.locally_connected
@@ -282,7 +282,7 @@ def test_gaps_between_windows_are_reported_unless_another_branch_sees_them():
     assert anatomy(network(residual)).warnings == ()
 
 
-def test_padding_that_no_window_reaches_is_no_loss():
+def test_unused_padding_is_not_reported():
     def body(x):
         return layers.Conv2D(2, 3, 3)(layers.ZeroPadding2D(((0, 1), (0, 0)))(x))
 
@@ -290,7 +290,7 @@ def test_padding_that_no_window_reaches_is_no_loss():
     assert parts.warnings == ()
 
 
-def test_an_unknown_layer_is_said_to_be_unknown():
+def test_an_unknown_layer_is_reported():
     class Mystery(layers.Layer):
         def build(self, shape):
             self.weight = self.add_weight(shape=(7,))
@@ -326,7 +326,7 @@ def test_statistics_over_the_map_are_mentioned():
     assert plain.warnings == ()
 
 
-def test_a_shared_layer_is_counted_once_and_works_twice():
+def test_a_shared_layer_s_weights_are_counted_once_and_its_work_twice():
     shared = layers.Conv2D(2, 3, padding="same", name="shared")
     model = network(lambda x: layers.Add()([shared(x), shared(shared(x))]))
     parts = anatomy(model)
@@ -336,7 +336,7 @@ def test_a_shared_layer_is_counted_once_and_works_twice():
     assert_boxes_are_exact(model)
 
 
-def test_sequential_and_nested_models_are_walked():
+def test_sequential_and_nested_models_are_traversed():
     inner = keras.Sequential(
         [keras.Input(IMAGE), layers.Conv2D(3, 3, name="conv"), layers.Flatten()],
         name="inner",
@@ -361,7 +361,7 @@ def test_memory_adds_up():
         parts.memory(0)
 
 
-def test_peak_frees_what_nobody_reads_again_and_keeps_shortcuts():
+def test_the_peak_excludes_freed_tensors_and_includes_shortcuts():
     def chain(x):
         for _ in range(4):
             x = layers.Conv2D(2, 3, padding="same")(x)
@@ -393,7 +393,7 @@ def test_building_without_weights_leaves_no_state():
     assert all(weight._value is None for weight in light.weights)
 
 
-def test_bad_input_is_refused():
+def test_invalid_input_is_rejected():
     with pytest.raises(ValueError, match=r"Received: input_shape=\(None, None, 3\)"):
         anatomy(network(lambda x: layers.Conv2D(1, 3)(x), (None, None, 3)))
     with pytest.raises(ValueError, match=r"functional or sequential.*Received: model="):

@@ -1,4 +1,4 @@
-"""The lecture's own arithmetic, number for number."""
+"""The lecture's calculations, number for number."""
 
 import numpy as np
 import pytest
@@ -104,7 +104,9 @@ def test_a_5x5_layer_of_the_inception_module_and_its_bottleneck():
 @pytest.mark.parametrize("kernel", [1, 2, 3, 5])
 @pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("padding", [0, 1, 2])
-def test_the_map_is_as_many_windows_as_fit(size, kernel, stride, padding):
+def test_the_map_s_size_is_the_number_of_windows_that_fit(
+    size, kernel, stride, padding
+):
     padded = np.arange(size + 2 * padding)
     windows = np.lib.stride_tricks.sliding_window_view(padded, kernel)[::stride]
     assert a.feature_map_size(size, kernel, padding, stride) == len(windows)
@@ -131,6 +133,6 @@ def test_groups_divide_weights_and_work():
     assert depthwise == 8 * 8 * 9 * 64
 
 
-def test_a_kernel_larger_than_the_padded_input_is_refused():
+def test_a_kernel_larger_than_the_padded_input_is_rejected():
     with pytest.raises(ValueError, match=r"must fit.*Received: size=3, kernel=5"):
         a.feature_map_size(3, kernel=5)

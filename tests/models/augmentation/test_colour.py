@@ -1,4 +1,4 @@
-"""Colour jitter and RandAugment against numpy and Pillow."""
+"""Colour jitter and RandAugment, compared with NumPy and Pillow."""
 
 import numpy as np
 import pytest
@@ -122,7 +122,7 @@ def test_colour_operations_are_pillows(name, sign, channels):
     np.testing.assert_allclose(applied(image, name, sign=sign), expected, atol=2.01)
 
 
-def test_equalize_leaves_a_plain_image_alone():
+def test_equalize_does_not_change_a_plain_image():
     plain = np.full((8, 8, 3), 77, np.uint8)
     np.testing.assert_allclose(applied(plain, "equalize"), plain, atol=1e-3)
     np.testing.assert_allclose(applied(plain, "auto_contrast"), plain, atol=1e-3)
@@ -165,7 +165,7 @@ def test_rotation_is_clockwise():
     assert difference[6:18, 5:15].max() < 1.01
 
 
-def test_two_operations_follow_one_another():
+def test_two_operations_are_applied_in_sequence():
     image = photo(3)
     pillow = Image.fromarray(image)
     expected = PILLOW["solarize"](PILLOW["brightness"](pillow, 1.0), 1.0)
@@ -184,7 +184,7 @@ def test_two_operations_follow_one_another():
     np.testing.assert_allclose(row - 12, shift * np.sin(angle), atol=0.1)
 
 
-def test_all_operations_are_drawn_alike():
+def test_all_operations_are_drawn_with_equal_probability():
     layer = augmentation.RandAugment((0, 1), seed=1)
     drawn = layer.draw_integers(tf.zeros((14000, 1)), (1,), 0, len(OPERATIONS))
     counts = np.bincount(np.asarray(drawn)[:, 0], minlength=14)

@@ -1,4 +1,4 @@
-"""Flips, shifts, cutout and resampling against computations of their own."""
+"""Flips, shifts, cutout and resampling, compared with direct computations."""
 
 import math
 
@@ -30,7 +30,7 @@ def test_flip_mirrors_half_of_the_images():
 
 
 @pytest.mark.parametrize("padding", ["constant", "reflect"])
-def test_shift_is_padding_and_cropping_with_all_offsets_alike(padding):
+def test_shift_is_padding_and_cropping_with_uniform_offsets(padding):
     image = RNG.uniform(size=(6, 7, 2)).astype("float32")
     fill = {"constant_values": -3.0} if padding == "constant" else {}
     padded = np.pad(image, ((2, 2), (2, 2), (0, 0)), mode=padding, **fill)
@@ -243,7 +243,7 @@ class TestAlternatingFlip:
 
     @pytest.mark.slow
     @pytest.mark.parametrize("jit", [False, True])
-    def test_callback_tells_the_epoch(self, jit, tmp_path):
+    def test_callback_sets_the_epoch(self, jit, tmp_path):
         inputs = keras.Input((8, 8, 3))
         layer = self.layer()
         inner = keras.Model(inputs, layer(inputs))
@@ -272,6 +272,6 @@ class TestAlternatingFlip:
         np.testing.assert_array_equal(epochs[0], ~epochs[1])
         np.testing.assert_array_equal(epochs[0], epochs[2])
         assert int(layer.clock.state.value[1]) == 0
-        # A model saved in between knows its epoch.
+        # A model saved in between has its epoch.
         loaded = keras.saving.load_model(path).layers[1].layers[1]
         np.testing.assert_array_equal(self.flipped(loaded, self.x), epochs[2])

@@ -1,6 +1,6 @@
-"""Why Keras' own layers are not used: what models/augmentation says of them.
+"""Why Keras' own layers are not used, as models/augmentation documents.
 
-A failure here is good news: that layer can perhaps replace one of ours.
+A failure here means that Keras' layer can perhaps replace one of ours.
 """
 
 import keras
@@ -41,7 +41,7 @@ def test_random_crop_takes_one_offset_for_a_batch():
         layers.RandomContrast(0.5, value_range=(0, 1)),
     ],
 )
-def test_augment_a_model_that_is_simply_called(layer):
+def test_they_augment_when_a_model_is_called_without_training(layer):
     inputs = keras.Input((8, 8, 3))
     model = keras.Model(inputs, layer(inputs))
     assert not np.array_equal(model(X), X)

@@ -1,4 +1,4 @@
-"""What holds for every augmentation layer and every policy."""
+"""Properties of every augmentation layer and every policy."""
 
 import keras
 import numpy as np
@@ -43,7 +43,7 @@ def same_image(count=48) -> np.ndarray:
 
 
 @each_layer
-def test_does_nothing_unless_training(name):
+def test_is_the_identity_unless_training(name):
     layer = LAYERS[name]()
     x = images()
     inputs = keras.Input(x.shape[1:])
@@ -55,7 +55,7 @@ def test_does_nothing_unless_training(name):
 
 
 @each_layer
-def test_draws_for_every_image_and_every_call_anew(name):
+def test_draws_new_values_for_every_image_and_call(name):
     layer = LAYERS[name](seed=1)
     x = same_image()
     first, second = (np.asarray(layer(x, training=True)) for _ in range(2))

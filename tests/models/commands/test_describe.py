@@ -1,4 +1,4 @@
-"""`fovea describe` and `fovea models`: tables, JSON, pictures, refusals."""
+"""`fovea describe` and `fovea models`: tables, JSON, plots and errors."""
 
 import argparse
 import json
@@ -25,7 +25,7 @@ def run(module, *words):
     return module.run(parser.parse_args(words, argparse.Namespace(debug=False)))
 
 
-def test_the_table_fits_100_columns_and_says_the_totals(capsys):
+def test_the_table_fits_100_columns_and_shows_the_totals(capsys):
     assert run(describe, "lenet5", "--input", "28x28x1", "--batch-size", "64") == 0
     text = capsys.readouterr().out
     assert max(map(len, text.splitlines())) <= 100
@@ -40,7 +40,7 @@ def test_the_table_fits_100_columns_and_says_the_totals(capsys):
     ]
 
 
-def test_json_is_everything(capsys):
+def test_json_has_all_fields(capsys):
     run(describe, "lenet5", "--input", "32x32x3", "--classes", "7", "--json")
     values = json.loads(capsys.readouterr().out)
     assert values["input_shape"] == [32, 32, 3]
@@ -86,7 +86,7 @@ def test_warnings_are_printed(capsys, monkeypatch):
     ],
     ids=lambda x: " ".join(x) if isinstance(x, list) else "",
 )
-def test_bad_input_is_one_sentence(words, message, capsys):
+def test_invalid_input_is_reported_in_one_sentence(words, message, capsys):
     with pytest.raises(ValueError) as error:
         run(describe, *words)
     assert str(error.value).endswith(message)
@@ -132,7 +132,7 @@ def test_plot_png(tmp_path, capsys):
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_plot_svg_names_every_layer_and_repeats_itself(tmp_path):
+def test_plot_svg_names_every_layer_and_is_reproducible(tmp_path):
     first, second = tmp_path / "a.svg", tmp_path / "b.svg"
     for target in (first, second):
         run(describe, "lenet5", "--input", "28x28x1", "--plot", str(target))
@@ -144,7 +144,7 @@ def test_plot_svg_names_every_layer_and_repeats_itself(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["net.pdf", "net", "missing/net.png", "folder.png"])
-def test_an_unusable_plot_target_is_refused_before_any_work(name, tmp_path, capsys):
+def test_an_invalid_plot_target_is_rejected_before_any_work(name, tmp_path, capsys):
     (tmp_path / "folder.png").mkdir()
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(ValueError, match=r"Received: plot="):
@@ -153,7 +153,7 @@ def test_an_unusable_plot_target_is_refused_before_any_work(name, tmp_path, caps
     assert capsys.readouterr().out == ""
 
 
-def test_a_plot_that_fails_leaves_the_old_one(tmp_path, monkeypatch):
+def test_a_failed_plot_keeps_the_old_file(tmp_path, monkeypatch):
     from matplotlib.figure import Figure
 
     def full(self, path, **options):
@@ -196,7 +196,7 @@ def test_equal_blocks_are_drawn_once_with_their_number(tmp_path):
     assert "<!-- × 5 -->" in (tmp_path / "net.svg").read_text()
 
 
-def test_branches_get_lanes_of_their_own(tmp_path):
+def test_branches_are_drawn_in_separate_lanes(tmp_path):
     images = keras.Input((16, 16, 3))
     narrow = layers.Conv2D(4, 1, name="narrow")(images)
     wide = layers.Conv2D(4, 1, name="squeeze")(images)

@@ -1,4 +1,4 @@
-"""Layers that train differently on CPUs must give what Keras' own give."""
+"""Layers with faster training on CPUs give the same results as Keras' own."""
 
 import keras
 import numpy as np
@@ -42,9 +42,9 @@ def assert_close(actual, expected):
     np.testing.assert_allclose(actual, expected, atol=3e-5 * scale)
 
 
-# Sides that are no multiple of a tile, smaller than one, and unequal.
+# Sides that are not a multiple of a tile, smaller than one, and unequal.
 @pytest.mark.parametrize("height, width", [(8, 8), (7, 7), (1, 2), (3, 13), (9, 4)])
-def test_winograd_is_the_convolution(height, width):
+def test_winograd_equals_the_convolution(height, width):
     images, kernel = draw(3, height, width, 5), draw(3, 3, 5, 6)
     expected = keras.ops.conv(images, kernel, padding="same")
     assert_close(winograd(images, kernel), expected)
@@ -79,7 +79,7 @@ def test_a_wide_convolution_and_its_gradients_are_keras_own(use_bias, monkeypatc
         (256, {"dtype": "mixed_bfloat16"}),
     ],
 )
-def test_other_convolutions_stay_ordinary(filters, arguments, monkeypatch):
+def test_other_convolutions_are_computed_by_keras(filters, arguments, monkeypatch):
     def refuse(*_):
         raise AssertionError("Winograd's algorithm does not apply here")
 
@@ -89,7 +89,7 @@ def test_other_convolutions_stay_ordinary(filters, arguments, monkeypatch):
 
 
 def test_inference_is_the_ordinary_convolution():
-    # So that an exported graph holds one operation a server knows how to fuse.
+    # So that an exported graph has one operation that a server can fuse.
     import tensorflow as tf
 
     layer = Conv2D(256, 3, padding="same")
@@ -149,7 +149,7 @@ def test_they_train_under_xla_as_without_it(make):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
-def test_quick_gelu_is_near_gelu():
+def test_quick_gelu_approximates_gelu():
     x = np.linspace(-8, 8, 1001, dtype="float32")
     expected = keras.ops.gelu(x, approximate=False)
     np.testing.assert_allclose(quick_gelu(x), expected, atol=0.021)

@@ -1,4 +1,4 @@
-"""Own layers: against numpy, under XLA, in half precision, saved and loaded."""
+"""Custom layers: against NumPy, under XLA, in half precision, saved and loaded."""
 
 import keras
 import numpy as np
@@ -40,7 +40,7 @@ LAYERS = {
 
 @pytest.fixture(params=sorted(LAYERS))
 def case(request):
-    """Return a layer's maker and inputs for it."""
+    """Return a layer's constructor and its inputs."""
     make, shapes = LAYERS[request.param]
     inputs = [theta(4) if shape == 6 else draw(*shape) for shape in shapes]
     return make, inputs
@@ -63,7 +63,7 @@ def behind_weights(make, inputs):
 
 
 def alone(inputs):
-    """Return the only one of a list, or the list."""
+    """Return the only element of a list, or the list."""
     return inputs if len(inputs) > 1 else inputs[0]
 
 
@@ -71,7 +71,7 @@ def call(model, inputs):
     return np.asarray(model(alone(inputs)), "float32")
 
 
-def test_survives_save_and_load(case, tmp_path):
+def test_is_restored_after_saving(case, tmp_path):
     make, inputs = case
     model = model_of(make, inputs)
     model.save(tmp_path / "it.keras")
@@ -110,7 +110,7 @@ def test_half_precision_is_near_float32(case, dtype):
     )
 
 
-def test_shape_is_known_before_and_batch_is_free(case):
+def test_output_shape_is_known_and_the_batch_size_is_not_fixed(case):
     make, inputs = case
     model = model_of(make, inputs)
     shapes = [each.shape for each in inputs]
@@ -121,7 +121,7 @@ def test_shape_is_known_before_and_batch_is_free(case):
     assert call(model, [each[:1] for each in inputs]).shape[0] == 1
 
 
-# --- against numpy -----------------------------------------------------------
+# --- compared with NumPy -----------------------------------------------------
 
 
 def test_local_response_normalization_is_the_papers_formula():
@@ -134,13 +134,13 @@ def test_local_response_normalization_is_the_papers_formula():
     np.testing.assert_allclose(LocalResponseNormalization()(a), expected, rtol=1e-5)
 
 
-def test_local_response_normalization_takes_values_whose_square_is_no_float16():
+def test_local_response_normalization_of_values_whose_square_overflows():
     layer = LocalResponseNormalization(dtype="float16")
     assert np.isfinite(layer(np.full((1, 1, 1, 5), 1000, "float16"))).all()
 
 
 @pytest.mark.parametrize("size", [0, 2])
-def test_local_response_normalization_refuses_an_even_window(size):
+def test_local_response_normalization_rejects_an_even_window(size):
     with pytest.raises(ValueError, match=f"Received: size={size}$"):
         LocalResponseNormalization(size)
 
@@ -158,7 +158,7 @@ def test_locally_connected_is_a_dense_layer_at_each_position(padding, strides):
     down, right = layer.strides
     framed = images
     if padding == "same":
-        # What Conv2D does: zeros as even as possible, the odd one behind.
+        # As in Conv2D: zeros on both sides, the odd one at the end.
         frames = []
         for size, window, stride in ((7, 3, down), (8, 2, right)):
             total = max(0, (-(-size // stride) - 1) * stride + window - size)
@@ -208,7 +208,7 @@ def test_locally_connected_penalises_its_kernel():
         ({"kernel_size": 3}, (None, None, 9, 1), "input_shape="),
     ],
 )
-def test_locally_connected_refuses(arguments, shape, received):
+def test_locally_connected_rejects_invalid_arguments(arguments, shape, received):
     with pytest.raises(ValueError, match=f"Received: {received}"):
         LocallyConnected2D(2, **arguments).build(shape)
 
@@ -287,7 +287,7 @@ def test_identity_shortcut_keeps_every_second_pixel_and_adds_zeros():
     np.testing.assert_array_equal(outputs[..., 3:], 0)
 
 
-def test_identity_shortcut_refuses_to_drop_maps():
+def test_identity_shortcut_rejects_fewer_maps():
     with pytest.raises(ValueError, match=r"Received: filters=2$"):
         IdentityShortcut(2)(draw(1, 4, 4, 3))
 

@@ -11,7 +11,7 @@ def build(input_shape=(227, 227, 3), num_classes=1000, **options):
         return models.build("alexnet", input_shape, num_classes, **options)
 
 
-def test_one_tower_is_the_ungrouped_net_of_later_code():
+def test_one_tower_is_the_ungrouped_network():
     assert build(towers=1).count_params() == 62_378_344
 
 

@@ -1,4 +1,4 @@
-"""What is peculiar to one architecture, of those with little of it."""
+"""Properties of single architectures, of those with few of them."""
 
 import keras
 import numpy as np
@@ -75,13 +75,13 @@ def test_resnet_has_the_papers_shapes():
         model, "conv1", "pool1", "conv2_3_act", "conv3_4_act", "conv4_6_act"
     ) == [(112, 112, 64), (56, 56, 64), (56, 56, 256), (28, 28, 512), (14, 14, 1024)]
     assert shapes(model, "conv5_3_act", "pool5") == [(7, 7, 2048), (2048,)]
-    # Stride in the first 1x1, as in the paper.
+    # The stride is in the first 1x1 convolution, as in the paper.
     assert model.get_layer("conv3_1_a").strides == (2, 2)
     assert model.get_layer("conv3_1_b").strides == (1, 1)
 
 
 @pytest.mark.parametrize(("size", "form"), [(63, "cifar"), (64, "imagenet")])
-def test_resnets_stem_goes_by_the_image_size(size, form):
+def test_resnets_stem_depends_on_the_image_size(size, form):
     chosen = bare("resnet18", (size, size, 3)).get_layer("conv1").kernel_size
     requested = bare("resnet18", (96, 96, 3), stem=form).get_layer("conv1").kernel_size
     assert chosen == requested == ((7, 7) if form == "imagenet" else (3, 3))

@@ -35,7 +35,7 @@ def test_has_the_papers_shapes(layer, shape):
     assert build().get_layer(layer).output.shape[1:] == shape
 
 
-def test_auxiliary_heads_are_further_outputs():
+def test_auxiliary_heads_are_additional_outputs():
     model = build(auxiliary=True)
     assert model.count_params() == 13_378_280
     assert sorted(model.output_names) == ["auxiliary1", "auxiliary2", "logits"]

@@ -49,7 +49,7 @@ def test_widths_are_the_stages_filters():
 
 
 @pytest.mark.parametrize("widths", [[16, 32], [16, 0, 32]])
-def test_widths_that_are_not_three_numbers_are_refused(widths):
+def test_widths_that_are_not_three_numbers_are_rejected(widths):
     with pytest.raises(ValueError, match="Received: widths="):
         speednet((28, 28, 1), 10, widths=widths)
 
