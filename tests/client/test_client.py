@@ -109,7 +109,7 @@ def test_large_images_are_sent_in_smaller_requests(server, client):
     assert server.servicer.batches["mnist"] == [1] * 5
 
 
-def test_no_images_are_no_predictions(client):
+def test_no_images_return_an_empty_list(client):
     assert client.predict([], model="mnist") == []
     assert client.predict(shades(0), model="mnist") == []
 

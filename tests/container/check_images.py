@@ -100,5 +100,5 @@ def test_a_server_without_write_access_and_capabilities(machine, root, image, tm
         check = config["Healthcheck"]["Test"][1:]
         subprocess.run(["chroot", root, "env", *variables, *check], check=True)
         url = "http://127.0.0.1:8501/v1/models/digits/labels/stable"
-        with urlopen(url, timeout=30) as answer:
-            assert b"AVAILABLE" in answer.read()
+        with urlopen(url, timeout=30) as response:
+            assert b"AVAILABLE" in response.read()

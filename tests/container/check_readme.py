@@ -41,8 +41,8 @@ def labelled(label: str) -> int | None:
     """Return the version of mnist with a label; None if there is no such label."""
     url = f"http://127.0.0.1:8501/v1/models/mnist/labels/{label}/metadata"
     try:
-        with urlopen(url, timeout=30) as answer:
-            return int(json.load(answer)["model_spec"]["version"])
+        with urlopen(url, timeout=30) as response:
+            return int(json.load(response)["model_spec"]["version"])
     except HTTPError:
         return None
 

@@ -70,8 +70,8 @@ def page(exported, tmp_path_factory):
             with contextlib.suppress(HTTPError):
                 urlopen(Request(f"{url}/v1/models/digits:predict", body), timeout=60)
         path = PROMETHEUS["scrape_configs"][0]["metrics_path"]
-        with urlopen(f"{url}{path}", timeout=60) as answer:
-            text = answer.read().decode()
+        with urlopen(f"{url}{path}", timeout=60) as response:
+            text = response.read().decode()
     finally:
         server.kill()
         server.wait()

@@ -121,7 +121,7 @@ def test_usage_errors(load, words, capsys):
     assert "error:" in capsys.readouterr().err
 
 
-def test_ctrl_c_prints_what_was_measured(server):
+def test_ctrl_c_prints_the_measurements_so_far(server):
     command = [sys.executable, "-m", "fovea", "load", "mnist", "--rate", "30,50"]
     command += ["--duration=60", "--warm-up=0", "--json", f"--server={server.target}"]
     before = server.servicer.calls["mnist"]

@@ -27,7 +27,7 @@ def test_labels_are_shares_of_the_pixels(name, dtype):
     mixed, shares = (np.asarray(x) for x in mix(images, labels))
     assert mixed.dtype == dtype and shares.dtype == np.float32
     np.testing.assert_allclose(shares.sum(1), 1, atol=1e-6)
-    # Images are plain, so that a mixture's mean says which share it has of what.
+    # Images are plain, so that a mixture's mean determines the shares.
     expected = shares @ images[:, 0, 0, 0].astype("float32")
     rounding = 0.5 if name == "mixup" and dtype == "uint8" else 0
     np.testing.assert_allclose(

@@ -80,10 +80,10 @@ def test_a_wide_convolution_and_its_gradients_are_keras_own(use_bias, monkeypatc
     ],
 )
 def test_other_convolutions_are_computed_by_keras(filters, arguments, monkeypatch):
-    def refuse(*_):
+    def fail(*_):
         raise AssertionError("Winograd's algorithm does not apply here")
 
-    monkeypatch.setattr(conv_2d, "winograd", refuse)
+    monkeypatch.setattr(conv_2d, "winograd", fail)
     layer = Conv2D(filters, 3, **{"padding": "same", **arguments})
     assert layer(draw(1, 6, 6, 64), training=True).shape[-1] == filters
 

@@ -280,7 +280,7 @@ def test_rejects_a_size(name, input_shape, num_classes, received):
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "says", "received"),
+    ("name", "options", "rule", "received"),
     [
         ("lenet5", {"activaton": "relu"}, "mean activation?", "activaton=relu"),
         ("vgg16", {"depth": 11}, "Unknown option of vgg16", "depth=11"),
@@ -322,10 +322,10 @@ def test_rejects_a_size(name, input_shape, num_classes, received):
         ("googlenet", {"auxiliary": True}, "ImageNet form", "auxiliary=True"),
     ],
 )
-def test_rejects_an_option(name, options, says, received):
+def test_rejects_an_option(name, options, rule, received):
     with pytest.raises(ValueError, match=re.escape(f"{received}") + "$") as info:
         bare(name, **options)
-    assert says in str(info.value)
+    assert rule in str(info.value)
     assert "Received: " in str(info.value)
 
 

@@ -23,15 +23,15 @@ class Graph:
     def __init__(self):
         self.runs = []
         self.timeouts = []
-        self.goes_on = threading.Event()
-        self.goes_on.set()
+        self.unpaused = threading.Event()
+        self.unpaused.set()
         self.entered = threading.Semaphore(0)
 
     def __call__(self, feeds, fetches, timeout):
         self.runs.append(feeds)
         self.timeouts.append(timeout)
         self.entered.release()
-        assert self.goes_on.wait(SECONDS)
+        assert self.unpaused.wait(SECONDS)
         x = next(iter(feeds.values()))
         if x.dtype != np.float32:
             raise invalid_argument(f"Expects arg[0] to be float but {x.dtype} is given")
@@ -80,7 +80,7 @@ def graph():
 def batchers(graph):
     batchers = Batchers()
     yield batchers
-    graph.goes_on.set()
+    graph.unpaused.set()
     for scheduler in batchers.schedulers:
         scheduler.close()
 
@@ -94,14 +94,14 @@ def busy(graph):
             self.batcher = batcher
 
         def __enter__(self):
-            graph.goes_on.clear()
+            graph.unpaused.clear()
             self.first = self.batcher.submit({"y": floats(0)}, ["double"], None)
             assert graph.entered.acquire(timeout=SECONDS)
             graph.runs.clear()
             graph.timeouts.clear()
 
         def __exit__(self, *error):
-            graph.goes_on.set()
+            graph.unpaused.set()
             self.first.result(SECONDS)
 
     return Busy

@@ -106,12 +106,12 @@ def test_a_task_that_does_not_fit_starts_the_next_batch(graph, batchers):
 
 def test_one_batch_per_thread_runs_at_a_time(graph, batchers):
     batcher = batchers.batcher(graph, batchers.scheduler(threads=2), max_batch_size=1)
-    graph.goes_on.clear()
+    graph.unpaused.clear()
     pending = [submit(batcher, n) for n in range(3)]
     assert graph.entered.acquire(timeout=SECONDS)
     assert graph.entered.acquire(timeout=SECONDS)
     assert not graph.entered.acquire(timeout=0.05)
-    graph.goes_on.set()
+    graph.unpaused.set()
     assert [result(future) for future in pending] == [[0], [2], [4]]
 
 
@@ -130,7 +130,7 @@ def test_callers_run_tasks_themselves_up_to_the_number_of_threads(graph, batcher
     assert run(1) == [2]
     assert threads == {threading.get_ident()}
     graph.runs.clear()
-    graph.goes_on.clear()
+    graph.unpaused.clear()
     graph.entered = threading.Semaphore(0)
     with concurrent.futures.ThreadPoolExecutor(6) as callers:
         pending = [callers.submit(run, number) for number in range(6)]
@@ -138,7 +138,7 @@ def test_callers_run_tasks_themselves_up_to_the_number_of_threads(graph, batcher
             assert graph.entered.acquire(timeout=SECONDS)
         assert not graph.entered.acquire(timeout=0.05)
         assert len(graph.runs) == 2
-        graph.goes_on.set()
+        graph.unpaused.set()
         assert [future.result(SECONDS) for future in pending] == [
             [2 * number] for number in range(6)
         ]
@@ -427,14 +427,14 @@ def test_the_latest_deadline_applies_to_the_run(graph, batchers, busy):
 
 def test_closing_waits_for_queued_and_running_tasks(graph, batchers):
     batcher = batchers.batcher(graph, batch_timeout=3600)
-    graph.goes_on.clear()
+    graph.unpaused.clear()
     pending = [submit(batcher, 1), submit(batcher, 2, fetches=["half"])]
     closing = threading.Thread(target=batcher.close)
     closing.start()
     assert graph.entered.acquire(timeout=SECONDS)  # without waiting for the timeout
     closing.join(0.05)
     assert closing.is_alive()
-    graph.goes_on.set()
+    graph.unpaused.set()
     closing.join(SECONDS)
     assert not closing.is_alive()
     assert all(future.done() for future in pending)

@@ -1,7 +1,7 @@
 """Version source and manager under any order of events, on real directories.
 
-Versions are cheap stand-ins for SavedModels: a file `graph` that says whether it can
-be loaded and a file `weights` without which the version is half copied.
+Versions are cheap stand-ins for SavedModels: a file `graph` that states whether it can
+be loaded, and a file `weights` without which the version is incomplete.
 """
 
 import contextlib
@@ -65,14 +65,12 @@ class Lifecycle(RuleBasedStateMachine):
         self.writes = 0
         self.wrong, self.loaded, self.lent = [], [], []
         self.vanished, self.published = set(), None
-        self.manager = Manager(
-            self.load, self.hear_availability, Retries(1, 0.001), 2, 2
-        )
+        self.manager = Manager(self.load, self.on_availability, Retries(1, 0.001), 2, 2)
         self.source = VersionSource(
             "m", self.base, self.publish, self.missing_part, VersionPolicy()
         )
 
-    # -- what the server would bring
+    # -- what the server provides
 
     @staticmethod
     def missing_part(path):
@@ -94,7 +92,7 @@ class Lifecycle(RuleBasedStateMachine):
         self.published = {version.version: version for version in versions}
         self.manager.aspire("m", versions)
 
-    def hear_availability(self, model, available):
+    def on_availability(self, model, available):
         if not available and self.loaded and self.published:
             self.wrong.append(f"unavailable while {set(self.published)} are aspired")
 
@@ -173,7 +171,7 @@ class Lifecycle(RuleBasedStateMachine):
             loaded.users += 1
         self.lent.append((stack, loaded))
 
-    # What is drawn must not depend on threads: there may be nothing to give back.
+    # Drawn values must not depend on threads: there may be nothing to give back.
     @rule(index=st.integers(0, 3))
     def give_back(self, index):
         if not self.lent:
@@ -183,23 +181,23 @@ class Lifecycle(RuleBasedStateMachine):
             loaded.users -= 1
         stack.close()
 
-    # -- what must be true
+    # -- invariants
 
     @invariant()
-    def nothing_went_wrong(self):
+    def no_errors(self):
         assert self.wrong == []
 
     @initialize(graph=st.sampled_from(["good", "broken"]))
     def start(self, graph):
         self.write_version(1, graph)
-        self.in_the_end_the_policy_is_served()
+        self.the_policy_is_served_eventually()
 
     @precondition(lambda self: self.base.exists())
     @rule()
-    def in_the_end_the_policy_is_served(self):
+    def the_policy_is_served_eventually(self):
         kept = set(self.published or ())  # once complete, its files are not needed
         self.source.poll()
-        self.source.poll()  # what appeared is loaded when it has stopped changing
+        self.source.poll()  # new versions are loaded when they have stopped changing
         found = [n for n in range(1, 5) if self.is_there(n)]
         candidates = self.source.policy.candidates(found)
         complete = [
@@ -243,13 +241,13 @@ class Lifecycle(RuleBasedStateMachine):
         if number in self.vanished or not directory.exists():
             return True
         if self.missing_part(directory):
-            return True  # and what failed before is not tried again until it is whole
+            return True  # and a failed version is not retried until it is complete
         return (directory / "graph").read_text().startswith("broken")
 
     def teardown(self):
         if not self.wrong and self.base.exists():
             self.repair_all()
-            self.in_the_end_the_policy_is_served()
+            self.the_policy_is_served_eventually()
         for stack, loaded in self.lent:
             loaded.users -= 1
             stack.close()
@@ -268,5 +266,5 @@ TestLifecycle.settings = settings(
     deadline=None,
     derandomize=True,
     database=None,
-    phases=[Phase.generate],  # threads do not repeat themselves for a smaller example
+    phases=[Phase.generate],  # no shrinking: thread timing varies
 )

@@ -100,12 +100,12 @@ def test_labels_are_assigned_moved_and_removed(kit, models, server):
     assert by_label(kit, server, "canary") == 2
     assert by_label(kit, server, "stable", "nobody") == unknown
 
-    refused = (
+    rejection = (
         "FAILED_PRECONDITION",
         "Request to assign label to version 9 of model affine, which is not currently "
         "available for inference",
     )
-    assert reload(server, labelled(stable=2, next=9)) == refused
+    assert reload(server, labelled(stable=2, next=9)) == rejection
     assert by_label(kit, server, "stable") == 1  # either all labels are applied or none
     assert reload(server, labelled(stable=2))[0] == "OK"
     assert by_label(kit, server, "stable") == 2

@@ -171,8 +171,8 @@ def test_too_many_requests_over_rest(server, rest_port):
     seen = Counter(status for status, _ in replies)
     assert seen.keys() == {504, 429}
     assert seen[504] >= 16
-    refused = json.loads(dict(replies)[429])
-    assert refused == {
+    rejection = json.loads(dict(replies)[429])
+    assert rejection == {
         "error": "The server is overloaded: too many requests are waiting"
     }
 

@@ -71,7 +71,7 @@ def test_swaps_and_rollbacks_under_load(kit, toys, server, base_path, becomes):
         load.send_signal(signal.SIGTERM)
         tally = json.loads(load.communicate()[0])
     assert tally["codes"] == {"OK": tally["sent"]}
-    versions = {(named, computed) for named, computed, _ in tally["answers"]}
+    versions = {(reported, computed) for reported, computed, _ in tally["answers"]}
     assert versions == {(1, 1), (2, 2)}
 
 

@@ -268,7 +268,7 @@ def test_inputs_with_defaults_may_be_omitted(kit, toys, tmp_path):
 )
 def test_methods_that_do_not_exist(toy_server, method):
     call = toy_server.channel.unary_unary(f"/tensorflow.serving.{method}")
-    with pytest.raises(grpc.RpcError) as refused:
+    with pytest.raises(grpc.RpcError) as error:
         call(b"", timeout=30)
-    assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
-    assert refused.value.details() == ""
+    assert error.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert error.value.details() == ""

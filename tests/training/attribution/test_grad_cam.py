@@ -38,7 +38,7 @@ def net():
     return model
 
 
-def test_a_map_is_what_the_paper_s_equations_give_by_hand(net):
+def test_a_map_equals_the_paper_s_equations_by_hand(net):
     # Maps [[4, 8], [12, 0]] and [[4, 2], [0, 0]]. The difference of the upper right
     # square is 2 > 0, so all of its ReLU's gradient passes: means 4 / 4 and -8 / 4.
     # 1 * [[4, 8], [12, 0]] - 2 * [[4, 2], [0, 0]] = [[-4, 4], [12, 0]], no less
@@ -76,7 +76,7 @@ def test_the_graph_and_eager_calls_agree(net):
     np.testing.assert_allclose(logits, net.predict(IMAGE, verbose=0), atol=1e-6)
 
 
-def test_without_convolutions_there_are_no_maps():
+def test_models_without_convolutions_have_no_maps():
     mlp = models.build("mlp", (4, 4, 1), 2)
     for call in (lambda: grad_cam(mlp, IMAGE), lambda: method(mlp)):
         with pytest.raises(ValueError, match="Received: mlp, which has no convolution"):

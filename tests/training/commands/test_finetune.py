@@ -112,7 +112,7 @@ def test_freezing_follows_the_graph_not_the_order_of_layers():
 
 
 @pytest.mark.parametrize("name", ["speednet", "nin", "fcn"])
-def test_the_head_is_what_depends_on_the_classes(name, digits, tmp_path):
+def test_the_head_is_the_layers_that_depend_on_the_classes(name, digits, tmp_path):
     """Some networks end in a convolution, or in layers without weights."""
     colour = dataclasses.replace(
         digits, x_train=np.repeat(np.pad(digits.x_train[:8], PAD), 3, axis=3)

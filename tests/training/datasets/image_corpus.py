@@ -20,7 +20,7 @@ from PIL import Image
 # How the client sends it: as the file, or as a PNG of its pixels.
 SENT, RECODED = "sent", "recoded"
 # How the graph decodes the file itself: same pixels, other pixels, or an error.
-SAME, OTHER, REFUSED = "same", "other", "refused"
+SAME, OTHER, REJECTED = "same", "other", "rejected"
 
 Encoder = Callable[[Image.Image], bytes]
 
@@ -266,7 +266,7 @@ KINDS: dict[str, Kind] = {
     "bmp with alpha": Kind(_save("BMP", "RGBA"), RECODED, OTHER),
     "bmp grey": Kind(_save("BMP", "L"), RECODED, SAME),
     "bmp palette": Kind(_save("BMP", "P"), RECODED, OTHER),
-    "bmp of 1 bit": Kind(_save("BMP", "1"), RECODED, REFUSED),
+    "bmp of 1 bit": Kind(_save("BMP", "1"), RECODED, REJECTED),
     "gif": Kind(_save("GIF", "P"), RECODED, SAME),
     "gif grey": Kind(_save("GIF", "L"), RECODED, SAME),
     "gif, a colour transparent": Kind(_transparent_corner("GIF", "P"), RECODED, OTHER),
@@ -274,11 +274,11 @@ KINDS: dict[str, Kind] = {
     "gif of a small frame": Kind(_small_frame, RECODED, OTHER),
     "webp": Kind(_save("WEBP"), RECODED, SAME),
     "webp with alpha": Kind(_save("WEBP", "RGBA", lossless=True), RECODED, SAME),
-    "tiff": Kind(_save("TIFF"), RECODED, REFUSED),
-    "tiff cmyk": Kind(_save("TIFF", "CMYK"), RECODED, REFUSED),
-    "tiff of 16 bits": Kind(_save("TIFF", "I;16"), RECODED, REFUSED),
-    "tiff on its side": Kind(_turned("TIFF", 8), RECODED, REFUSED),
-    "tiff of two pages": Kind(_frames("TIFF", "L"), RECODED, REFUSED),
-    "ppm": Kind(_save("PPM"), RECODED, REFUSED),
-    "tga with alpha": Kind(_save("TGA", "RGBA"), RECODED, REFUSED),
+    "tiff": Kind(_save("TIFF"), RECODED, REJECTED),
+    "tiff cmyk": Kind(_save("TIFF", "CMYK"), RECODED, REJECTED),
+    "tiff of 16 bits": Kind(_save("TIFF", "I;16"), RECODED, REJECTED),
+    "tiff on its side": Kind(_turned("TIFF", 8), RECODED, REJECTED),
+    "tiff of two pages": Kind(_frames("TIFF", "L"), RECODED, REJECTED),
+    "ppm": Kind(_save("PPM"), RECODED, REJECTED),
+    "tga with alpha": Kind(_save("TGA", "RGBA"), RECODED, REJECTED),
 }

@@ -183,9 +183,9 @@ def test_unreadable_pictures_are_listed_and_left_out_only_on_request(pets):
     _picture("RGB").resize((20, 24)).save(half, "JPEG")
     (pets / "dog/half.jpg").write_bytes(half.getvalue()[:-100])
     Image.new("F", (8, 8)).save(pets / "dog/float.tif")
-    with pytest.raises(ValueError) as refusal:
+    with pytest.raises(ValueError) as error:
         load.load(f"folder:{pets}")
-    message = str(refusal.value)
+    message = str(error.value)
     assert message.startswith("5 images, cat/cut.png (truncated), dog/empty.jpg (")
     for name in ("dog/float.tif", "dog/half.jpg", "dog/text.gif"):
         assert name in message
@@ -202,9 +202,9 @@ def test_unreadable_pictures_are_listed_and_left_out_only_on_request(pets):
 def test_of_many_unreadable_pictures_ten_are_listed(pets):
     for number in range(25):
         (pets / "dog" / f"x{number:02}.png").write_text("no picture")
-    with pytest.raises(ValueError, match=r"^25 images, .* and 15 more, ") as refusal:
+    with pytest.raises(ValueError, match=r"^25 images, .* and 15 more, ") as error:
         load.load(f"folder:{pets}")
-    assert len(re.findall(r"x\d\d\.png", str(refusal.value))) == 10
+    assert len(re.findall(r"x\d\d\.png", str(error.value))) == 10
 
 
 def test_a_class_without_a_readable_picture_is_rejected(pets):
@@ -250,10 +250,10 @@ def _move(source: Path, target: Path) -> None:
 )
 def test_a_folder_that_is_not_a_data_set_is_rejected(pets, change, message):
     change(pets)
-    with pytest.raises((ValueError, OSError), match=message) as refusal:
+    with pytest.raises((ValueError, OSError), match=message) as error:
         load.load(f"folder:{pets}")
-    assert str(refusal.value).endswith(f"Received: dataset=folder:{pets}")
-    assert "\n" not in str(refusal.value)
+    assert str(error.value).endswith(f"Received: dataset=folder:{pets}")
+    assert "\n" not in str(error.value)
 
 
 def test_the_error_for_insufficient_memory_states_the_size(pets):

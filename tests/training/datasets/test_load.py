@@ -79,12 +79,12 @@ def test_column_labels_and_colour_as_keras_keeps_cifar10(tmp_path):
 )
 def test_an_unusable_file_is_rejected_with_the_rule(tmp_path, changed, message):
     np.savez(tmp_path / "mnist.npz", **_arrays(**changed))
-    with pytest.raises(ValueError) as refusal:
+    with pytest.raises(ValueError) as error:
         load.load("mnist", tmp_path)
-    assert message in str(refusal.value).replace(
+    assert message in str(error.value).replace(
         "x_train, y_train, x_test, y_test", "x_train, y_train, x_test and y_test"
     )
-    assert str(tmp_path) in str(refusal.value)
+    assert str(tmp_path) in str(error.value)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut", b"no archive"])
@@ -219,10 +219,10 @@ def test_user_arrays_may_have_names_gaps_colour_and_no_test_part(tmp_path):
 )
 def test_unusable_user_arrays_are_rejected(tmp_path, changed, message):
     path = _own(tmp_path / "own.npz", **changed)
-    with pytest.raises(ValueError) as refusal:
+    with pytest.raises(ValueError) as error:
         load.load(str(path))
-    assert message in str(refusal.value)
-    assert str(path) in str(refusal.value) and "\n" not in str(refusal.value)
+    assert message in str(error.value)
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
 
 
 def test_a_missing_file_is_reported(tmp_path):

@@ -13,7 +13,7 @@ from fovea.serving.protocol import pixels
 from fovea.training.datasets import image_files, image_ops
 from fovea.training.exporting import signatures
 from tests.training.datasets import image_corpus
-from tests.training.datasets.image_corpus import KINDS, OTHER, REFUSED, SAME, SENT
+from tests.training.datasets.image_corpus import KINDS, OTHER, REJECTED, SAME, SENT
 
 GREY, COLOUR = (28, 28, 1), (12, 10, 3)
 DEPTH = 0.02  # a logit for each level of a pixel
@@ -60,7 +60,7 @@ def comparison(data: bytes, expected: np.ndarray) -> str:
     try:
         seen = graph_pixels(data, *expected.shape)
     except tf.errors.InvalidArgumentError:
-        return REFUSED
+        return REJECTED
     return SAME if np.array_equal(seen, expected) else OTHER
 
 

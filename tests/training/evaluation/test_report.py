@@ -79,8 +79,8 @@ def test_figures_are_described_in_words(run):
     pictures = page.all("img")
     assert len(pictures) == len(result["mistakes"]) == 24
     for picture, mistake in zip(pictures, result["mistakes"], strict=True):
-        said = f"{mistake['true']}, taken for {mistake['predicted']}"
-        assert picture["alt"].endswith(said)
+        description = f"{mistake['true']}, taken for {mistake['predicted']}"
+        assert picture["alt"].endswith(description)
         png = base64.b64decode(picture["src"].partition(",")[2])
         shown = np.asarray(Image.open(io.BytesIO(png)))
         assert np.array_equal(shown, images[mistake["index"]])

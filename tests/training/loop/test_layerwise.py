@@ -156,8 +156,8 @@ def test_networks_that_cannot_be_pretrained_are_reported(
 
 @pytest.mark.nightly
 @pytest.mark.slow
-def test_a_run_killed_between_blocks_goes_on_with_the_next(data_dir, tmp_path):
-    """And ends with the weights that it would have had."""
+def test_a_run_killed_between_blocks_resumes_with_the_next(data_dir, tmp_path):
+    """It ends with the same weights as without the interruption."""
     ends = []
     data = ["--data-dir", str(data_dir)]
     for name in ("whole", "killed"):

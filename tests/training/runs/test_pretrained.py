@@ -53,9 +53,9 @@ def test_a_shipped_model_is_exported_by_its_name(shipped, tmp_path, sample, caps
     assert cli.main(["export", shipped, "--to", str(repository)]) == 0
     assert "version 1 of digits" in capsys.readouterr().out
     served = tf.saved_model.load(str(repository / "1")).signatures["serving_default"]
-    answers = served(images=tf.constant(sample.x_test[:50]))["class_id"].numpy()
+    class_ids = served(images=tf.constant(sample.x_test[:50]))["class_id"].numpy()
     logits = pretrained.load("digits").predict(sample.x_test[:50], verbose=0)
-    assert answers.tolist() == logits.argmax(axis=1).tolist()
+    assert class_ids.tolist() == logits.argmax(axis=1).tolist()
     card = (repository / "1" / "assets.extra" / "model_card.md").read_text()
     assert "lenet5 trained on mnist_sample" in card
 
@@ -132,8 +132,12 @@ def test_what_is_shipped_loads_and_is_small(name):
     directory = pretrained.locate(f"pretrained:{name}")
     config = json.loads((directory / "config.json").read_text())
     height, width, channels = config["input_shape"]
-    answer = model.predict(np.zeros((1, height, width, channels), np.uint8), verbose=0)
-    assert answer.shape == (1, config["num_classes"]) and np.isfinite(answer).all()
+    predicted = model.predict(
+        np.zeros((1, height, width, channels), np.uint8), verbose=0
+    )
+    assert (
+        predicted.shape == (1, config["num_classes"]) and np.isfinite(predicted).all()
+    )
     size = sum(path.stat().st_size for path in directory.iterdir())
     assert size < packing.LARGEST
     assert "test" in runs.read_metrics(directory)

@@ -144,7 +144,7 @@ def test_two_processes_train_as_one(workers, sample, tmp_path):
 
 
 @pytest.mark.nightly
-def test_a_killed_worker_ends_the_training_and_resume_goes_on(
+def test_a_killed_worker_ends_the_training_and_the_run_resumes(
     workers, data_dir, tmp_path
 ):
     workers.environment["FOVEA_DATA_DIR"] = str(data_dir)

@@ -12,7 +12,7 @@ def draw(*shape):
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (27, 16), (16, 40)])
-def test_singular_values_become_about_one_and_directions_stay(shape):
+def test_singular_values_become_about_one_and_directions_are_kept(shape):
     matrix = draw(*shape)
     u, _, v = np.linalg.svd(matrix, full_matrices=False)
     result = np.asarray(orthogonalise(100 * matrix))
