@@ -86,7 +86,7 @@ class Classifier:
         if self.token is None or bearer == f"Bearer {self.token}":
             return
         if bearer == "Bearer guest":
-            context.abort(grpc.StatusCode.PERMISSION_DENIED, "guests may not ask")
+            context.abort(grpc.StatusCode.PERMISSION_DENIED, "guests are not allowed")
         context.abort(grpc.StatusCode.UNAUTHENTICATED, "no such token")
 
 
