@@ -1,4 +1,4 @@
 """Requests with the responses of tensorflow_model_server, and their replay.
 
-README.md tells how to replay them against any server.
+README.md describes how to replay them against any server.
 """

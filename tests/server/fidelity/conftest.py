@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The models, written by a process of its own, since that needs Keras."""
+    """The models, written by a separate process, since that needs Keras."""
 
     def write(directory: Path) -> None:
         environment = {**os.environ, "KERAS_BACKEND": "tensorflow"}
@@ -40,7 +40,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def start(
     kit: Any, models: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[Scenario], contextlib.AbstractContextManager[Target]]:
-    """Starts the embedded server for a scenario, until the end of a `with`."""
+    """start(scenario) runs the embedded server until the end of a `with`."""
 
     @contextlib.contextmanager
     def start(scenario: Scenario) -> Iterator[Target]:

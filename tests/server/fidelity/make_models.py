@@ -2,8 +2,8 @@
 
     python -m tests.server.fidelity.make_models DIRECTORY
 
-The recorded responses depend on these models to the letter: on the names of the
-functions and on the order in which signatures are given.
+The recorded responses depend on every detail of these models: on the names of the
+functions and on the order of the signatures.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Jpeg(tf.Module):
 
 
 class Conv(tf.Module):
-    """A convolution of 3 x 3, of which all weights are one, over pictures."""
+    """A 3 x 3 convolution of images, all of whose weights are one."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -209,7 +209,7 @@ def odd(path: Path) -> None:
 
 
 def defaults(path: Path) -> None:
-    """Two inputs, of which b may be left out: then it is [[3, 4]]."""
+    """Two inputs, of which b is optional and defaults to [[3, 4]]."""
     module = TwoInputs()
     save(module, path, serving_default=module.both)
 
@@ -224,7 +224,7 @@ def save(module: tf.Module, path: Path, **signatures: Any) -> None:
 
 
 def edit(path: Path, **changes: Callable[[Any], None]) -> None:
-    """Change signatures of a SavedModel where `tf.saved_model.save` has no say."""
+    """Change signatures of a SavedModel as `tf.saved_model.save` cannot."""
     file = path / "saved_model.pb"
     saved_model = saved_model_pb2.SavedModel.FromString(file.read_bytes())
     for name, change in changes.items():

@@ -26,8 +26,8 @@ from tensorflow_serving.apis import (
 from tests.server.fidelity.compare import grpc_differences, rest_differences
 
 DATA = Path(__file__).parent / "data"
-SECONDS = 30.0  # of patience for one response
-SETTLE_SECONDS = 10.0  # for a reload to show
+SECONDS = 30.0  # time limit of one response
+SETTLE_SECONDS = 10.0  # time limit of a reload's effect
 
 Line = dict[str, Any]
 
@@ -51,7 +51,7 @@ class Scenario:
     """Requests to a server that was started with certain flags.
 
     Attributes:
-        flags: What the server was started with; $MODELS is the models' directory.
+        flags: The server's arguments; $MODELS is the models' directory.
         files: The recordings.
         in_sequence: Whether a request changes the responses to later ones.
     """
@@ -104,7 +104,7 @@ class Target:
 
     Attributes:
         grpc: Its address, `host:port`.
-        rest: The same of its REST API, if it has one.
+        rest: The address of its REST API, if it has one.
         models: The directory of its models, on its machine.
     """
 
@@ -114,7 +114,7 @@ class Target:
 
 
 def recorded(scenario: Scenario) -> list[Line]:
-    """The lines of a scenario, $MODELS in them as it is."""
+    """Return the lines of a scenario, with $MODELS unreplaced."""
     return [
         json.loads(line)
         for name in scenario.files
@@ -128,8 +128,8 @@ def differences(target: Target, line: Line, in_sequence: bool = False) -> list[s
     Args:
         target: The server.
         line: The request with its response.
-        in_sequence: Whether the response may need a moment to become the expected one,
-            because an earlier request has changed something.
+        in_sequence: Whether to wait until the response is the expected one, because an
+            earlier request has changed the server's state.
 
     Returns:
         A sentence for each difference; none when the responses are equal.

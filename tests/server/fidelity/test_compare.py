@@ -1,4 +1,4 @@
-"""The comparison itself: what it lets pass, and what it must not."""
+"""The comparison itself: differences that it ignores, and those that it reports."""
 
 import json
 
@@ -26,7 +26,7 @@ def rest(answer, **changes):
     ],
     ids=["itself", "last digits", "order of a map"],
 )
-def test_bodies_that_are_alike(received):
+def test_equivalent_bodies(received):
     assert rest_differences(rest(BODY), rest(received)) == []
 
 
@@ -44,16 +44,16 @@ def test_bodies_that_are_alike(received):
         "",
     ],
 )
-def test_bodies_that_are_not(received):
+def test_different_bodies(received):
     assert rest_differences(rest(BODY), rest(received))
 
 
-def test_status_and_content_type_count():
+def test_status_and_content_type_are_compared():
     for changes in ({"status": 201}, {"content_type": "text/html"}):
         assert len(rest_differences(rest(BODY), rest(BODY, **changes))) == 1
 
 
-def test_numbers_in_names_of_functions_do_not_count():
+def test_numbers_in_names_of_functions_are_ignored():
     text = "Bad\n\t [[{{function_node __inference_both_%d}}{{node mul}}]]"
     line = {"code": "INTERNAL", "details": text % 7}
     assert grpc_differences(line, {"code": "INTERNAL", "details": text % 12}) == []
@@ -64,7 +64,7 @@ def test_numbers_in_names_of_functions_do_not_count():
     assert grpc_differences(first, {"code": "INTERNAL", "details": other}) == []
 
 
-def test_the_mark_of_a_debug_text_does_not_count():
+def test_the_mark_of_a_debug_text_is_ignored():
     text = "No inputs in SignatureDef: goo.gle/%s\ninputs {\n}\n"
     line = {"code": "INTERNAL", "details": text % "debugproto    "}
     for mark in ("debugproto ", "debugstr  ", "debugonly   "):
@@ -82,7 +82,7 @@ def test_values_that_differ(received):
     assert grpc_differences(line, {"code": "OK", "response": {"y": received}})
 
 
-def test_every_line_has_an_id_of_its_own_and_equals_itself():
+def test_every_line_has_a_unique_id_and_equals_itself():
     lines = [line for scenario in SCENARIOS.values() for line in recorded(scenario)]
     assert len({line["id"] for line in lines}) == len(lines)
     for line in lines:

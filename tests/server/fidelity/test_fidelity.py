@@ -55,6 +55,6 @@ def test_batched(batched: Target, line: Line) -> None:
 
 @pytest.mark.parametrize("line", cases("reload"))
 def test_reload(reloaded: Target, line: Line) -> None:
-    """In the order of the recording: each request changes what comes after it."""
+    """In the order of the recording: each request changes the later responses."""
     found = differences(reloaded, line, in_sequence=True)
     assert not found, "\n".join(found)

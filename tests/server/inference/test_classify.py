@@ -1,4 +1,4 @@
-"""What the recordings cannot show of Classify: labels that a message cannot hold."""
+"""Labels of Classify that a message cannot hold, which the recordings lack."""
 
 import pytest
 from tensorflow_serving.apis import classification_pb2

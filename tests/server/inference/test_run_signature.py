@@ -26,7 +26,7 @@ def signature(inputs, outputs):
 
 
 class Model:
-    """Returns for each output its name's length plus the sum of the inputs."""
+    """A model whose outputs are their name's length plus the sum of the inputs."""
 
     check_method_names = False
 
@@ -55,7 +55,7 @@ def model():
 X = np.float32(10)
 
 
-def test_outputs_by_name_in_alphabetical_order(model):
+def test_outputs_are_in_alphabetical_order(model):
     outputs = run_signature(model, "one", {"x": X}, timeout=3)
     assert list(outputs) == ["aa", "b"]
     assert all(isinstance(array, np.ndarray) for array in outputs.values())
@@ -89,7 +89,7 @@ def test_names_are_checked_before_any_array_is_read(model):
     assert model.runs == []
 
 
-def test_the_timer_runs_around_the_graph_alone(model):
+def test_the_timer_measures_only_the_graph(model):
     events = []
 
     @contextlib.contextmanager

@@ -34,7 +34,7 @@ def proto(dtype="DT_FLOAT", shape=(), **fields):
 
 
 @given(ARRAYS | STRINGS)
-def test_there_and_back(array):
+def test_round_trip(array):
     message = tensor_pb2.TensorProto()
     fill_proto(message, array)
     assert not message.tensor_content
@@ -44,7 +44,7 @@ def test_there_and_back(array):
 
 
 @given(ARRAYS | STRINGS)
-def test_there_and_back_as_raw_bytes(array):
+def test_round_trip_as_raw_bytes(array):
     message = tensor_pb2.TensorProto()
     fill_proto(message, array, as_content=True)
     fields = {field.name for field, _ in message.ListFields()}
@@ -65,7 +65,7 @@ def test_read_and_write_what_tensorflow_writes_and_reads(kit, array):
 
 
 @pytest.mark.parametrize("name", ["bfloat16", "qint8", "quint8", "qint16", "qint32"])
-def test_dtypes_that_numpy_does_not_know(kit, name):
+def test_dtypes_unknown_to_numpy(kit, name):
     dtype = kit.tf.dtypes.as_dtype(name)
     array = np.zeros(3, dtype.as_numpy_dtype)
     message = tensor_pb2.TensorProto()
@@ -78,8 +78,11 @@ def test_dtypes_that_numpy_does_not_know(kit, name):
     ("message", "expected"),
     [
         (proto(shape=[3], float_val=[1, 2]), [1, 2, 2]),  # the last one repeats
-        (proto(shape=[2], float_val=[1, 2, 3]), [1, 2]),  # too many are cut
-        (proto(shape=[2]), [0, 0]),  # none at all are zeros
+        (
+            proto(shape=[2], float_val=[1, 2, 3]),
+            [1, 2],
+        ),  # superfluous values are ignored
+        (proto(shape=[2]), [0, 0]),  # without values all are zero
         (proto(float_val=[5]), 5),
         (proto("DT_UINT8", [2], int_val=[300, -1]), [44, 255]),  # wraps
         (proto("DT_HALF", [1], half_val=[0x3C00]), [1]),
@@ -92,7 +95,7 @@ def test_dtypes_that_numpy_does_not_know(kit, name):
         (proto(shape=[0, 5]), np.empty([0, 5], np.float32)),
     ],
 )
-def test_reads_what_the_original_reads(message, expected):
+def test_reads_what_tensorflow_reads(message, expected):
     array = to_array(message)
     np.testing.assert_array_equal(array, expected)
     assert array.shape == np.shape(expected)
@@ -119,7 +122,7 @@ def test_reads_what_the_original_reads(message, expected):
         proto("DT_STRING", [1], tensor_content=b"\xff\xff\xff\xff\xff\xff"),
     ],
 )
-def test_refuses_what_is_no_tensor(message):
+def test_rejects_invalid_tensors(message):
     with pytest.raises(ValueError, match=r"\S"):
         to_array(message)
 
@@ -132,7 +135,7 @@ def test_dtypes_without_values_keep_their_shape_and_dtype(name):
 
 
 @given(st.binary(max_size=64))
-def test_random_bytes_are_a_tensor_or_refused(raw):
+def test_random_bytes_are_a_tensor_or_rejected(raw):
     message = tensor_pb2.TensorProto()
     with contextlib.suppress(DecodeError):
         message.ParseFromString(raw)

@@ -7,7 +7,7 @@ import pytest
 
 
 class Rest:
-    """One connection to a REST API, opened again when the server closes it."""
+    """A connection to a REST API, reopened when the server closes it."""
 
     def __init__(self, port):
         self.port = port
@@ -32,7 +32,7 @@ def rest_client():
 
 @pytest.fixture(scope="session")
 def running_rest(kit):
-    """Starts a server on a directory of toy versions, until the end of a `with`."""
+    """start(...) runs a server on toy versions until the end of a `with`."""
 
     @contextlib.contextmanager
     def start(base_path, log_file, *flags):

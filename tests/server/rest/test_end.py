@@ -1,4 +1,4 @@
-"""Ports that cannot be bound, and the end of a server with a REST API."""
+"""Ports that cannot be bound, and the shutdown of a server with a REST API."""
 
 import http.client
 import socket
@@ -17,7 +17,9 @@ def test_draining_completes_accepted_requests(
 ):
     with running_rest(toy_directory, tmp_path / "log") as (server, client):
         idle = rest_client(client.port)
-        assert idle.request("GET", "/v1/models/toy")[0] == 200  # and stays connected
+        assert (
+            idle.request("GET", "/v1/models/toy")[0] == 200
+        )  # and keeps its connection
         outcomes = []
 
         def predict(body, times):
@@ -40,7 +42,7 @@ def test_draining_completes_accepted_requests(
         for thread in (*slow, busy):
             thread.join(60)
         errors = [outcome for outcome in outcomes if outcome != 200]
-        # The busy client's connection is closed; another is then refused.
+        # The busy client's connection is closed; a new one is then refused.
         assert all(isinstance(error, ConnectionRefusedError) for error in errors), (
             errors
         )
@@ -49,7 +51,7 @@ def test_draining_completes_accepted_requests(
         assert "Drained: every accepted request has ended" in server.log
 
 
-def test_without_rest_where_the_port_is_taken(kit, toy_directory, tmp_path):
+def test_without_rest_if_the_port_is_in_use(kit, toy_directory, tmp_path):
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         holder.listen()

@@ -18,7 +18,7 @@ def test_numbers_that_a_float_cannot_hold_are_rounded():
     assert example.features.feature["x"].float_list.value == expected
 
 
-def test_integers_of_more_than_63_bits_are_refused():
+def test_integers_of_more_than_63_bits_are_rejected():
     with pytest.raises(ServingError) as caught:
         serialized_examples({"examples": [{"x": 2**63}]})
     assert caught.value.message == (

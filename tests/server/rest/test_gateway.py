@@ -1,4 +1,4 @@
-"""The REST API of a real server, over real connections."""
+"""The REST API of a server process, over network connections."""
 
 import gzip
 import http.client
@@ -44,7 +44,7 @@ def client(served):
     return served[1]
 
 
-def test_headers_of_a_reply(client):
+def test_headers_of_a_response(client):
     status, headers, body = client.request("POST", PREDICT, GOOD)
     assert (status, body) == (200, GOOD_REPLY)
     assert headers["content-type"] == "application/json"
@@ -52,7 +52,7 @@ def test_headers_of_a_reply(client):
     assert "date" in headers and "server" not in headers
 
 
-def test_the_log_says_where_it_listens(server, client):
+def test_the_log_has_the_address(server, client):
     line = f"Exporting HTTP/REST API at:localhost:{client.port} ..."
     assert line in server.log
     assert server.log.index("Running gRPC ModelServer at") < server.log.index(line)
@@ -99,7 +99,7 @@ def test_chunked_bodies(client):
     assert (reply.status, reply.read()) == (200, GOOD_REPLY)
 
 
-def test_other_paths_end_their_connection(client):
+def test_other_paths_close_their_connection(client):
     status, headers, body = client.request("GET", "/")
     assert (status, headers["connection"]) == (404, "close")
     assert b"<H1>Not Found</H1>" in body
@@ -120,7 +120,7 @@ def test_a_request_ends_at_its_timeout(client):
     assert client.request("POST", PREDICT, GOOD)[0] == 200
 
 
-def test_a_request_that_waited_too_long_is_not_begun(client, rest_client):
+def test_a_request_that_waited_too_long_is_not_run(client, rest_client):
     """Two threads, each busy for 0.4 s per request: the last ones wait longer."""
     errors = []
 
@@ -194,7 +194,7 @@ def test_no_path_breaks_the_server(client, path):
         b"POST " + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n",
     ],
 )
-def test_what_is_not_http_is_refused(client, raw):
+def test_requests_that_are_not_http_are_rejected(client, raw):
     with socket.create_connection(("127.0.0.1", client.port), 30) as connection:
         connection.sendall(raw)
         connection.shutdown(socket.SHUT_WR)
@@ -203,7 +203,7 @@ def test_what_is_not_http_is_refused(client, raw):
     assert client.request("POST", PREDICT, GOOD)[0] == 200
 
 
-def test_a_client_that_leaves_in_the_middle(client):
+def test_a_client_that_disconnects_during_a_request(client):
     for end in (b"", b'{"inst'):
         with socket.create_connection(("127.0.0.1", client.port), 30) as connection:
             head = "POST /v1/models/toy:predict HTTP/1.1\r\nHost: a\r\nContent-Length: "

@@ -1,4 +1,4 @@
-"""Doubles in error texts: they read back as the same, in rapidjson's form."""
+"""Doubles in error texts: they parse to the same value, in rapidjson's format."""
 
 import math
 
@@ -10,7 +10,7 @@ from fovea.serving.server.rest.grisu import double_text
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
-def test_reads_back(number):
+def test_parses_to_the_same_value(number):
     text = double_text(number)
     assert float(text) == number
     assert math.copysign(1, float(text)) == math.copysign(1, number)

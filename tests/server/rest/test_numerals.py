@@ -1,4 +1,4 @@
-"""Numbers as text: they read back as the same, in TensorFlow Serving's form."""
+"""Numbers as text: they parse to the same value, in TensorFlow Serving's format."""
 
 import math
 import re
@@ -20,7 +20,7 @@ FORM = re.compile(r"-?\d+(\.\d+)?(e[+-]\d\d+)?|NaN|-?Infinity")
         lambda dtype: arrays.arrays(dtype, st.integers(0, 30))
     )
 )
-def test_decimals_read_back_as_they_were(array):
+def test_decimals_parse_to_the_same_value(array):
     texts = decimals(array)
     read = np.array([float(text) for text in texts], np.float64).astype(array.dtype)
     np.testing.assert_array_equal(read, array)
@@ -50,7 +50,7 @@ def test_floats(value, text):
     assert decimals(np.array([value], np.float32)) == [text]
 
 
-def test_doubles_have_seventeen_digits_if_need_be():
+def test_doubles_have_seventeen_digits_where_needed():
     assert decimals(np.array([1 / 3, 0.1, 1e300])) == [
         "0.33333333333333331",
         "0.1",

@@ -44,7 +44,7 @@ def test_a_number_that_is_not_finite_ends_the_text(value, text):
     assert value_text(value) == text
 
 
-def test_after_256_bytes_further_tokens_are_left_out():
+def test_tokens_after_256_bytes_are_omitted():
     long = "é" * SHOWN_BYTES
     assert value_text(long) == f'"{long}"'
     assert value_text([1, long, 2]) == f'[1, "{long}"'

@@ -1,4 +1,4 @@
-"""The exact JSON reader against the standard library's and orjson."""
+"""The exact JSON reader, compared with the standard library's and orjson."""
 
 import json
 import math
@@ -21,7 +21,7 @@ VALUES = st.recursive(
 
 
 def same(one, other):
-    """Equal, and of the same types: 1, 1.0 and True are not the same JSON."""
+    """Return whether values and types are equal: 1, 1.0 and True differ in JSON."""
     return repr(one) == repr(other)
 
 
@@ -41,12 +41,12 @@ def test_accepts_all_that_orjson_accepts(text):
     except orjson.JSONDecodeError:
         return
     if isinstance(expected, float) and "e" in raw.decode().lower():
-        return  # 0e999 is a number here and too big there
+        return  # 0e999 is a number here and too large for orjson
     assert same(read(raw), expected)
 
 
 @given(VALUES.map(json.dumps), st.integers(0, 100), st.binary(max_size=2))
-def test_says_where_a_broken_text_is_wrong(text, at, put):
+def test_errors_state_their_position(text, at, put):
     broken = text.encode()[:at] + put + text.encode()[at + 1 :]
     try:
         read(broken)
@@ -74,7 +74,7 @@ def test_says_where_a_broken_text_is_wrong(text, at, put):
         (b"[" * 100_000 + b"]" * 100_000, None),
     ],
 )
-def test_reads_what_others_refuse(text, value):
+def test_reads_texts_that_others_reject(text, value):
     if value is None:  # deep: repr and == would recurse
         assert isinstance(read(text), list)
     else:
@@ -88,7 +88,7 @@ def test_the_tables_of_errors_are_in_the_recordings():
     assert caught.value.offset == len('{"é": nul'.encode())
 
 
-def test_parse_takes_the_exact_reader_where_orjson_gives_up():
+def test_parse_uses_the_exact_reader_where_orjson_fails():
     assert parse(b'{"a": [NaN]} etc')["a"] != [0.0]
     with pytest.raises(ServingError, match="too big to be stored"):
         parse(b'{"a": 1e400}')

@@ -41,7 +41,7 @@ NESTED = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3), max_lea
 
 @settings(deadline=None, max_examples=300)
 @given(NESTED, st.sampled_from(sorted(DTYPES)))
-def test_the_fast_way_and_the_exact_one_agree(value, dtype):
+def test_the_fast_and_the_exact_conversion_agree(value, dtype):
     fast = convert(value, dtype, may_hold_booleans(json.dumps(value).encode()))
     try:
         exact = dense(value, dtype)
@@ -56,7 +56,7 @@ def test_the_fast_way_and_the_exact_one_agree(value, dtype):
 
 @settings(deadline=None)
 @given(st.data(), st.sampled_from(sorted(DTYPES)))
-def test_columns_come_back_as_they_went(data, dtype):
+def test_columns_round_trip(data, dtype):
     array = data.draw(arrays.arrays(DTYPES[dtype], SHAPES))
     document = json.loads(columns({"y": array}))
     (read, by_row) = inputs({"inputs": document["outputs"]}, {"x": dtype}, False)
@@ -91,7 +91,7 @@ def test_bytes_are_indented_by_the_arrays_around_them():
     )
 
 
-def test_strings_that_are_no_utf8_go_out_as_they_are():
+def test_strings_that_are_not_utf8_are_written_unchanged():
     body = columns({"y": np.array([b"\xff"], object)})
     assert body == b'{\n    "outputs": [\n        "\xff"\n    ]\n}'
 
@@ -141,12 +141,12 @@ def test_base64_with_and_without_padding(raw, space):
 
 
 @pytest.mark.parametrize("text", ["a", "YQ=", "YQ===", "Y=Q=", "YWI==", "é", "Y-_="])
-def test_no_base64(text):
+def test_invalid_base64(text):
     with pytest.raises(ServingError, match="Unable to base64 decode"):
         decode({"b64": text})
 
 
-def test_the_greatest_float_can_be_read_back():
+def test_the_greatest_float_can_be_parsed_again():
     """Its nine digits are a larger number, which rounds to it."""
     greatest = np.array([np.finfo(np.float32).max], np.float32)
     document = json.loads(columns({"y": greatest}))
@@ -163,7 +163,7 @@ HALFWAY = 2.0**128 - 2.0**103  # from the greatest float to 2^128
         (16777217, types_pb2.DT_FLOAT, 16777216.0),
         (2**64 - 1, types_pb2.DT_FLOAT, 2.0**64),
         (-(2**63), types_pb2.DT_FLOAT, -(2.0**63)),
-        # By way of a double, which loses the last bit; the nearest float is above.
+        # Through a double, which loses the last bit; the nearest float is above.
         (2**60 + 2**36 + 1, types_pb2.DT_FLOAT, 2.0**60),
         (1e39, types_pb2.DT_FLOAT, math.inf),
         (-1e39, types_pb2.DT_FLOAT, -math.inf),

@@ -1,4 +1,4 @@
-"""The contract of Session._call_tf_sessionrun, and what the runner makes of it."""
+"""The contract of Session._call_tf_sessionrun, and the runner's use of it."""
 
 import shutil
 
@@ -33,7 +33,7 @@ def failure(call, *args, **kwargs):
     return error.value
 
 
-def test_a_session_run_takes_and_gives_arrays(toy):
+def test_a_session_run_takes_and_returns_arrays(toy):
     got = call(toy, "serving_default", x=np.array([1, 2, 5], np.float32))
     np.testing.assert_array_equal(got["y"], [1.5, 2, 3.5])
     assert got["y"].dtype == np.float32
@@ -42,7 +42,7 @@ def test_a_session_run_takes_and_gives_arrays(toy):
     assert call(toy, "upper", text=np.array(b"a", object))["text"] == b"A"
 
 
-def test_wrong_dtype_has_the_text_of_the_original(toy):
+def test_wrong_dtype_has_the_text_of_tensorflow_serving(toy):
     error = failure(call, toy, "serving_default", x=np.array([1], np.int64))
     assert str(error) == (
         "INVALID_ARGUMENT: Expects arg[0] to be float but int64 is provided"
@@ -86,7 +86,7 @@ def test_an_output_that_an_operation_lacks_has_the_text_of_the_session(toy):
     assert str(error) == f"{text} have output 2"
 
 
-def test_resources_and_variants_are_refused_with_the_text_of_the_session(toy):
+def test_resources_and_variants_are_rejected_with_the_session_s_text(toy):
     def opaque(dtype, **fields):
         proto = tensor_pb2.TensorProto(dtype=dtype, **fields)
         return opaque_array(proto, (2,))
