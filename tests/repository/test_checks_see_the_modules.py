@@ -24,7 +24,7 @@ def _mypy(*words):
 
 
 def test_a_type_error_in_training_fails_the_check(tmp_path):
-    source = ROOT / "fovea" / "training" / "loop" / "schedules.py"
+    source = ROOT / "fovea" / "training" / "loop" / "optimization" / "schedules.py"
     shadow = tmp_path / "shadow.py"
     shadow.write_text(source.read_text() + "\nwrong: int = 'a deliberate error'\n")
     seen = str(source.relative_to(ROOT))
