@@ -65,6 +65,17 @@ def test_no_build_tools_and_no_files_of_this_machine(root):
     assert not (root / "etc/pip.conf").exists()
 
 
+def test_every_module_of_ours_is_below_fovea(root):
+    """Links to folders that the build stage alone had would leave nothing to import."""
+    packages = next(root.glob("opt/fovea/lib/python3.*/site-packages"), None)
+    if packages is None:
+        return  # the image on tensorflow/serving has no Python
+    for name in ("models", "training", "serving"):
+        assert not (packages / name).exists() and not (packages / f"{name}.py").exists()
+        assert (packages / "fovea" / name / "__init__.py").is_file()
+        assert not (packages / "fovea" / name).is_symlink()
+
+
 def test_the_size_of_the_embedded_server(root):
     """The size that the image adds to its base; README.md states it."""
     done = subprocess.run(
