@@ -209,8 +209,7 @@ class Machine:
 
         container, root = self._without_ours(embedded)
         packages = next((root / "opt/fovea/lib").glob("python3.*/site-packages"))
-        for name in ("models", "training", "serving"):
-            shutil.rmtree(packages / name)
+        shutil.rmtree(packages / "fovea")
         shutil.rmtree(next(packages.glob("fovea-*.dist-info")))
         (root / "usr/lib/python3/dist-packages/tensorflow.pth").write_text(
             f"/{packages.relative_to(root)}\n"
