@@ -16,10 +16,10 @@ os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # starts sooner
 import numpy as np
 from tensorflow.core.framework import types_pb2
 
-from fovea.serving.server.rest import reader
-from fovea.serving.server.rest.json_to_tensors import inputs
-from fovea.serving.server.rest.parse import may_hold_booleans, parse
-from fovea.serving.server.rest.tensors_to_json import predictions
+from fovea.serving.server.rest.encoding import reader
+from fovea.serving.server.rest.encoding.json_to_tensors import inputs
+from fovea.serving.server.rest.encoding.parse import may_hold_booleans, parse
+from fovea.serving.server.rest.encoding.tensors_to_json import predictions
 
 ROUNDS = 20
 

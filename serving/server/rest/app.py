@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import Executor
 from typing import Any
 
+from fovea.serving.server.rest.encoding.pretty import error_body
 from fovea.serving.server.rest.messages import Reply, Request, error_page
-from fovea.serving.server.rest.pretty import error_body
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

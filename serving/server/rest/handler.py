@@ -14,7 +14,8 @@ from fovea.serving.server.inference.model_metadata import metadata
 from fovea.serving.server.lifecycle.manager import Manager
 from fovea.serving.server.lifecycle.model_spec import resolve
 from fovea.serving.server.lifecycle.status import status
-from fovea.serving.server.rest import proto_to_json
+from fovea.serving.server.rest.encoding import proto_to_json
+from fovea.serving.server.rest.encoding.pretty import error_body
 from fovea.serving.server.rest.inference import infer
 from fovea.serving.server.rest.messages import (
     Headers,
@@ -24,7 +25,6 @@ from fovea.serving.server.rest.messages import (
     error_page,
     http_status,
 )
-from fovea.serving.server.rest.pretty import error_body
 from fovea.serving.server.rest.routes import BadVersion, Route, is_api, route
 from fovea.serving.server.saved_model.interface import LoadedModel
 from fovea.serving.server.telemetry import access_log, metrics, metrics_pages, tracing

@@ -13,13 +13,13 @@ from fovea.serving.server.inference.regression import regress_examples
 from fovea.serving.server.inference.run_signature import run_signature
 from fovea.serving.server.lifecycle.manager import Manager
 from fovea.serving.server.lifecycle.model_spec import resolve
-from fovea.serving.server.rest import (
+from fovea.serving.server.rest.encoding import (
     json_to_examples,
     json_to_tensors,
     results_to_json,
     tensors_to_json,
 )
-from fovea.serving.server.rest.parse import may_hold_booleans, parse
+from fovea.serving.server.rest.encoding.parse import may_hold_booleans, parse
 from fovea.serving.server.saved_model.interface import LoadedModel
 from fovea.serving.server.saved_model.signatures import signature_name
 from fovea.serving.server.telemetry import metrics

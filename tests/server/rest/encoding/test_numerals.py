@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from fovea.serving.server.rest.numerals import decimals
+from fovea.serving.server.rest.encoding.numerals import decimals
 
 FORM = re.compile(r"-?\d+(\.\d+)?(e[+-]\d\d+)?|NaN|-?Infinity")
 

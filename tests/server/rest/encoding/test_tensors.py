@@ -11,11 +11,11 @@ from hypothesis.extra import numpy as arrays
 from tensorflow.core.framework import types_pb2
 
 from fovea.serving.server.errors import ServingError
-from fovea.serving.server.rest.base64_objects import decode
-from fovea.serving.server.rest.dense import convert, dense
-from fovea.serving.server.rest.json_to_tensors import inputs
-from fovea.serving.server.rest.parse import may_hold_booleans
-from fovea.serving.server.rest.tensors_to_json import columns, predictions
+from fovea.serving.server.rest.encoding.base64_objects import decode
+from fovea.serving.server.rest.encoding.dense import convert, dense
+from fovea.serving.server.rest.encoding.json_to_tensors import inputs
+from fovea.serving.server.rest.encoding.parse import may_hold_booleans
+from fovea.serving.server.rest.encoding.tensors_to_json import columns, predictions
 
 DTYPES = {
     types_pb2.DT_FLOAT: np.float32,

@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from fovea.serving.server.errors import invalid_argument
-from fovea.serving.server.rest.pretty import value_text
+from fovea.serving.server.rest.encoding.pretty import value_text
 
 KEY = "b64"
 _SPACE = re.compile(r"[ \t\n\v\f\r]+")

@@ -8,9 +8,9 @@ import numpy as np
 from tensorflow.core.example import example_pb2, feature_pb2
 
 from fovea.serving.server.errors import ServingError, invalid_argument
-from fovea.serving.server.rest.base64_objects import decode, is_base64
-from fovea.serving.server.rest.dense import json_type
-from fovea.serving.server.rest.pretty import value_text
+from fovea.serving.server.rest.encoding.base64_objects import decode, is_base64
+from fovea.serving.server.rest.encoding.dense import json_type
+from fovea.serving.server.rest.encoding.pretty import value_text
 
 MAX_INT64 = 2**63 - 1
 _TYPE_NAMES = {"bytes_list": "bytes", "float_list": "float", "int64_list": "int64"}

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fovea.serving.server.errors import ServingError
-from fovea.serving.server.rest.parse import may_hold_booleans, parse
-from fovea.serving.server.rest.reader import JSONError, read
+from fovea.serving.server.rest.encoding.parse import may_hold_booleans, parse
+from fovea.serving.server.rest.encoding.reader import JSONError, read
 
 NUMBERS = st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False)
 VALUES = st.recursive(

@@ -13,8 +13,8 @@ from typing import Any
 import orjson
 
 from fovea.serving.server.errors import invalid_argument
-from fovea.serving.server.rest import reader
-from fovea.serving.server.rest.pretty import value_text
+from fovea.serving.server.rest.encoding import reader
+from fovea.serving.server.rest.encoding.pretty import value_text
 
 
 def parse(body: bytes) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from fovea.serving.server.errors import ServingError, invalid_argument
-from fovea.serving.server.rest.base64_objects import is_base64
-from fovea.serving.server.rest.dense import TooDeep, convert, dense
-from fovea.serving.server.rest.pretty import value_text
+from fovea.serving.server.rest.encoding.base64_objects import is_base64
+from fovea.serving.server.rest.encoding.dense import TooDeep, convert, dense
+from fovea.serving.server.rest.encoding.pretty import value_text
 from fovea.serving.server.saved_model.arrays import shape_string
 
 Arrays = dict[str, np.ndarray]

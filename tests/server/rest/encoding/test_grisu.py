@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fovea.serving.server.rest.grisu import double_text
+from fovea.serving.server.rest.encoding.grisu import double_text
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))

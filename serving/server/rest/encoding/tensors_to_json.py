@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from fovea.serving.server.errors import invalid_argument
-from fovea.serving.server.rest.numerals import decimals
-from fovea.serving.server.rest.pretty import indent, quote, to_bytes
+from fovea.serving.server.rest.encoding.numerals import decimals
+from fovea.serving.server.rest.encoding.pretty import indent, quote, to_bytes
 from fovea.serving.server.saved_model.arrays import data_type, data_type_name
 
 # Outputs whose names end so are bytes, written in base64.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from fovea.serving.server.inference.classification import Classifications
-from fovea.serving.server.rest.numerals import decimals
-from fovea.serving.server.rest.pretty import indent, quote, to_bytes
+from fovea.serving.server.rest.encoding.numerals import decimals
+from fovea.serving.server.rest.encoding.pretty import indent, quote, to_bytes
 
 
 def classifications(found: Classifications) -> bytes:

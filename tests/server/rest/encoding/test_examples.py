@@ -6,7 +6,7 @@ import pytest
 from tensorflow.core.example import example_pb2
 
 from fovea.serving.server.errors import ServingError
-from fovea.serving.server.rest.json_to_examples import serialized_examples
+from fovea.serving.server.rest.encoding.json_to_examples import serialized_examples
 
 
 def test_numbers_that_a_float_cannot_hold_are_rounded():

@@ -15,8 +15,8 @@ import numpy as np
 from tensorflow.core.framework import types_pb2
 
 from fovea.serving.server.errors import ServingError, invalid_argument
-from fovea.serving.server.rest import base64_objects
-from fovea.serving.server.rest.pretty import value_text
+from fovea.serving.server.rest.encoding import base64_objects
+from fovea.serving.server.rest.encoding.pretty import value_text
 from fovea.serving.server.saved_model.arrays import data_type_name
 
 MAX_RANK = 63  # numpy's limit less the batch dimension

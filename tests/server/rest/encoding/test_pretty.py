@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from fovea.serving.server.rest.pretty import SHOWN_BYTES, value_text
+from fovea.serving.server.rest.encoding.pretty import SHOWN_BYTES, value_text
 
 
 @pytest.mark.parametrize(

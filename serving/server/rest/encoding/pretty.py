@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from fovea.serving.server.rest.grisu import double_text
+from fovea.serving.server.rest.encoding.grisu import double_text
 
 # After so many bytes of a value an error shows no further tokens of it.
 SHOWN_BYTES = 256
