@@ -42,12 +42,12 @@ def test_draining_completes_accepted_requests(
         for thread in (*slow, busy):
             thread.join(60)
         errors = [outcome for outcome in outcomes if outcome != 200]
-        # The busy client's connection is closed; a new one is then refused.
-        assert all(isinstance(error, ConnectionRefusedError) for error in errors), (
-            errors
-        )
-        assert len(errors) <= 1
         idle.close()
+        # The busy client's connection is closed after a response. A new one is refused,
+        # or reset if it was in the kernel's queue, not yet accepted, at the end.
+        expected = (ConnectionRefusedError, ConnectionResetError)
+        assert all(isinstance(error, expected) for error in errors), errors
+        assert len(errors) <= 1
         assert "Drained: every accepted request has ended" in server.log
 
 
