@@ -45,9 +45,8 @@ def decode(encoded: tf.Tensor) -> tf.Tensor:
     """Decode one image file.
 
     Of an animation the first frame is decoded. A JPEG goes through the exact inverse
-    transform, which Pillow uses as well. TensorFlow's default is an approximation: its
-    values differ in two thirds of a photograph, by up to 18 of 255, and it saves 4% of
-    the decoding time.
+    transform, which Pillow uses as well; TensorFlow's default is an approximation,
+    whose values differ in most of a photograph.
 
     Args:
         encoded: string []: JPEG, PNG, BMP or GIF.
